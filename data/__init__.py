@@ -1,0 +1,1 @@
+"""The data sets: TFDS builders, label maps and the input pipeline."""

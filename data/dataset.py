@@ -1,0 +1,182 @@
+"""A data set as the rest of the project sees it: a small description, and batches."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data.errors import DataError
+from data.label_map import LabelMap
+from data.pipeline import Augment, eval_batches, train_batches
+
+
+class Dataset:
+    """Images and labels of a TFDS builder under a label map.
+
+    Args:
+      builder: prepared in a random-access format (`prepare`).
+      label_map: classes, colours and which label means which class.
+      splits: this project's split names (`train`, `val`, `test`) and TFDS's.
+      augment: of training examples; None for a data set that is only evaluated.
+      image_key: the builder's feature with the image.
+      label_key: the builder's feature with the label, [height, width, 1].
+      id_key: the builder's feature with the image's name.
+    """
+
+    def __init__(
+        self,
+        builder: tfds.core.DatasetBuilder,
+        label_map: LabelMap,
+        splits: Mapping[str, str],
+        augment: Augment | None = None,
+        image_key: str = "image",
+        label_key: str = "label",
+        id_key: str = "id",
+    ):
+        self.name = builder.name
+        self.label_map = label_map
+        self.augment = augment
+        self._builder = builder
+        self._splits = {k: v for k, v in splits.items() if v in builder.info.splits}
+        self._keys = (image_key, label_key, id_key)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.label_map.names
+
+    @property
+    def colors(self) -> tuple[tuple[int, int, int], ...]:
+        return self.label_map.colors
+
+    @property
+    def ignore_label(self) -> int:
+        return self.label_map.ignore_label
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.label_map.names)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that there are."""
+        return tuple(self._splits)
+
+    def num_images(self, split: str) -> int:
+        """Returns the number of images of a split."""
+        return self._builder.info.splits[self._split(split)].num_examples
+
+    @functools.cached_property
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) of every image, or None where they differ."""
+        shape = self._builder.info.features[self._keys[0]].shape
+        return None if None in shape[:2] else tuple(shape[:2])
+
+    def image_id(self, split: str, index: int) -> str:
+        """Returns the name of an image of a split."""
+        key = self._keys[2]
+        example = self._source(split)[index]
+        return example[key].decode() if key in example else f"{index:06}"
+
+    def example(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns one image and its class indices, uint8 [height, width, 3], [height, width]."""
+        image, label = self._load(split)(tf.constant(index, tf.int64))
+        return image.numpy(), label.numpy()
+
+    def train_batches(
+        self,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        worker: int = 0,
+        num_workers: int = 1,
+        split: str = "train",
+    ) -> tf.data.Dataset:
+        """The training stream of `data.pipeline.train_batches` over a split of this data set."""
+        if self.augment is None:
+            raise DataError(f"{self.name}: training needs an `augment` (see configs/datasets)")
+        return train_batches(
+            self._load(split),
+            self.num_images(split),
+            self.augment,
+            self.ignore_label,
+            batch_size,
+            seed,
+            start_step,
+            worker,
+            num_workers,
+        )
+
+    def eval_batches(
+        self, split: str, batch_size: int = 1, worker: int = 0, num_workers: int = 1
+    ) -> tf.data.Dataset:
+        """All images of a split once, in order (`data.pipeline.eval_batches`)."""
+        if self.image_size is None:
+            batch_size = 1
+        return eval_batches(
+            self._load(split), self.num_images(split), batch_size, worker, num_workers
+        )
+
+    def _split(self, split: str) -> str:
+        if split not in self._splits:
+            raise DataError(
+                f"{self.name} has no split {split!r}; there are {', '.join(self._splits)}"
+            )
+        return self._splits[split]
+
+    @functools.cache  # noqa: B019 - a data set lives as long as the process
+    def _source(self, split: str):
+        return self._builder.as_data_source(self._split(split))
+
+    @functools.cache  # noqa: B019
+    def _load(self, split: str):
+        """From a record index to (image, label), as a graph function."""
+        records = self._source(split).data_source
+        features = self._builder.info.features
+        table = tf.constant(self.label_map.lookup())
+        image_key, label_key, _ = self._keys
+
+        def read(index):
+            return records[int(index)]
+
+        def load(index):
+            record = tf.numpy_function(read, [index], tf.string, stateful=False)
+            example = features.deserialize_example(tf.ensure_shape(record, []))
+            label = tf.gather(table, tf.cast(example[label_key][..., 0], tf.int32))
+            return example[image_key], label
+
+        return load
+
+
+def prepare(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+    """Writes the builder's records where they are not there yet, and returns it.
+
+    TFDS writes aside and renames at the end, so that an interrupted preparation leaves nothing
+    that could be taken for a whole one.
+    """
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    builder.download_and_prepare()
+    return builder
+
+
+def records_dir() -> str:
+    """Where prepared records go: `$TFDS_DATA_DIR` or ~/tensorflow_datasets, as TFDS has it."""
+    return os.environ.get("TFDS_DATA_DIR", os.path.expanduser("~/tensorflow_datasets"))
+
+
+def fingerprint(root: pathlib.Path, files: list[pathlib.Path]) -> str:
+    """Returns 12 hex digits of the files' names, sizes and times: another tree, other records."""
+    digest = hashlib.sha256(str(root.resolve()).encode())
+    for file in files:
+        stat = file.stat()
+        name = file.relative_to(root).as_posix()
+        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]

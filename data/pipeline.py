@@ -1,0 +1,191 @@
+"""From records to batches: random access, stateless augmentation, nothing that depends on history.
+
+The batch of step N is a function of the data set, the seed and N: element g of the endless
+stream (step N of global batch B holds g = N * B to N * B + B - 1) reads record
+`index_shuffle(g mod n)` under a permutation of its own for every pass, and is augmented from a
+seed made of (seed, g). Nothing earlier is read to get there, and neither the number of reader
+threads nor of workers changes what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+
+
+@gin.configurable(module="datasets")
+class Augment:
+    """Scale, crop, flip and colour jitter of one training example, as functions of a seed.
+
+    Scaling and cropping follow the Garden's `resize_and_crop_image`: a random factor times the
+    crop is the size that the image is fitted into, keeping its aspect; a random window of that is
+    cut, and what lacks is padded at the bottom and right. Both are done in one step that computes
+    only the pixels of the crop. Pixels are rounded back to uint8, a quarter of float32 to move.
+
+    Args:
+      crop_size: (height, width) of the batches, in pixels.
+      scale: smallest and largest factor.
+      flip: mirror half of the images horizontally.
+      brightness: largest shift, as a share of the range, 0 to 1.
+      contrast: contrast is multiplied by 1 - contrast to 1 + contrast.
+      saturation: distances from grey are multiplied by 1 - saturation to 1 + saturation.
+      pad_color: RGB in 0..255 of padding, by default ImageNet's mean (0 after normalisation).
+    """
+
+    def __init__(
+        self,
+        crop_size: Sequence[int] = gin.REQUIRED,
+        scale: Sequence[float] = (0.5, 2.0),
+        flip: bool = True,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        pad_color: Sequence[float] = (123.675, 116.28, 103.53),
+    ):
+        self.crop_size = tuple(crop_size)
+        self.scale = tuple(scale)
+        self.flip = flip
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.pad_color = tuple(pad_color)
+
+    def __call__(self, image, label, seed, ignore_label: int):
+        """Augments one example.
+
+        Args:
+          image: uint8 [height, width, 3].
+          label: uint8 [height, width], class indices.
+          seed: int32 [2].
+          ignore_label: what padding has in the label.
+
+        Returns:
+          (image, label), uint8 [crop height, crop width, 3] and [crop height, crop width].
+        """
+        draws = tf.random.stateless_uniform([7], seed)
+        if self.flip:
+            mirrored = draws[0] < 0.5
+            image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+            label = tf.cond(mirrored, lambda: tf.reverse(label, [1]), lambda: label)
+        crop = tf.constant(self.crop_size, tf.float32)
+        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        low, high = self.scale
+        fitted = tf.round((low + (high - low) * draws[1]) * crop)
+        scaled = tf.round(size * tf.reduce_min(fitted / size))
+        offset = tf.floor(tf.maximum(scaled - crop, 0.0) * draws[2:4])
+        image = self._window(image, scaled / size, offset)
+        if self.brightness or self.contrast or self.saturation:
+            image = self._jitter(image, draws[4:7])
+        rows, row_inside = self._source(0, size, scaled, offset)
+        columns, column_inside = self._source(1, size, scaled, offset)
+        label = tf.gather(tf.gather(label, rows), columns, axis=1)
+        inside = tf.logical_and(row_inside[:, tf.newaxis], column_inside)
+        label = tf.where(inside, label, tf.cast(ignore_label, label.dtype))
+        image = tf.where(inside[..., tf.newaxis], image, tf.constant(self.pad_color))
+        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+        image.set_shape([*self.crop_size, 3])
+        label.set_shape(self.crop_size)
+        return image, label
+
+    def _window(self, image, scale, offset):
+        """The crop of the scaled image, float32, bilinear with half-pixel centres."""
+        return tf.raw_ops.ScaleAndTranslate(
+            images=image[tf.newaxis],
+            size=self.crop_size,
+            scale=scale,
+            translation=-offset,
+            kernel_type="triangle",
+            antialias=False,
+        )[0]
+
+    def _source(self, axis: int, size, scaled, offset):
+        """For each pixel of the crop along an axis: the nearest pixel's index, and if it exists."""
+        position = tf.range(self.crop_size[axis], dtype=tf.float32) + offset[axis]
+        index = tf.floor((position + 0.5) * (size[axis] / scaled[axis]))
+        index = tf.cast(tf.minimum(index, size[axis] - 1), tf.int32)
+        return index, position < scaled[axis]
+
+    def _jitter(self, image, draws):
+        """Brightness, contrast and saturation, each by a factor drawn from -1 to 1."""
+        draws = 2.0 * draws - 1.0
+        mean = tf.reduce_mean(image, [0, 1, 2])
+        image = (image - mean) * (1.0 + self.contrast * draws[1]) + mean
+        grey = tf.reduce_mean(image, -1, keepdims=True)
+        image = (image - grey) * (1.0 + self.saturation * draws[2]) + grey
+        return image + 255.0 * self.brightness * draws[0]
+
+
+def train_batches(
+    load,
+    num_records: int,
+    augment: Augment,
+    ignore_label: int,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    worker: int = 0,
+    num_workers: int = 1,
+) -> tf.data.Dataset:
+    """The endless training stream from step `start_step` on.
+
+    Args:
+      load: from a scalar record index, int64, to (image, label), uint8 [height, width, 3] and
+        [height, width].
+      num_records: of the split.
+      augment: makes one example of an image, a label and a seed.
+      ignore_label: what padding has in the label.
+      batch_size: global, over all workers.
+      seed: of the order and the augmentation.
+      start_step: the first step to deliver.
+      worker: this worker's number, from 0.
+      num_workers: among which each global batch is divided evenly.
+
+    Returns:
+      Batches of this worker's slice: (uint8 [batch, height, width, 3], uint8 [batch, height,
+      width]).
+
+    Raises:
+      ValueError: the batch does not divide among the workers, or there are no records.
+    """
+    if batch_size % num_workers:
+        raise ValueError(f"batch size {batch_size} does not divide among {num_workers} workers")
+    if not num_records:
+        raise ValueError("the training split is empty")
+    local = batch_size // num_workers
+
+    def example(counter):
+        position = counter // local * batch_size + worker * local + counter % local
+        key = tf.stack([tf.constant(seed, tf.int64), position // num_records])
+        record = tf.random.experimental.index_shuffle(
+            position % num_records, tf.cast(key, tf.int32), num_records - 1
+        )
+        image, label = load(record)
+        own = tf.cast(tf.stack([tf.constant(seed, tf.int64), position]), tf.int32)
+        return augment(image, label, own, ignore_label)
+
+    counters = tf.data.Dataset.range(start_step * local, tf.int64.max)
+    batches = counters.map(example, tf.data.AUTOTUNE, deterministic=True)
+    return batches.batch(local, drop_remainder=True).prefetch(2)
+
+
+def eval_batches(
+    load, num_records: int, batch_size: int, worker: int = 0, num_workers: int = 1
+) -> tf.data.Dataset:
+    """Every record of a split once, in order, at its own size.
+
+    Args:
+      load: as for `train_batches`.
+      num_records: of the split.
+      batch_size: more than 1 only where all images have one size.
+      worker: this worker's number, from 0; it takes every `num_workers`-th record.
+      num_workers: among which the records are divided.
+
+    Returns:
+      Batches (uint8 [batch, height, width, 3], uint8 [batch, height, width]); the last may be
+      smaller.
+    """
+    records = tf.data.Dataset.range(worker, num_records, num_workers)
+    examples = records.map(load, tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(batch_size).prefetch(2)

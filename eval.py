@@ -1,0 +1,26 @@
+"""Scores a checkpoint: mIoU, per-class IoU, report.json, confusion matrix and overlays.
+
+python eval.py --model_dir=runs/quickstart
+python eval.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR --output_dir=OUT
+"""
+
+import sys
+
+from absl import flags
+
+from mosaic import cli
+
+
+def main(values, bindings):
+    files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
+    cli.configure(files, bindings, values.data_dir)
+    from mosaic.scoring import score_checkpoint
+
+    score_checkpoint(checkpoint, output_dir, values.split)
+
+
+if __name__ == "__main__":
+    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint")
+    flags.DEFINE_string("output_dir", None, "Folder for the report.", flag_values=FLAGS)
+    flags.DEFINE_string("split", None, "Split to score, such as val.", flag_values=FLAGS)
+    sys.exit(cli.run(__doc__, FLAGS, main))

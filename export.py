@@ -1,0 +1,37 @@
+"""Exports a checkpoint as SavedModel and TFLite; each is checked on real images before it counts.
+
+python export.py --model_dir=runs/quickstart --export_dir=exports
+python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \\
+      --export_dir=exports --format=tflite --output=labels --size=1024x2048
+"""
+
+import sys
+
+from absl import flags
+
+from mosaic import cli
+
+
+def main(values, bindings):
+    if not values.export_dir:
+        raise cli.UserError("give --export_dir=DIR, the folder for the exports")
+    size = cli.parse_size(values.size)
+    files, checkpoint, _ = cli.checkpoint_and_output(values)
+    cli.configure(files, bindings, values.data_dir)
+    from mosaic.export import export_checkpoint
+
+    export_checkpoint(
+        checkpoint, values.export_dir, values.format, values.quantize, size, values.output
+    )
+
+
+if __name__ == "__main__":
+    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint")
+    flags.DEFINE_string("export_dir", None, "Folder for the exports.", flag_values=FLAGS)
+    flags.DEFINE_list("format", "saved_model,tflite", "What to write.", flag_values=FLAGS)
+    flags.DEFINE_list("quantize", "none", "none, float16, dynamic, int8.", flag_values=FLAGS)
+    flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)
+    flags.DEFINE_enum(
+        "output", "logits", ["logits", "labels"], "TFLite's output.", flag_values=FLAGS
+    )
+    sys.exit(cli.run(__doc__, FLAGS, main))

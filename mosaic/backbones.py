@@ -1,0 +1,116 @@
+"""MobileNet backbones as plain layers, laid out from the Model Garden's own block tables.
+
+The Garden's `MobileNet` class nests custom blocks, which quantization-aware training, pruning and
+a readable summary cannot look into, and it has no way to say that the first block whose stride is
+removed keeps dilation 1, as MLPerf's files have it. So only its tables are taken
+(`official.vision.modeling.backbones.mobilenet.SUPPORTED_SPECS_MAP`); the layers are laid here. A
+test compares the two forms number by number.
+"""
+
+from __future__ import annotations
+
+import tf_keras
+from official.vision.modeling.backbones import mobilenet as garden
+from official.vision.modeling.layers import nn_layers
+
+from mosaic.layers import Norm, conv_bn, depthwise_bn
+
+INITIALIZER = "VarianceScaling"
+
+
+def mobilenet(
+    x,
+    norm: Norm,
+    model_id: str = "MobileNetMultiAVGSeg",
+    output_stride: int = 16,
+    first_atrous_dilation: int = 2,
+    width_multiplier: float = 1.0,
+    name: str = "backbone",
+) -> dict[str, object]:
+    """Lays a MobileNet on a tensor of normalised images.
+
+    The classification head (the last 1x1 convolution after the last endpoint) is left out: no
+    segmentation network reads it.
+
+    Args:
+      x: Keras tensor [batch, height, width, 3].
+      norm: batch normalisation and weight decay. Depthwise kernels are not decayed.
+      model_id: a key of the Garden's table whose blocks are convolutions and inverted bottlenecks.
+      output_stride: from where this stride is reached, strides become dilations.
+      first_atrous_dilation: dilation of the first block whose stride is removed: the Garden uses
+        what the later blocks use (2), MLPerf's files 1.
+      width_multiplier: of every block's filters, rounded to a multiple of 8.
+      name: prefix of the layers' names; block k is `{name}_{k:02}`.
+
+    Returns:
+      Endpoints: `"2"` to `"5"`, the last feature map before the resolution falls again, counted
+      in powers of two as the Garden does (at output stride 16 all later maps are `"4"`), and
+      `"{level}/depthwise"`, the activation after that block's depthwise convolution.
+
+    Raises:
+      ValueError: the table holds a block of another kind.
+    """
+    blocks = garden.block_spec_decoder(
+        specs=garden.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=width_multiplier
+    )
+    while not blocks[-1].is_output:
+        blocks.pop()
+    endpoints: dict[str, object] = {}
+    stride, rate, level = 1, 1, 2
+    for index, block in enumerate(blocks):
+        block_name = f"{name}_{index:02}"
+        block_stride, dilation = block.strides, rate
+        if stride == output_stride and block.strides > 1:
+            block_stride, dilation = 1, first_atrous_dilation
+            rate *= block.strides
+        stride *= block_stride
+        depthwise = None
+        if block.block_fn == "convbn":
+            x = conv_bn(
+                norm,
+                block_name,
+                block.filters,
+                block.kernel_size,
+                block_stride,
+                activation=block.activation,
+                initializer=INITIALIZER,
+            )(x)
+        elif block.block_fn == "invertedbottleneck" and not block.se_ratio:
+            x, depthwise = _inverted_bottleneck(x, norm, block, block_stride, dilation, block_name)
+        else:
+            raise ValueError(f"{model_id}: block {index} ({block.block_fn}) is not supported")
+        if block.is_output:
+            endpoints[str(level)] = x
+            if depthwise is not None:
+                endpoints[f"{level}/depthwise"] = depthwise
+            if stride != output_stride:
+                level += 1
+    return endpoints
+
+
+def _inverted_bottleneck(x, norm: Norm, block, strides: int, dilation: int, name: str):
+    """Expansion, depthwise convolution, projection, residual; also returns the depthwise output."""
+    shortcut = x
+    if block.expand_ratio > 1:
+        expanded = nn_layers.make_divisible(x.shape[-1] * block.expand_ratio, 8)
+        x = conv_bn(
+            norm,
+            f"{name}_expand",
+            expanded,
+            activation=block.activation,
+            initializer=INITIALIZER,
+        )(x)
+    x = depthwise = depthwise_bn(
+        norm,
+        f"{name}_spatial",
+        block.kernel_size,
+        strides,
+        dilation,
+        activation=block.activation,
+        initializer=INITIALIZER,
+        decay=False,
+    )(x)
+    x = conv_bn(norm, f"{name}_project", block.filters, activation=None, initializer=INITIALIZER)(x)
+    if block.use_residual and strides == 1 and shortcut.shape[-1] == block.filters:
+        x = tf_keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return x, depthwise

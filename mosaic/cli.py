@@ -1,0 +1,243 @@
+"""What all commands share: flags, gin bindings, and errors as one line with an exit code.
+
+Only light modules are imported here, so that `--help` and a wrong flag answer at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+import pathlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from mosaic.errors import UserError
+
+Values = flags.FlagValues
+
+
+def common_flags(*names: str) -> Values:
+    """Returns flag values with those of the common flags that a command takes."""
+    values = Values()
+    define = {
+        "gin_file": lambda: flags.DEFINE_multi_string(
+            "gin_file", [], "Experiment: a path or a name in configs/; repeatable.", values
+        ),
+        "model_dir": lambda: flags.DEFINE_string(
+            "model_dir", None, "Folder of the run.", flag_values=values
+        ),
+        "data_dir": lambda: flags.DEFINE_string(
+            "data_dir", None, "Where the data set is (the macro DATA_DIR).", flag_values=values
+        ),
+        "checkpoint": lambda: flags.DEFINE_string(
+            "checkpoint", None, "Checkpoint: folder, file prefix or .tar.gz.", flag_values=values
+        ),
+    }
+    for name in names:
+        define[name]()
+    flags.DEFINE_bool("debug", False, "Show the traceback of an error.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
+    return values
+
+
+def split_bindings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separates `--gin.NAME=VALUE` from other arguments.
+
+    Returns:
+      (other arguments, bindings such as `NAME = 'VALUE'`). A value that is no Python literal and
+      no gin reference is taken as a string, so that paths need no quotes.
+
+    Raises:
+      UserError: a binding without `=`.
+    """
+    rest, bindings = [], []
+    for argument in arguments:
+        if not argument.startswith(("--gin.", "-gin.")):
+            rest.append(argument)
+            continue
+        name, equals, value = argument.split("gin.", 1)[1].partition("=")
+        if not equals or not name:
+            raise UserError(f"{argument}: write --gin.NAME=VALUE")
+        bindings.append(f"{name} = {_literal(value)}")
+    return rest, bindings
+
+
+def _literal(value: str) -> str:
+    if value.startswith(("@", "%")):
+        return value
+    try:
+        ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return repr(value)
+    return value
+
+
+def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+      doc: its help text.
+      values: its flags.
+      main: called with the parsed flags and the gin bindings.
+      arguments: of the command line, without the program's name.
+
+    Returns:
+      The exit code: 0 done, 1 it failed while running, 2 the user can mend it.
+    """
+    program = pathlib.Path(sys.argv[0]).name
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        rest, bindings = split_bindings(arguments)
+        try:
+            extra = values([program, *rest])[1:]
+        except flags.Error as error:
+            raise UserError(f"{error} (see {program} --help)") from None
+        if values.help:
+            print(f"{doc.strip()}\n\nflags:{_help(values)}\n  --gin.NAME=VALUE: set a gin macro.")
+            return 0
+        if extra:
+            raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
+        # TensorFlow and the modules below it report at INFO what no user can act on.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        main(values, bindings)
+        return 0
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
+        if debug:
+            traceback.print_exc()
+        code, line = explain(error)
+        hint = "" if debug or code == 2 else " (--debug shows where)"
+        print(f"{program}: {line}{hint}", file=sys.stderr)
+        return code
+
+
+def _help(values: Values) -> str:
+    lines = [""]
+    for name in sorted(values):
+        flag = values[name]
+        if flag.name == name:
+            lines.append(f"  --{name}: {flag.help}")
+    return "\n".join(lines)
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Returns the exit code and the one line that an error deserves."""
+    # Gin appends to a message in which configurable the error was raised.
+    text = str(error)
+    configured = "In call to configurable" in text
+    line = " ".join(text.split("\n  In call to configurable")[0].split()) or type(error).__name__
+    code = getattr(error, "exit_code", None)
+    if "Exception encountered when calling layer" in line:
+        parts = [part.strip() for part in text.split("\n") if part.strip()]
+        line = parts[1] if len(parts) > 1 else line
+    if code is not None:
+        return code, line
+    if "Required bindings for" in text:
+        from mosaic.config import explain as explain_gin
+
+        return 2, explain_gin(error)
+    if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
+        return 2, f"the disk is full; free some space and run again ({line})"
+    if isinstance(
+        error, (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+    ):
+        return 2, f"{error.filename}: {error.strerror}" if error.filename else line
+    if configured and isinstance(error, (ValueError, TypeError)):
+        return 2, f"configuration: {line}"
+    return 1, f"{type(error).__name__}: {line}"
+
+
+def experiment_files(values: Values, saved: bool = True) -> list[str]:
+    """The gin files of a command: those named, or the one that a run has saved.
+
+    Raises:
+      UserError: neither is given, or a file is missing.
+    """
+    from mosaic import config
+
+    if values.gin_file:
+        return [config.find(name) for name in values.gin_file]
+    if saved and values.model_dir:
+        path = os.path.join(values.model_dir, config.SAVED)
+        if not os.path.exists(path):
+            raise UserError(f"{values.model_dir}: no {config.SAVED} in it; is it a run's folder?")
+        return [path]
+    raise UserError("give --gin_file=EXPERIMENT" + (" or --model_dir=DIR" if saved else ""))
+
+
+def configure(files: Sequence[str], bindings: Sequence[str], data_dir: str | None) -> None:
+    """Checks and parses the configuration; imports what it configures.
+
+    Raises:
+      UserError: see `mosaic.config`; or `data_dir` is no folder.
+    """
+    from mosaic import config
+
+    bindings = list(bindings)
+    if data_dir is not None:
+        if not os.path.isdir(data_dir):
+            raise UserError(f"--data_dir={data_dir}: no such folder")
+        bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
+    config.check_macros(files, bindings)
+    from absl import logging
+
+    import mosaic.training  # noqa: F401 - registers what gin files bind
+
+    logging.set_verbosity(logging.ERROR)
+    config.parse(files, bindings)
+
+
+def default_checkpoint(model_dir: str) -> str:
+    """The checkpoint of a run to evaluate or export: the best, or else the latest.
+
+    Raises:
+      UserError: there is none yet.
+    """
+    for folder in (os.path.join(model_dir, "best_ckpt"), model_dir):
+        if os.path.exists(os.path.join(folder, "checkpoint")):
+            return folder
+    raise UserError(f"{model_dir}: no checkpoint in it yet")
+
+
+def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str], str, str]:
+    """What a command that reads a checkpoint works on.
+
+    Returns:
+      (gin files, checkpoint, output folder): the run's own where only --model_dir is given.
+
+    Raises:
+      UserError: a flag or a file is missing.
+    """
+    files = experiment_files(values)
+    if values.checkpoint is None and not values.model_dir:
+        raise UserError("give --checkpoint=PATH or --model_dir=DIR")
+    checkpoint = values.checkpoint or default_checkpoint(values.model_dir)
+    if not (os.path.exists(checkpoint) or os.path.exists(f"{checkpoint}.index")):
+        raise UserError(f"--checkpoint={checkpoint}: no such file or folder")
+    output_dir = getattr(values, "output_dir", None) if subfolder else None
+    if not output_dir:
+        if not values.model_dir and subfolder:
+            raise UserError("give --output_dir=DIR, the folder for the report")
+        output_dir = os.path.join(values.model_dir or "", subfolder)
+    return files, checkpoint, output_dir
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Parses `HEIGHTxWIDTH`, in pixels.
+
+    Raises:
+      UserError: it is not of that form.
+    """
+    if text is None:
+        return None
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
+    return int(height), int(width)

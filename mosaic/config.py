@@ -1,0 +1,160 @@
+"""Gin configuration: finding files, checking them, and keeping what a run used."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import gin
+
+from mosaic.errors import UserError, nearest
+from mosaic.files import write_text
+
+CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
+SAVED = "config.gin"
+
+_MACRO = re.compile(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=", re.MULTILINE)
+_USE = re.compile(r"%([A-Z][A-Z0-9_]*)\b")
+_INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"]+)['\"]", re.MULTILINE)
+
+
+def find(name: str) -> str:
+    """Returns the path of a gin file: as given, or looked up in configs/, `.gin` added if absent.
+
+    Raises:
+      UserError: there is none; the nearest name in configs/ is told.
+    """
+    for candidate in (name, f"{name}.gin"):
+        for path in (pathlib.Path(candidate), CONFIGS / candidate):
+            if path.is_file():
+                return str(path)
+    known = [path.stem for path in CONFIGS.glob("*.gin")]
+    raise UserError(
+        f"--gin_file={name}: no such file, here or in configs/"
+        f"{nearest(pathlib.Path(name).stem, known)}"
+    )
+
+
+def _texts(path: str) -> list[str]:
+    """The text of a gin file and of all it includes."""
+    text = pathlib.Path(path).read_text()
+    texts = [text]
+    for included in _INCLUDE.findall(text):
+        texts += _texts(find(included))
+    return texts
+
+
+def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
+    """Checks the macros of a configuration by its text alone, before anything heavy is imported.
+
+    Raises:
+      UserError: a macro is set on the command line that no file uses or sets, or one that is
+        required is not set.
+    """
+    texts = [text for path in files for text in _texts(path)]
+    known = {name for text in texts for name in _MACRO.findall(text) + _USE.findall(text)}
+    given = {name for binding in bindings for name in _MACRO.findall(binding)}
+    for name in sorted(given - known):
+        raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{nearest(name, known)}")
+    values: dict[str, str] = {}
+    for text in _in_order(files):
+        for match in re.finditer(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=[ \t]*(.*)$", text, re.MULTILINE):
+            values[match[1]] = match[2]
+    for name, value in sorted(values.items()):
+        if value.startswith("%gin.REQUIRED") and name not in given:
+            flag = "--data_dir=DIR" if name == "DATA_DIR" else f"--gin.{name}=VALUE"
+            raise UserError(f"{files[-1]} needs a value for {name}; give {flag}")
+
+
+def _in_order(files: Sequence[str]) -> list[str]:
+    """The texts in the order in which gin applies them: what is included first."""
+    ordered = []
+    for path in files:
+        text = pathlib.Path(path).read_text()
+        ordered += _in_order([find(name) for name in _INCLUDE.findall(text)])
+        ordered.append(text)
+    return ordered
+
+
+def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
+    """Parses gin files and then single bindings, which win over the files.
+
+    Everything configurable must have been imported before.
+
+    Raises:
+      UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
+        with the nearest valid name.
+    """
+    gin.add_config_file_search_path(str(CONFIGS))
+    # Gin logs an error for every folder in which an included file is not, even if another has it.
+    logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
+    try:
+        gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
+        gin.finalize()
+    except (ValueError, TypeError, AttributeError, SyntaxError, OSError) as error:
+        raise UserError(explain(error)) from None
+
+
+def explain(error: BaseException) -> str:
+    """One line for what gin raised, with the nearest valid name where one is unknown."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"No configurable matching '([^']+)'", text)
+    if unknown:
+        return f"gin: nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
+    parameter = re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", text)
+    if not parameter:
+        parameter = re.search(r"No parameter named '([^']+)' in .*configurable '([^']+)'", text)
+        if parameter:
+            parameter = (None, parameter[2], parameter[1])
+    if parameter:
+        name, given = parameter[1], parameter[2]
+        return f"gin: {name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
+    missing = re.search(
+        r"Required bindings for `([^`]+)` not provided in config: (\[[^\]]*\])", text
+    )
+    if missing:
+        return f"gin: {missing[1]} needs values for {missing[2]}; set them in the gin file"
+    return f"gin: {text}"
+
+
+def _selectors() -> list[str]:
+    registered = gin.config._REGISTRY
+    return [selector.rpartition(".")[2] for selector in registered._selector_map]
+
+
+def _parameters(name: str) -> list[str]:
+    import inspect
+
+    try:
+        return list(inspect.signature(gin.get_configurable(name)).parameters)
+    except (ValueError, TypeError):
+        return []
+
+
+def build(parameter: str):
+    """Makes what a binding such as `train.model` holds, without calling `train`.
+
+    Raises:
+      UserError: there is no such binding.
+    """
+    try:
+        value = gin.query_parameter(parameter)
+    except ValueError:
+        raise UserError(f"the configuration does not set {parameter}") from None
+    return resolve(value)
+
+
+def resolve(value):
+    """Calls a gin reference with parentheses (`@mosaic()`); other values pass."""
+    reference = gin.config.ConfigurableReference
+    if isinstance(value, reference):
+        return value.scoped_configurable_fn() if value.evaluate else value.scoped_configurable_fn
+    return value
+
+
+def save(model_dir: str) -> None:
+    """Writes the operative configuration of a run, which alone is enough to repeat it."""
+    write_text(os.path.join(model_dir, SAVED), gin.operative_config_str())

@@ -1,0 +1,29 @@
+"""The errors that a user can mend, told apart from failures of the program."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something the user can mend: a flag, a configuration, a file or the data.
+
+    The message is one line that names the thing and the mend. Commands print it without a
+    traceback and end with `exit_code`. Any exception that carries an `exit_code` attribute is
+    treated the same way, so that `data/` needs no import from here.
+    """
+
+    exit_code = 2
+
+
+class RunError(RuntimeError):
+    """A run that failed for a reason that one line can tell, such as a loss that is not finite."""
+
+    exit_code = 1
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Returns `; did you mean X?` with the candidate most like `name`, or an empty string."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

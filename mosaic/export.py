@@ -1,0 +1,281 @@
+"""Exports: a SavedModel with the TF Hub module's contract, and TFLite, each checked before it counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic.errors import RunError, UserError
+from mosaic.files import replacing
+from mosaic.layers import resize_bilinear, size_of
+
+OUTPUTS = ("logits", "labels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """What an export may differ from its network by, on real images.
+
+    Attributes:
+      difference: largest absolute difference of a logit, or None for no limit.
+      equal: least share of pixels with the same class.
+    """
+
+    difference: float | None
+    equal: float
+
+
+LIMITS = {
+    "none": Limit(1e-2, 0.999),
+    "float16": Limit(None, 0.99),
+    "dynamic": Limit(None, 0.90),
+    "int8": Limit(None, 0.80),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How an export compares with its network on real images.
+
+    Attributes:
+      difference: largest absolute difference of a logit; None for an export of labels.
+      equal: share of pixels with the same class.
+      images: how many were compared.
+    """
+
+    difference: float | None
+    equal: float
+    images: int
+
+    def __str__(self) -> str:
+        logits = (
+            "" if self.difference is None else f"largest logit difference {self.difference:.3g}, "
+        )
+        return f"{logits}{100 * self.equal:.4f} % equal pixels on {self.images} images"
+
+
+class Serving(tf.Module):
+    """A network behind the TF Hub module's contract.
+
+    Images [batch, height, width, 3] in 0..255, float32 or uint8, of any batch and size that the
+    network takes, give `logits` [batch, height, width, classes] at the images' own size.
+    """
+
+    def __init__(self, model):
+        super().__init__(name="segmentation")
+        self._model = model
+
+    @tf.function
+    def __call__(self, images):
+        logits = self._model(tf.cast(images, tf.float32), training=False)
+        return {"logits": resize_bilinear(logits, size_of(images))}
+
+    def signature(self, dtype: tf.DType, shape: Sequence[int | None] = (None, None, None, 3)):
+        """Returns the concrete function for one input type and shape."""
+        return self.__call__.get_concrete_function(tf.TensorSpec(shape, dtype, "images"))
+
+
+def saved_model(model, images: Sequence[np.ndarray], path: str) -> Agreement:
+    """Writes a SavedModel, checks it on images, and only then gives it its name.
+
+    `serving_default` takes float32; `serving_uint8`, the same in uint8, moves a quarter of the
+    bytes; calling the loaded object takes either.
+
+    Args:
+      model: the network.
+      images: uint8 [height, width, 3] each, to check it on.
+      path: of the folder.
+
+    Raises:
+      RunError: it differs from the network by more than it may; nothing is left under `path`.
+    """
+    module = Serving(model)
+    signatures = {
+        "serving_default": module.signature(tf.float32),
+        "serving_uint8": module.signature(tf.uint8),
+    }
+    with replacing(path) as aside:
+        tf.saved_model.save(module, str(aside), signatures=signatures)
+        serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
+
+        def logits(image):
+            return serve(images=tf.cast(image[np.newaxis], tf.float32))["logits"][0].numpy()
+
+        return check(model, logits, images, LIMITS["none"], path)
+
+
+def tflite(
+    model,
+    images: Sequence[np.ndarray],
+    path: str,
+    size: tuple[int, int],
+    output: str = "logits",
+    quantize: str = "none",
+    representative: Callable | None = None,
+) -> Agreement:
+    """Writes a TFLite file of fixed size, checks it on images, and only then gives it its name.
+
+    Args:
+      model: the network.
+      images: uint8 [height, width, 3] each, to check it on; resized to `size` where they differ.
+      path: of the file.
+      size: (height, width) of its input, in pixels.
+      output: `logits` [1, height, width, classes], float32, or `labels` [1, height, width], int32.
+      quantize: `none`; `float16` weights; `dynamic` range, 8-bit weights; or `int8` throughout.
+      representative: yields images for `int8` to measure ranges on.
+
+    Raises:
+      UserError: `output` or `quantize` is unknown, or `size` too small for the network.
+      RunError: it differs from the network by more than it may; nothing is left under `path`.
+    """
+    if output not in OUTPUTS:
+        raise UserError(f"output {output!r} is not one of {', '.join(OUTPUTS)}")
+    if quantize not in LIMITS:
+        raise UserError(f"quantize {quantize!r} is not one of {', '.join(LIMITS)}")
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
+    def answer(pixels):
+        logits = resize_bilinear(model(pixels, training=False), size)
+        if output == "labels":
+            return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
+        return {"logits": logits}
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [answer.get_concrete_function()], model
+    )
+    if quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        if representative is None:
+            raise UserError("quantize=int8 needs representative images; use a data set")
+        converter.representative_dataset = lambda: (
+            [fit(image, size)[np.newaxis].astype(np.float32)] for image in representative()
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.uint8
+    content = converter.convert()
+    with replacing(path) as aside:
+        aside.write_bytes(content)
+        run = tflite_runner(str(aside))
+        fitted = [fit(image, size) for image in images]
+        return check(model, lambda image: run(image)[0], fitted, LIMITS[quantize], path)
+
+
+def tflite_runner(path: str, threads: int = 2) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from one uint8 image of the file's size to the file's output."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    interpreter.allocate_tensors()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(source["index"], image[np.newaxis].astype(source["dtype"]))
+        interpreter.invoke()
+        answer = interpreter.get_tensor(target["index"])
+        scale, zero = target["quantization"]
+        return (answer.astype(np.float32) - zero) * scale if scale else answer
+
+    return run
+
+
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes an image bilinearly to (height, width) where it has another size."""
+    if image.shape[:2] == tuple(size):
+        return image
+    resized = tf.image.resize(image, size).numpy()
+    return np.clip(np.round(resized), 0, 255).astype(np.uint8)
+
+
+def check(
+    model, export: Callable, images: Sequence[np.ndarray], limit: Limit, path: str
+) -> Agreement:
+    """Compares an export with its network on images.
+
+    Args:
+      model: the network.
+      export: from an image to logits [height, width, classes] or labels [height, width].
+      images: uint8 [height, width, 3] each.
+      limit: what is allowed.
+      path: of the export, for messages.
+
+    Raises:
+      RunError: it differs by more than that.
+    """
+    serve = Serving(model)
+    largest, equal, pixels = None, 0, 0
+    for image in images:
+        expected = serve(tf.constant(image[np.newaxis]))["logits"][0].numpy()
+        got = np.asarray(export(image))
+        if got.ndim == 3:
+            difference = float(np.max(np.abs(got - expected)))
+            largest = difference if largest is None else max(largest, difference)
+            got = np.argmax(got, -1)
+        same = got == np.argmax(expected, -1)
+        equal += int(np.sum(same))
+        pixels += same.size
+    result = Agreement(largest, equal / pixels, len(images))
+    too_far = (
+        limit.difference is not None and largest is not None and not (largest <= limit.difference)
+    )
+    if too_far or result.equal < limit.equal:
+        raise RunError(
+            f"{path}: the export differs from its network ({result}; allowed are "
+            f"{100 * limit.equal:g} % equal pixels"
+            + (f" and a logit difference of {limit.difference:g}" if limit.difference else "")
+            + "); nothing was kept"
+        )
+    return result
+
+
+def export_checkpoint(
+    checkpoint: str,
+    export_dir: str,
+    formats: Sequence[str] = ("saved_model", "tflite"),
+    quantize: Sequence[str] = ("none",),
+    size: tuple[int, int] | None = None,
+    output: str = "logits",
+    num_images: int = 4,
+) -> None:
+    """Exports the configured experiment's network with a checkpoint's weights.
+
+    Args:
+      checkpoint: as for `checkpoints.read`.
+      export_dir: receives saved_model/ and {network}_{quantize}_{output}.tflite.
+      formats: `saved_model`, `tflite`, or both.
+      quantize: of the TFLite files, one for each.
+      size: (height, width) of TFLite's input; the images' own size if None.
+      output: of TFLite: `logits` or `labels`.
+      num_images: of the evaluation split, on which each export is checked.
+    """
+    from mosaic.scoring import load_experiment
+
+    unknown = set(formats) - {"saved_model", "tflite"}
+    if unknown:
+        raise UserError(f"--format={sorted(unknown)[0]}: not one of saved_model, tflite")
+    model, dataset, evaluation = load_experiment(checkpoint)
+    count = min(num_images, dataset.num_images(evaluation.split))
+    images = [dataset.example(evaluation.split, index)[0] for index in range(count)]
+    folder = pathlib.Path(export_dir)
+    if "saved_model" in formats:
+        path = folder / "saved_model"
+        print(f"{path}: {saved_model(model, images, str(path))}")
+    if "tflite" in formats:
+        size = tuple(size or dataset.image_size or images[0].shape[:2])
+
+        def representative():
+            for index in range(min(64, dataset.num_images("train"))):
+                yield dataset.example("train", index)[0]
+
+        for kind in quantize:
+            suffix = "float32" if kind == "none" else kind
+            path = folder / f"{model.name}_{suffix}_{output}.tflite"
+            result = tflite(model, images, str(path), size, output, kind, representative)
+            megabytes = path.stat().st_size / 1e6
+            print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")

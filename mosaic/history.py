@@ -1,0 +1,68 @@
+"""The record of a run, one JSON object a line: what was measured at which step."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+from mosaic.files import replacing, write_text
+
+
+class History:
+    """`history.jsonl` of a run.
+
+    Training entries have `step`, `loss` (the mean since the last entry, at full precision) and
+    `learning_rate`; evaluation entries `step`, `mean_iou` and `iou`, by class name.
+
+    Args:
+      path: of the file.
+      step: where training goes on; what an interrupted run recorded after it is dropped, as those
+        steps are about to be done again.
+    """
+
+    def __init__(self, path: str | os.PathLike, step: int):
+        self.path = pathlib.Path(path)
+        self.entries = [entry for entry in _read(self.path) if entry["step"] <= step]
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in self.entries))
+
+    def add(self, **entry) -> None:
+        """Appends an entry."""
+        self.entries.append(entry)
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def evaluated(self, step: int) -> bool:
+        """Tells whether there is an evaluation of that step."""
+        return any(e["step"] == step and "mean_iou" in e for e in self.entries)
+
+    def draw(self, path: str | os.PathLike) -> None:
+        """Draws the loss and the validation mIoU over the steps, as a PNG."""
+        from matplotlib.figure import Figure
+
+        losses = [e for e in self.entries if "loss" in e]
+        scores = [e for e in self.entries if "mean_iou" in e]
+        figure = Figure(figsize=(8, 4), layout="constrained")
+        axis = figure.subplots()
+        axis.plot([e["step"] for e in losses], [e["loss"] for e in losses], color="tab:blue")
+        axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+        axis.yaxis.label.set_color("tab:blue")
+        if scores:
+            right = axis.twinx()
+            points = [e["step"] for e in scores], [100 * e["mean_iou"] for e in scores]
+            right.plot(*points, color="tab:orange", marker="o", markersize=3)
+            right.set(ylabel="validation mIoU, %", ylim=(0, 100))
+            right.yaxis.label.set_color("tab:orange")
+        with replacing(path) as aside:
+            figure.savefig(aside, dpi=120)
+
+
+def _read(path: pathlib.Path) -> list[dict]:
+    """Reads the whole lines; the last may have been cut off when the process was killed."""
+    entries = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries

@@ -1,0 +1,270 @@
+"""The few weightless layers that tf_keras lacks, and the conv-BN-activation sequence.
+
+Sizes follow the tensors at call time, so one functional model serves every input size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras
+
+from mosaic.errors import UserError
+
+PACKAGE = "mosaic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Norm:
+    """Batch normalisation and weight decay, the settings that every convolution shares.
+
+    Attributes:
+      momentum: of the moving averages.
+      epsilon: added to the variance.
+      synchronized: whether replicas share their batch statistics, where there is more than one;
+        a single one has nothing to share and uses the faster fused kernel.
+      weight_decay: L2 weight decay as in `tf.nn.l2_loss`, that is, half of it goes into the
+        Keras regulariser.
+    """
+
+    momentum: float = 0.99
+    epsilon: float = 0.001
+    synchronized: bool = True
+    weight_decay: float = 0.0
+
+    def regularizer(self) -> tf_keras.regularizers.Regularizer | None:
+        """Returns the L2 regulariser for kernels, or None without weight decay."""
+        return tf_keras.regularizers.L2(self.weight_decay / 2.0) if self.weight_decay else None
+
+    def layer(self, name: str) -> tf_keras.layers.BatchNormalization:
+        """Returns a batch normalisation layer with these settings."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf_keras.layers.BatchNormalization(
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            synchronized=self.synchronized and replicas > 1,
+            name=name,
+        )
+
+
+def conv_bn(
+    norm: Norm,
+    name: str,
+    filters: int,
+    kernel_size: int = 1,
+    strides: int = 1,
+    dilation: int = 1,
+    activation: str | None = "relu",
+    initializer: str = "glorot_uniform",
+):
+    """Convolution without bias, batch norm and activation, as a function of a tensor."""
+    return _Sequence(
+        tf_keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            dilation_rate=dilation,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initializer,
+            kernel_regularizer=norm.regularizer(),
+            name=f"{name}_conv",
+        ),
+        norm.layer(f"{name}_bn"),
+        _activation(activation, f"{name}_{activation}"),
+    )
+
+
+def depthwise_bn(
+    norm: Norm,
+    name: str,
+    kernel_size: int,
+    strides: int = 1,
+    dilation: int = 1,
+    activation: str | None = "relu",
+    initializer: str = "glorot_uniform",
+    decay: bool = True,
+):
+    """Depthwise convolution without bias, batch norm and activation, as a function of a tensor."""
+    return _Sequence(
+        tf_keras.layers.DepthwiseConv2D(
+            kernel_size,
+            strides=strides,
+            dilation_rate=dilation,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=initializer,
+            depthwise_regularizer=norm.regularizer() if decay else None,
+            name=f"{name}_depthwise",
+        ),
+        norm.layer(f"{name}_bn"),
+        _activation(activation, f"{name}_{activation}"),
+    )
+
+
+class _Sequence:
+    """Layers applied one after the other; calling it twice shares the weights."""
+
+    def __init__(self, *layers):
+        self._layers = [layer for layer in layers if layer is not None]
+
+    def __call__(self, x):
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+
+def _activation(activation: str | None, name: str) -> tf_keras.layers.Layer | None:
+    if activation is None:
+        return None
+    if activation == "relu":
+        return tf_keras.layers.ReLU(name=name)
+    if activation == "relu6":
+        return tf_keras.layers.ReLU(max_value=6.0, name=name)
+    return tf_keras.layers.Activation(activation, name=name)
+
+
+def bin_window(size: int, bins: int) -> tuple[int, int]:
+    """Window and stride, in pixels, that pool `size` pixels into `bins` bins, 'valid' padding."""
+    return size // bins + size % bins, size // bins
+
+
+def _bin_weights(size: tf.Tensor, bins: int, dtype: tf.DType) -> tf.Tensor:
+    """Averaging matrix [bins, size] of the windows of `bin_window`, for a size known at run time."""
+    window, stride = size // bins + size % bins, size // bins
+    start = (tf.range(bins) * stride)[:, tf.newaxis]
+    position = tf.range(size)[tf.newaxis, :]
+    inside = tf.logical_and(position >= start, position < start + window)
+    return tf.cast(inside, dtype) / tf.cast(window, dtype)
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class Normalize(tf_keras.layers.Layer):
+    """Normalises RGB in 0..255: (x / 255 - mean / 255) / (std / 255).
+
+    The operations and their order are those of the Garden's `preprocess_ops.normalize_image`:
+    training amplifies a difference in the last bit of its input to the third digit of the loss
+    within three steps, so that equal figures need equal rounding.
+    """
+
+    def __init__(self, mean, std, **kwargs):
+        super().__init__(**kwargs)
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(x, self.compute_dtype) * (1.0 / 255)
+        x -= tf.constant([m / 255 for m in self.mean], x.dtype)
+        return x / tf.constant([s / 255 for s in self.std], x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "mean": self.mean, "std": self.std}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class PoolToBins(tf_keras.layers.Layer):
+    """Average pooling of [batch, height, width, channels] into `bins` x `bins` windows.
+
+    The windows are those of `bin_window`, computed from the tensor's size at every call: average
+    pooling where the size is known while tracing, and a product with two averaging matrices where
+    it is not (a SavedModel for any size).
+    """
+
+    def __init__(self, bins: int, **kwargs):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        height, width = x.shape[1:3]
+        if height is not None and width is not None:
+            if min(height, width) < self.bins:
+                raise UserError(
+                    f"a feature map of {height}x{width} cannot be pooled into {self.bins}x"
+                    f"{self.bins} bins; use a larger input or smaller pyramid bins"
+                )
+            (window_h, stride_h), (window_w, stride_w) = (
+                bin_window(height, self.bins),
+                bin_window(width, self.bins),
+            )
+            return tf.nn.avg_pool2d(x, (window_h, window_w), (stride_h, stride_w), "VALID")
+        size = tf.shape(x)
+        check = tf.debugging.assert_greater_equal(
+            tf.reduce_min(size[1:3]),
+            self.bins,
+            f"the input is too small for {self.bins}x{self.bins} pooling bins",
+        )
+        with tf.control_dependencies([check] if check is not None else []):
+            rows = _bin_weights(size[1], self.bins, x.dtype)
+        columns = _bin_weights(size[2], self.bins, x.dtype)
+        pooled = tf.einsum("ij,bjwc->biwc", rows, x)
+        return tf.einsum("ij,bhjc->bhic", columns, pooled)
+
+    def compute_output_shape(self, input_shape):
+        return tf.TensorShape([input_shape[0], self.bins, self.bins, input_shape[-1]])
+
+    def get_config(self):
+        return {**super().get_config(), "bins": self.bins}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class ChannelSlice(tf_keras.layers.Layer):
+    """`size` channels of [batch, height, width, channels], from channel `start` on."""
+
+    def __init__(self, start: int, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.start = start
+        self.size = size
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x[..., self.start : self.start + self.size]
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start, "size": self.size}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class ResizeLike(tf_keras.layers.Layer):
+    """Bilinear resize of the first tensor to the height and width of the second.
+
+    Args:
+      half_pixel_centers: True for TensorFlow 2's rule; False for the legacy rule of
+        `tf.compat.v1.image.resize_bilinear` (corners not aligned), which MLPerf's files use.
+    """
+
+    def __init__(self, half_pixel_centers: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.half_pixel_centers = half_pixel_centers
+
+    def call(self, inputs) -> tf.Tensor:
+        x, reference = inputs
+        return resize_bilinear(x, size_of(reference), self.half_pixel_centers)
+
+    def compute_output_shape(self, input_shape):
+        x, reference = input_shape
+        return tf.TensorShape([x[0], reference[1], reference[2], x[-1]])
+
+    def get_config(self):
+        return {**super().get_config(), "half_pixel_centers": self.half_pixel_centers}
+
+
+def size_of(x: tf.Tensor):
+    """Height and width of [batch, height, width, ...]: as numbers where they are known."""
+    height, width = x.shape[1:3]
+    return tf.shape(x)[1:3] if height is None or width is None else (height, width)
+
+
+def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
+    """Bilinear resize of [batch, height, width, channels] to `size`, corners not aligned.
+
+    A map that already has that size passes unchanged, and one of 1x1 is repeated, which is the
+    same under every rule and far cheaper.
+    """
+    if not tf.is_tensor(size) and tuple(x.shape[1:3]) == tuple(size):
+        return x
+    if x.shape[1] == 1 and x.shape[2] == 1:
+        shape = tf.stack([tf.shape(x)[0], size[0], size[1], x.shape[-1]])
+        return tf.broadcast_to(x, shape)
+    return tf.raw_ops.ResizeBilinear(
+        images=x, size=size, align_corners=False, half_pixel_centers=half_pixel_centers
+    )

@@ -1,0 +1,78 @@
+"""Optimizers and learning-rate schedules for gin: the Garden's own, by the names of the field."""
+
+from __future__ import annotations
+
+import gin
+import tf_keras
+from official.modeling.optimization import ema_optimizer, lr_schedule
+
+Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | float
+
+
+@gin.configurable(module="schedules")
+def polynomial_decay(
+    learning_rate: float, steps: int, power: float = 0.9, end_learning_rate: float = 0.0
+) -> Schedule:
+    """(learning_rate - end) * (1 - step / steps) ** power + end, and `end` after `steps`."""
+    return lr_schedule.PolynomialDecayWithOffset(
+        initial_learning_rate=learning_rate,
+        decay_steps=steps,
+        end_learning_rate=end_learning_rate,
+        power=power,
+    )
+
+
+@gin.configurable(module="schedules")
+def cosine_decay(learning_rate: float, steps: int, end_fraction: float = 0.0) -> Schedule:
+    """Half a cosine from `learning_rate` to `end_fraction` of it over `steps`."""
+    return lr_schedule.CosineDecayWithOffset(
+        initial_learning_rate=learning_rate, decay_steps=steps, alpha=end_fraction
+    )
+
+
+@gin.configurable(module="schedules")
+def linear_warmup(schedule: Schedule, steps: int, learning_rate: float = 0.0) -> Schedule:
+    """Linear from `learning_rate` to what `schedule` has at step `steps`, then the schedule.
+
+    The schedule counts from step 0, as in the Garden: warm-up replaces its first steps and does
+    not shift it.
+    """
+    if not steps:
+        return schedule
+    return lr_schedule.LinearWarmup(schedule, steps, learning_rate)
+
+
+@gin.configurable(module="optimizers")
+def sgd(
+    learning_rate: Schedule,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    clipnorm: float | None = None,
+) -> tf_keras.optimizers.legacy.Optimizer:
+    """Stochastic gradient descent; `clipnorm` limits each gradient's L2 norm."""
+    kwargs = {} if clipnorm is None else {"clipnorm": clipnorm}
+    return tf_keras.optimizers.legacy.SGD(
+        learning_rate, momentum=momentum, nesterov=nesterov, **kwargs
+    )
+
+
+@gin.configurable(module="optimizers")
+def adam(
+    learning_rate: Schedule, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+) -> tf_keras.optimizers.legacy.Optimizer:
+    """Adam."""
+    return tf_keras.optimizers.legacy.Adam(learning_rate, beta_1, beta_2, epsilon)
+
+
+@gin.configurable(module="optimizers")
+def moving_average(optimizer, decay: float = 0.999, start_step: int = 0):
+    """Keeps an exponential moving average of all weights, which evaluation and export use.
+
+    Args:
+      optimizer: does the steps.
+      decay: of the average at every step; early on (1 + step) / (10 + step) if that is less.
+      start_step: from which the average is kept; before it, it is the weights themselves.
+    """
+    return ema_optimizer.ExponentialMovingAverage(
+        optimizer, average_decay=decay, start_step=start_step, dynamic_decay=True
+    )

@@ -1,0 +1,66 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import tqdm
+
+
+class Progress:
+    """Counts work and tells how far it is, how fast, and how long it will take.
+
+    Args:
+      total: units of work.
+      what: named before the count, such as `train`.
+      unit: name of one unit.
+      done: units that were done before.
+      interval: least seconds between two lines where the output is no terminal.
+    """
+
+    def __init__(self, total: int, what: str, unit: str, done: int = 0, interval: float = 15.0):
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(
+            total=total,
+            initial=done,
+            desc=what,
+            unit=unit,
+            disable=not self._terminal,
+            dynamic_ncols=True,
+        )
+        self._what, self._unit, self._total = what, unit, total
+        self._start, self._first, self._done = time.monotonic(), done, done
+        self._interval, self._last = interval, time.monotonic()
+
+    def update(self, units: int = 1, **figures: str) -> None:
+        """Adds finished units; `figures` are shown beside them as they are."""
+        self._done += units
+        if self._terminal:
+            self._bar.set_postfix(figures, refresh=False)
+            self._bar.update(units)
+            return
+        now = time.monotonic()
+        if now - self._last < self._interval and self._done < self._total:
+            return
+        self._last = now
+        rate = (self._done - self._first) / max(now - self._start, 1e-9)
+        left = tqdm.tqdm.format_interval((self._total - self._done) / max(rate, 1e-9))
+        shown = "".join(f", {name} {value}" for name, value in figures.items())
+        self.say(
+            f"{self._what}: {self._done}/{self._total} {self._unit}"
+            f"{shown}, {rate:.3g} {self._unit}/s, {left} left"
+        )
+
+    def say(self, line: str) -> None:
+        """Prints a line without breaking the bar."""
+        if self._terminal:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()

@@ -1,0 +1,110 @@
+"""The segmentation task for the Garden's trainer: batches, steps, and what evaluation returns."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from official.core import base_task
+
+from mosaic import checkpoints, metrics
+from mosaic.layers import size_of
+
+
+class SegmentationTask(base_task.Task):
+    """Trains one network on one data set.
+
+    Args:
+      model: from images [batch, height, width, 3] in 0..255 to logits at any stride.
+      dataset: a description with batches (`data.dataset.Dataset`).
+      loss: of (labels, logits).
+      batch_size: global.
+      seed: of the order and augmentation of the training data.
+      eval_split: the split that periodic evaluation scores.
+      eval_batch_size: global.
+      init_checkpoint: what training starts from, or None.
+      init_prefixes: which of the network's variables are taken from there.
+    """
+
+    def __init__(
+        self,
+        model,
+        dataset,
+        loss,
+        batch_size: int,
+        seed: int,
+        eval_split: str = "val",
+        eval_batch_size: int = 1,
+        init_checkpoint: str | None = None,
+        init_prefixes: tuple[str, ...] = ("",),
+    ):
+        super().__init__(params=None)
+        self.model = model
+        self.dataset = dataset
+        self.segmentation_loss = loss
+        self.batch_size = batch_size
+        self.seed = seed
+        self.eval_split = eval_split
+        self.eval_batch_size = eval_batch_size
+        self.init_checkpoint = init_checkpoint
+        self.init_prefixes = init_prefixes
+        self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
+
+    def build_model(self):
+        return self.model
+
+    def initialize(self, model) -> None:
+        """Loads the initial checkpoint, if there is one; called where there is none to resume."""
+        if self.init_checkpoint:
+            checkpoints.load(model, self.init_checkpoint, tuple(self.init_prefixes))
+
+    def build_inputs(self, params, input_context=None):
+        """Returns training batches from step `params["start_step"]`, or all evaluation batches."""
+        worker, workers = 0, 1
+        if input_context is not None:
+            worker, workers = input_context.input_pipeline_id, input_context.num_input_pipelines
+        if "start_step" in params:
+            return self.dataset.train_batches(
+                self.batch_size, self.seed, params["start_step"], worker, workers
+            )
+        return self.dataset.eval_batches(self.eval_split, self.eval_batch_size, worker, workers)
+
+    def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
+        """Cross-entropy plus weight decay, a scalar."""
+        loss = self.segmentation_loss(labels, model_outputs)
+        return loss + tf.add_n(aux_losses) if aux_losses else loss
+
+    def train_step(self, inputs, model, optimizer, metrics=None):
+        """One step of one replica on its share of the batch."""
+        images, labels = inputs
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            loss = self.build_losses(labels, logits, model.losses)
+            # The optimizer sums gradients over the replicas.
+            scaled = loss / replicas
+        variables = model.trainable_variables
+        optimizer.apply_gradients(list(zip(tape.gradient(scaled, variables), variables)))
+        return {self.loss: loss}
+
+    def validation_step(self, inputs, model, metrics=None):
+        """Counts one batch of full-size ground truth into the confusion matrix."""
+        images, labels = inputs
+        self.confusion.update_state(labels, predict(model, images, labels))
+        return {}
+
+    def aggregate_logs(self, state=None, step_outputs=None):
+        # The Garden's own task resets its metric here, after the first batch was counted, and so
+        # loses that batch; `Trainer.eval_begin` does it before.
+        return True
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+        """Mean IoU and per-class IoU of the confusion matrix so far."""
+        matrix = self.confusion.result().numpy()
+        logs = {"mean_iou": metrics.mean_iou(matrix)}
+        for name, value in zip(self.dataset.class_names, metrics.iou(matrix)):
+            logs[f"iou/{name}"] = value
+        return logs
+
+
+def predict(model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Class indices of a network's answer to `images`, at the size of `labels`."""
+    return metrics.predictions(model(images, training=False), size_of(labels))

@@ -1,0 +1,185 @@
+"""What the Garden's trainer lacks: guards, signals, and a best checkpoint that is always whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import signal
+
+import numpy as np
+import orbit
+import tensorflow as tf
+from official.core import base_trainer, train_utils
+from official.core import config_definitions as cfg
+
+from mosaic.errors import RunError
+from mosaic.files import write_text
+from mosaic.progress import Progress
+
+METRIC = "mean_iou"
+BEST_FOLDER = "best_ckpt"
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop."""
+
+
+class StopOnSignal:
+    """Within its block, SIGINT and SIGTERM are noted and acted on where it is safe to stop.
+
+    A second signal ends the process at once.
+    """
+
+    def __init__(self):
+        self.name: str | None = None
+        self._before = {}
+
+    def __enter__(self) -> StopOnSignal:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame) -> None:
+        del frame
+        self.name = signal.Signals(number).name
+        signal.signal(number, self._before[number])
+
+    def check(self) -> None:
+        """Raises `Stopped` if a signal came."""
+        if self.name:
+            raise Stopped(self.name)
+
+
+class BestCheckpoint(train_utils.BestCheckpointExporter):
+    """Keeps the checkpoint with the highest mean IoU, and what it scored.
+
+    The Garden's exporter writes the score over the old one before it saves the checkpoint; a
+    process killed in between leaves a score that belongs to no checkpoint, and no later one may
+    pass it. Here each checkpoint has a score file of its own, written first, and becomes the best
+    when TensorFlow renames the folder's state file, in one step.
+    """
+
+    def __init__(self, folder: str):
+        super().__init__(folder, METRIC, "higher")
+
+    def _score_path(self, step: int) -> str:
+        return os.path.join(self._export_dir, f"{METRIC}-{step}.json")
+
+    def _maybe_load_best_eval_metric(self):
+        latest = tf.train.latest_checkpoint(self._export_dir)
+        if latest is None:
+            return None
+        path = self._score_path(int(latest.rpartition("-")[2]))
+        return json.loads(pathlib.Path(path).read_text()) if os.path.exists(path) else None
+
+    def maybe_export_checkpoint(self, checkpoint, eval_logs, global_step, write_logs=True) -> bool:
+        """Saves the network if `eval_logs` are better than the best so far."""
+        old = self._best_ckpt_logs
+        if old is not None and not self._new_metric_is_better(old, eval_logs):
+            return False
+        logs = {name: float(value) for name, value in eval_logs.items()}
+        step = int(global_step)
+        write_text(self._score_path(step), json.dumps({**logs, "step": step}, indent=2) + "\n")
+        network = tf.train.Checkpoint(model=checkpoint.model, global_step=checkpoint.global_step)
+        manager = tf.train.CheckpointManager(network, self._export_dir, 1, checkpoint_name="ckpt")
+        manager.save(checkpoint_number=step)
+        self._best_ckpt_logs = logs
+        remove_unlisted(self._export_dir)
+        return True
+
+
+class Trainer(base_trainer.Trainer):
+    """The Garden's trainer with progress of evaluation, and a stop between its batches.
+
+    Args:
+      task: a `SegmentationTask`.
+      optimizer: of `tf_keras`.
+      best: keeps the best checkpoint.
+      stop: says when to stop.
+    """
+
+    def __init__(self, task, optimizer, best: BestCheckpoint, stop: StopOnSignal):
+        config = cfg.ExperimentConfig(
+            trainer=cfg.TrainerConfig(best_checkpoint_eval_metric=METRIC),
+            runtime=cfg.RuntimeConfig(),
+        )
+        self._stop = stop
+        self._bar: Progress | None = None
+        placeholder = tf.data.Dataset.range(0)
+        super().__init__(
+            config,
+            task,
+            task.model,
+            optimizer,
+            train_dataset=placeholder,
+            validation_dataset=_distribute(task, {}),
+            checkpoint_exporter=best,
+        )
+
+    def start_at(self, step: int) -> None:
+        """Sets the training data to begin with the batch of `step`."""
+        self.train_dataset = _distribute(self.task, {"start_step": step})
+
+    def eval_begin(self):
+        super().eval_begin()
+        self.task.confusion.reset_state()
+        images = self.task.dataset.num_images(self.task.eval_split)
+        self._bar = Progress(-(-images // self.task.eval_batch_size), "evaluate", "batch")
+
+    def eval_reduce(self, state=None, step_outputs=None):
+        self._bar.update()
+        self._stop.check()
+        return super().eval_reduce(state, step_outputs)
+
+    def eval_end(self, aggregated_logs=None):
+        self._bar.__exit__()
+        return super().eval_end(aggregated_logs)
+
+
+def _distribute(task, params: dict):
+    """The task's batches for `params`, each replica's share to each replica."""
+    strategy = tf.distribute.get_strategy()
+    return orbit.utils.make_distributed_dataset(strategy, task.build_inputs, params)
+
+
+class Guard:
+    """Train action that ends a run whose loss or weights are no longer finite.
+
+    It runs before the checkpoint of its steps is saved, so that the last one on disk is good.
+    """
+
+    def __init__(self, trainer: Trainer, folder: str):
+        self._trainer = trainer
+        self._folder = folder
+
+    def __call__(self, output) -> None:
+        loss = float(output["training_loss"])
+        weights = self._trainer.model.variables
+        if np.isfinite(loss) and all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights):
+            return
+        step = int(self._trainer.global_step.numpy())
+        latest = tf.train.latest_checkpoint(self._folder)
+        kept = f"; the last good checkpoint is {latest}" if latest else ""
+        what = f"the loss is {loss}" if not np.isfinite(loss) else "a weight is not finite"
+        raise RunError(f"step {step}: {what}; lower the learning rate or clip gradients{kept}")
+
+
+def remove_unlisted(folder: str) -> None:
+    """Removes what a killed process left in a checkpoint folder: files its state does not list."""
+    state = tf.train.get_checkpoint_state(folder)
+    kept = {os.path.basename(path) for path in state.all_model_checkpoint_paths} if state else set()
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        prefix = re.match(rf"(ckpt-\d+)\.|({METRIC})-(\d+)\.json$", name)
+        path = os.path.join(folder, name)
+        if name.startswith("ckpt-") and name.endswith("_temp"):
+            for part in os.listdir(path):
+                os.remove(os.path.join(path, part))
+            os.rmdir(path)
+        elif (prefix and (prefix[1] or f"ckpt-{prefix[3]}") not in kept) or name == "checkpoint.tmp" or name.startswith("checkpoint.tmp"):
+            os.remove(path)

@@ -1,0 +1,233 @@
+"""Training: from a configured experiment to a trained, scored and exported network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import gin
+import numpy as np
+import orbit
+import tensorflow as tf
+from absl import logging
+
+from mosaic import checkpoints, config, counting
+from mosaic.errors import RunError, UserError
+from mosaic.evaluation import Evaluation
+from mosaic.export import saved_model
+from mosaic.history import History
+from mosaic.progress import Progress
+from mosaic.task import SegmentationTask, predict
+from mosaic.trainer import (
+    BEST_FOLDER,
+    METRIC,
+    BestCheckpoint,
+    Guard,
+    StopOnSignal,
+    Stopped,
+    Trainer,
+    remove_unlisted,
+)
+from mosaic.visualize import overlay
+
+# Orbit prints every block's figures on standard output; they are in the progress line already.
+orbit.controller._log = logging.info
+
+
+@gin.configurable(module="mosaic")
+def train(
+    model_dir: str,
+    model=gin.REQUIRED,
+    dataset=gin.REQUIRED,
+    loss=gin.REQUIRED,
+    optimizer=gin.REQUIRED,
+    steps: int = gin.REQUIRED,
+    batch_size: int = gin.REQUIRED,
+    seed: int = 0,
+    steps_per_log: int = 10,
+    eval_interval: int = gin.REQUIRED,
+    evaluation: Evaluation = gin.REQUIRED,
+    checkpoint_interval: int | None = None,
+    max_to_keep: int = 3,
+    init_checkpoint: str | None = None,
+    init_prefixes: Sequence[str] = ("",),
+) -> dict[str, float]:
+    """Trains a network, or goes on where an earlier run of the same folder stopped.
+
+    Args:
+      model_dir: receives checkpoints, config.gin, history.jsonl, TensorBoard's files, curves.png
+        and the best network as best_ckpt/ and saved_model/.
+      model: a `tf_keras.Model` from images in 0..255 to logits.
+      dataset: a description with batches.
+      loss: of (labels, logits).
+      optimizer: of `tf_keras`.
+      steps: to train up to, counted from the start of the first run.
+      batch_size: global, over all replicas.
+      seed: of the order and augmentation of the training data.
+      steps_per_log: steps between two figures of the loss.
+      eval_interval: steps between two evaluations.
+      evaluation: what they score, and how.
+      checkpoint_interval: steps between two checkpoints; `eval_interval` if None.
+      max_to_keep: checkpoints besides the best.
+      init_checkpoint: a checkpoint to start from; nothing is loaded where a run is resumed.
+      init_prefixes: the start of the names of the variables to take from it.
+
+    Returns:
+      The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
+
+    Raises:
+      UserError: the configuration contradicts itself or the data.
+      RunError: the loss is no longer finite, or a signal stopped the run.
+    """
+    if model.output_shape[-1] != dataset.num_classes:
+        raise UserError(
+            f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
+            f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
+        )
+    remove_unlisted(model_dir)
+    remove_unlisted(os.path.join(model_dir, BEST_FOLDER))
+    task = SegmentationTask(
+        model,
+        dataset,
+        loss,
+        batch_size,
+        seed,
+        evaluation.split,
+        evaluation.batch_size,
+        init_checkpoint,
+        tuple(init_prefixes),
+    )
+    best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
+    with StopOnSignal() as stop:
+        trainer = Trainer(task, optimizer, best, stop)
+        manager = tf.train.CheckpointManager(
+            trainer.checkpoint,
+            model_dir,
+            max_to_keep,
+            step_counter=trainer.global_step,
+            checkpoint_interval=checkpoint_interval or eval_interval,
+            init_fn=trainer.initialize,
+        )
+        controller = orbit.Controller(
+            global_step=trainer.global_step,
+            trainer=trainer,
+            evaluator=trainer,
+            # Blocks of steps end at multiples, wherever a run was resumed.
+            steps_per_loop=lambda step: int(steps_per_log - step % steps_per_log),
+            checkpoint_manager=manager,
+            summary_dir=os.path.join(model_dir, "train"),
+            eval_summary_dir=os.path.join(model_dir, "validation"),
+            train_actions=[Guard(trainer, model_dir)],
+        )
+        start = int(trainer.global_step.numpy())
+        if not start:
+            # A folder that cannot be written to shows now, not after an hour; and the intervals
+            # between checkpoints count from here.
+            controller.save_checkpoint()
+        trainer.start_at(start)
+        history = History(os.path.join(model_dir, "history.jsonl"), start)
+        config.save(model_dir)
+        height, width = dataset.augment.crop_size
+        print(f"{model.name}: {counting.count(model, height, width)}", file=sys.stderr)
+        if start:
+            print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
+        with Progress(steps, "train", "step", done=start) as bar:
+            run = _Run(controller, trainer, history, bar, stop, batch_size, evaluation.num_pictures)
+            try:
+                run.until(steps, eval_interval)
+            except Stopped as stopped:
+                controller.save_checkpoint()
+                raise RunError(
+                    f"stopped by {stopped} at step {int(trainer.global_step.numpy())} and saved; "
+                    "run the same command again to go on"
+                ) from None
+    history.draw(os.path.join(model_dir, "curves.png"))
+    _export_best(task, model_dir)
+    scores = [entry for entry in history.entries if METRIC in entry]
+    return max(scores, key=lambda entry: entry[METRIC])
+
+
+def _export_best(task: SegmentationTask, model_dir: str) -> None:
+    """Writes the best checkpoint's network as model_dir/saved_model."""
+    checkpoints.load(task.model, os.path.join(model_dir, BEST_FOLDER))
+    path = os.path.join(model_dir, "saved_model")
+    agreement = saved_model(task.model, [task.dataset.example(task.eval_split, 0)[0]], path)
+    print(f"{path}: {agreement}", file=sys.stderr)
+
+
+class _Run:
+    """The outer loop: steps, evaluations, and the figures of both."""
+
+    def __init__(self, controller, trainer, history, bar, stop, batch_size, num_pictures):
+        self._controller = controller
+        self._trainer = trainer
+        self._history = history
+        self._bar = bar
+        self._stop = stop
+        self._batch_size = batch_size
+        self._num_pictures = num_pictures
+        self._shown = self._step
+        controller.train_actions += (self._after_steps,)
+
+    @property
+    def _step(self) -> int:
+        return int(self._trainer.global_step.numpy())
+
+    def until(self, steps: int, eval_interval: int) -> None:
+        """Trains to `steps`, evaluating at every multiple of `eval_interval` and at the end."""
+        if self._step and self._due(steps, eval_interval):
+            self._evaluate()
+        while self._step < steps:
+            target = min(steps, (self._step // eval_interval + 1) * eval_interval)
+            self._controller.train(target, checkpoint_at_completion=False)
+            self._evaluate()
+        latest = self._controller.checkpoint_manager.latest_checkpoint or ""
+        if not latest.endswith(f"-{self._step}"):
+            self._controller.save_checkpoint()
+
+    def _due(self, steps: int, eval_interval: int) -> bool:
+        """Whether a run was stopped between the steps and the evaluation that belongs to them."""
+        at = self._step % eval_interval == 0 or self._step >= steps
+        return at and not self._history.evaluated(self._step)
+
+    def _after_steps(self, output) -> None:
+        loss, rate = float(output["training_loss"]), float(output["learning_rate"])
+        self._history.add(step=self._step, loss=loss, learning_rate=rate)
+        self._bar.update(
+            self._step - self._shown,
+            loss=f"{loss:.4f}",
+            lr=f"{rate:.3g}",
+            **{"images/s": f"{self._rate():.3g}"},
+        )
+        self._shown = self._step
+        self._stop.check()
+
+    def _rate(self) -> float:
+        """Training images a second since the last block of steps."""
+        return self._controller.step_timer.steps_per_second(restart=False) * self._batch_size
+
+    def _evaluate(self) -> None:
+        output = self._controller.evaluate()
+        ious = {
+            name.removeprefix("iou/"): None if np.isnan(value) else float(value)
+            for name, value in output.items()
+            if name.startswith("iou/")
+        }
+        score = float(output[METRIC])
+        self._history.add(step=self._step, mean_iou=score, iou=ious)
+        best = float(output[f"best_{METRIC}"])
+        self._bar.say(f"step {self._step}: validation mIoU {score:.4f}, best {best:.4f}")
+        self._show()
+
+    def _show(self) -> None:
+        """Gives TensorBoard the first validation images with truth and prediction."""
+        task = self._trainer.task
+        count = min(self._num_pictures, task.dataset.num_images(task.eval_split))
+        with self._controller.eval_summary_manager.summary_writer().as_default():
+            for index in range(count):
+                image, label = task.dataset.example(task.eval_split, index)
+                predicted = predict(task.model, image[np.newaxis], label[np.newaxis])[0].numpy()
+                picture = overlay(image, label, predicted, task.dataset)
+                name = f"validation/{task.dataset.image_id(task.eval_split, index)}"
+                tf.summary.image(name, picture[np.newaxis], self._step)

@@ -1,0 +1,110 @@
+"""Pictures of predictions: overlays with a legend, and confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+_IGNORED = (0, 0, 0)
+
+
+def palette(dataset) -> np.ndarray:
+    """Colours by class index, uint8 [256, 3]; the ignore label and unused indices are black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(dataset.colors)] = dataset.colors
+    table[dataset.ignore_label] = _IGNORED
+    return table
+
+
+def blend(image: np.ndarray, labels: np.ndarray, table: np.ndarray, share: float = 0.6):
+    """Colours of `labels` over an image of the same size, uint8 [height, width, 3]."""
+    mixed = image * (1.0 - share) + table[labels] * share
+    return np.where((labels == 255)[..., None], image, mixed).round().astype(np.uint8)
+
+
+def overlay(
+    image: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray, dataset
+) -> np.ndarray:
+    """Image, truth and prediction side by side over a legend of the classes that occur.
+
+    Args:
+      image: uint8 [height, width, 3].
+      truth: class indices [height, width], or None where there is none.
+      predicted: class indices [height, width]; shown also where the truth is not labelled.
+      dataset: gives colours, class names and the ignore label.
+
+    Returns:
+      uint8 [height + legend, panels * width, 3].
+    """
+    table = palette(dataset)
+    predicted = np.asarray(predicted, np.uint8)
+    panels = [image]
+    if truth is not None:
+        panels.append(blend(image, truth, table))
+    panels.append(blend(image, predicted, table))
+    picture = np.concatenate(panels, axis=1)
+    shown = np.unique(np.concatenate([np.ravel(p) for p in (truth, predicted) if p is not None]))
+    classes = [c for c in shown if c < len(dataset.class_names)]
+    return np.concatenate([picture, legend(picture.shape[1], classes, dataset)], axis=0)
+
+
+def legend(width: int, classes: Sequence[int], dataset) -> np.ndarray:
+    """Colour patches with class names in as many rows as needed, uint8 [height, width, 3]."""
+    scale = min(1.0, max(0.4, width / 2400))
+    font, row = cv2.FONT_HERSHEY_SIMPLEX, int(32 * scale) + 6
+    patch = row - 8
+    places, x, y = [], 6, 0
+    for index in classes:
+        name = dataset.class_names[index]
+        needed = patch + 8 + cv2.getTextSize(name, font, scale, 1)[0][0] + 14
+        if x + needed > width and x > 6:
+            x, y = 6, y + row
+        places.append((index, name, x, y))
+        x += needed
+    strip = np.full((y + row, width, 3), 255, np.uint8)
+    for index, name, x, y in places:
+        color = tuple(int(c) for c in dataset.colors[index])
+        cv2.rectangle(strip, (x, y + 4), (x + patch, y + row - 4), color, cv2.FILLED)
+        origin = (x + patch + 6, y + row - int(10 * scale) - 3)
+        cv2.putText(strip, name, origin, font, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
+    """A figure of a confusion matrix, each row as shares of its class's labelled pixels.
+
+    Args:
+      matrix: counts [classes, classes], rows the truth, columns the prediction.
+      class_names: of the classes.
+
+    Returns:
+      A matplotlib figure.
+    """
+    from matplotlib.figure import Figure
+
+    total = matrix.sum(1, keepdims=True)
+    shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    count = len(class_names)
+    figure = Figure(figsize=(3 + 0.42 * count, 2.4 + 0.42 * count), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(count), class_names)
+    axis.set(xlabel="predicted", ylabel="true", title="share of the true class's pixels, %")
+    for row in range(count):
+        for column in range(count):
+            share = shares[row, column]
+            if share >= 0.005:
+                color = "white" if share > 0.5 else "black"
+                axis.text(
+                    column,
+                    row,
+                    f"{100 * share:.0f}",
+                    ha="center",
+                    va="center",
+                    color=color,
+                    fontsize=7,
+                )
+    return figure

@@ -1,0 +1,25 @@
+"""Trains a network as an experiment says, or goes on where the run in --model_dir stopped.
+
+python train.py --gin_file=quickstart --model_dir=runs/quickstart
+python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camvid \\
+      --gin.BATCH_SIZE=4
+"""
+
+import sys
+
+from mosaic import cli
+
+
+def main(values, bindings):
+    if not values.model_dir:
+        raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
+    cli.configure(cli.experiment_files(values), bindings, values.data_dir)
+    from mosaic.runtime import runtime
+    from mosaic.training import train
+
+    with runtime().scope():
+        train(values.model_dir)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(__doc__, cli.common_flags("gin_file", "model_dir", "data_dir"), main))
