@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test test-slow lint clean
+.PHONY: quickstart test clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -17,9 +17,6 @@ test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
-
-test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
 
 $(VENV)/.installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

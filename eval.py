@@ -12,6 +12,7 @@ from mosaic import cli
 
 
 def main(values, bindings):
+    """Scores."""
     files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
     cli.configure(files, bindings, values.data_dir)
     from mosaic.scoring import score_checkpoint

@@ -1,7 +1,7 @@
-"""Exports a checkpoint as SavedModel and TFLite; each is checked on real images before it counts.
+r"""Exports a checkpoint as SavedModel and TFLite, each checked on real images.
 
 python export.py --model_dir=runs/quickstart --export_dir=exports
-python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \\
+python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \
       --export_dir=exports --format=tflite --output=labels --size=1024x2048
 """
 
@@ -13,6 +13,7 @@ from mosaic import cli
 
 
 def main(values, bindings):
+    """Exports."""
     if not values.export_dir:
         raise cli.UserError("give --export_dir=DIR, the folder for the exports")
     size = cli.parse_size(values.size)

@@ -1,7 +1,7 @@
-"""Trains a network as an experiment says, or goes on where the run in --model_dir stopped.
+r"""Trains a network as an experiment says, or goes on where the run in --model_dir stopped.
 
 python train.py --gin_file=quickstart --model_dir=runs/quickstart
-python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camvid \\
+python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camvid \
       --gin.BATCH_SIZE=4
 """
 
@@ -11,6 +11,7 @@ from mosaic import cli
 
 
 def main(values, bindings):
+    """Trains."""
     if not values.model_dir:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
     cli.configure(cli.experiment_files(values), bindings, values.data_dir)

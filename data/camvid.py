@@ -1,9 +1,10 @@
-"""CamVid with 11 classes, from a folder in the layout of the SegNet tutorial."""
+"""Images and label images in folders, in the layout of the SegNet tutorial: CamVid, or your own."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import ClassVar
 
 import cv2
 import gin
@@ -16,33 +17,34 @@ from data.label_map import LabelMap
 from data.pipeline import Augment
 
 SPLITS = ("train", "val", "test")
-LABEL_MAP = "camvid"
 
 
 @dataclasses.dataclass
-class CamvidConfig(tfds.core.BuilderConfig):
+class FoldersConfig(tfds.core.BuilderConfig):
     """One folder on disk; its name is the folder's fingerprint.
 
     Attributes:
       folder: holds train/, trainannot/, val/, valannot/ and, in the full layout, test/ and
         testannot/.
+      label_map: as for `LabelMap.named`.
     """
 
     folder: str = ""
+    label_map: str = ""
 
 
-class Camvid(tfds.core.GeneratorBasedBuilder):
-    """CamVid's images and labels as TFDS records; every file is checked on the way in."""
+class SegmentationFolders(tfds.core.GeneratorBasedBuilder):
+    """Images and labels of a folder as TFDS records; every file is checked on the way in."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = []
+    BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
         pairs = [pair for split in _pairs(self.builder_config.folder).values() for pair in split]
         sizes = {_read(image).shape[:2] for image, _ in pairs}
         size = sizes.pop() if len(sizes) == 1 else (None, None)
         return self.dataset_info_from_configs(
-            description="CamVid, 11 classes, as in the SegNet tutorial.",
+            description="Images and label images from folders in the SegNet tutorial's layout.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
@@ -59,7 +61,7 @@ class Camvid(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, pairs):
-        label_map = LabelMap.named(LABEL_MAP)
+        label_map = LabelMap.named(self.builder_config.label_map)
         for image, label in pairs:
             check_pair(image, label, label_map)
             yield image.stem, {"image": str(image), "label": str(label), "id": image.stem}
@@ -67,22 +69,37 @@ class Camvid(tfds.core.GeneratorBasedBuilder):
 
 @gin.configurable(module="datasets")
 def camvid(data_dir: str = gin.REQUIRED, augment: Augment | None = None) -> Dataset:
-    """CamVid from a folder.
+    """CamVid with 11 classes: `folders` with its label map (labels 0 to 10, void 11)."""
+    return folders(data_dir, "camvid", augment, "camvid")
+
+
+@gin.configurable(module="datasets")
+def folders(
+    data_dir: str = gin.REQUIRED,
+    label_map: str = gin.REQUIRED,
+    augment: Augment | None = None,
+    name: str = "folders",
+) -> Dataset:
+    """A data set from folders of images and label images.
 
     Args:
-      data_dir: holds train/ and trainannot/, val/ and valannot/ and, in the full layout, test/
-        and testannot/: PNG images, and PNG labels of the same names with values 0 to 11.
+      data_dir: holds train/ and trainannot/, val/ and valannot/ and, where there is one, test/ and
+        testannot/: PNG images, and 8-bit PNG labels of one channel under the same names.
+      label_map: a file such as data/labels/camvid.json, or the name of one there.
       augment: of training examples.
+      name: for reports.
 
     Raises:
       DataError: the folder is not of that layout, or a file is wrong; it is named.
     """
     root = pathlib.Path(data_dir)
+    labels = LabelMap.named(label_map)
     pairs = _pairs(data_dir)
     files = sorted(file for split in pairs.values() for pair in split for file in pair)
-    config = CamvidConfig(name=fingerprint(root, files), folder=str(root))
-    builder = Camvid(data_dir=records_dir(), config=config, file_format="array_record")
-    return Dataset(prepare(builder), LabelMap.named(LABEL_MAP), {s: s for s in SPLITS}, augment)
+    key = fingerprint(root, files, repr(labels))
+    config = FoldersConfig(name=key, folder=str(root), label_map=label_map)
+    builder = SegmentationFolders(data_dir=records_dir(), config=config, file_format="array_record")
+    return Dataset(prepare(builder), labels, {s: s for s in SPLITS}, augment, name=name)
 
 
 def _pairs(folder: str) -> dict[str, list[tuple[pathlib.Path, pathlib.Path]]]:

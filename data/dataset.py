@@ -29,6 +29,7 @@ class Dataset:
       image_key: the builder's feature with the image.
       label_key: the builder's feature with the label, [height, width, 1].
       id_key: the builder's feature with the image's name.
+      name: for reports; the builder's own if None.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class Dataset:
         image_key: str = "image",
         label_key: str = "label",
         id_key: str = "id",
+        name: str | None = None,
     ):
-        self.name = builder.name
+        self.name = name or builder.name
         self.label_map = label_map
         self.augment = augment
         self._builder = builder
@@ -97,6 +99,7 @@ class Dataset:
         start_step: int = 0,
         worker: int = 0,
         num_workers: int = 1,
+        num_replicas: int = 1,
         split: str = "train",
     ) -> tf.data.Dataset:
         """The training stream of `data.pipeline.train_batches` over a split of this data set."""
@@ -112,6 +115,7 @@ class Dataset:
             start_step,
             worker,
             num_workers,
+            num_replicas,
         )
 
     def eval_batches(
@@ -155,7 +159,9 @@ class Dataset:
         return load
 
 
-def prepare(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+def prepare(
+    builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig | None = None
+) -> tfds.core.DatasetBuilder:
     """Writes the builder's records where they are not there yet, and returns it.
 
     TFDS writes aside and renames at the end, so that an interrupted preparation leaves nothing
@@ -163,7 +169,7 @@ def prepare(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
     """
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder.download_and_prepare()
+    builder.download_and_prepare(download_config=config)
     return builder
 
 
@@ -172,9 +178,12 @@ def records_dir() -> str:
     return os.environ.get("TFDS_DATA_DIR", os.path.expanduser("~/tensorflow_datasets"))
 
 
-def fingerprint(root: pathlib.Path, files: list[pathlib.Path]) -> str:
-    """Returns 12 hex digits of the files' names, sizes and times: another tree, other records."""
-    digest = hashlib.sha256(str(root.resolve()).encode())
+def fingerprint(root: pathlib.Path, files: list[pathlib.Path], settings: str = "") -> str:
+    """Returns 12 hex digits of the files' names, sizes and times, and of the settings.
+
+    Another tree, or other settings, make other records.
+    """
+    digest = hashlib.sha256(f"{root.resolve()}\0{settings}\0".encode())
     for file in files:
         stat = file.stat()
         name = file.relative_to(root).as_posix()

@@ -8,6 +8,8 @@ import pathlib
 
 import numpy as np
 
+from data.errors import DataError
+
 _FOLDER = pathlib.Path(__file__).parent / "labels"
 
 
@@ -31,16 +33,27 @@ class LabelMap:
 
     @classmethod
     def named(cls, name: str) -> LabelMap:
-        """Reads `data/labels/{name}.json`."""
-        table = json.loads((_FOLDER / f"{name}.json").read_text())
-        classes = table["classes"]
-        return cls(
-            names=tuple(c["name"] for c in classes),
-            colors=tuple(tuple(c["color"]) for c in classes),
-            labels=tuple(c["label"] for c in classes),
-            void_labels=tuple(table.get("void_labels", ())),
-            ignore_label=table["ignore_label"],
-        )
+        """Reads `data/labels/{name}.json`, or the file that a name ending in .json is.
+
+        Raises:
+          DataError: there is none, or it is not of that form.
+        """
+        path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
+        try:
+            table = json.loads(path.read_text())
+            classes = table["classes"]
+            return cls(
+                names=tuple(str(c["name"]) for c in classes),
+                colors=tuple(tuple(map(int, c["color"])) for c in classes),
+                labels=tuple(int(c["label"]) for c in classes),
+                void_labels=tuple(map(int, table.get("void_labels", ()))),
+                ignore_label=int(table.get("ignore_label", 255)),
+            )
+        except OSError as error:
+            raise DataError(f"{path}: no readable label map ({error.strerror})") from None
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}: not a label map ({what}); see data/labels") from None
 
     def lookup(self) -> np.ndarray:
         """Returns uint8 [256]: the class index of each label, the ignore label for all others."""

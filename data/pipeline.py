@@ -76,14 +76,14 @@ class Augment:
         scaled = tf.round(size * tf.reduce_min(fitted / size))
         offset = tf.floor(tf.maximum(scaled - crop, 0.0) * draws[2:4])
         image = self._window(image, scaled / size, offset)
-        if self.brightness or self.contrast or self.saturation:
-            image = self._jitter(image, draws[4:7])
         rows, row_inside = self._source(0, size, scaled, offset)
         columns, column_inside = self._source(1, size, scaled, offset)
         label = tf.gather(tf.gather(label, rows), columns, axis=1)
         inside = tf.logical_and(row_inside[:, tf.newaxis], column_inside)
         label = tf.where(inside, label, tf.cast(ignore_label, label.dtype))
-        image = tf.where(inside[..., tf.newaxis], image, tf.constant(self.pad_color))
+        if self.brightness or self.contrast or self.saturation:
+            image = self._jitter(image, inside, draws[4:7])
+        image = tf.where(inside[..., tf.newaxis], image, tf.constant(self.pad_color, tf.float32))
         image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
         image.set_shape([*self.crop_size, 3])
         label.set_shape(self.crop_size)
@@ -107,10 +107,11 @@ class Augment:
         index = tf.cast(tf.minimum(index, size[axis] - 1), tf.int32)
         return index, position < scaled[axis]
 
-    def _jitter(self, image, draws):
+    def _jitter(self, image, inside, draws):
         """Brightness, contrast and saturation, each by a factor drawn from -1 to 1."""
         draws = 2.0 * draws - 1.0
-        mean = tf.reduce_mean(image, [0, 1, 2])
+        # The window is 0 outside the image, which is no part of its mean.
+        mean = tf.reduce_sum(image) / (3.0 * tf.reduce_sum(tf.cast(inside, tf.float32)))
         image = (image - mean) * (1.0 + self.contrast * draws[1]) + mean
         grey = tf.reduce_mean(image, -1, keepdims=True)
         image = (image - grey) * (1.0 + self.saturation * draws[2]) + grey
@@ -127,6 +128,7 @@ def train_batches(
     start_step: int = 0,
     worker: int = 0,
     num_workers: int = 1,
+    num_replicas: int = 1,
 ) -> tf.data.Dataset:
     """The endless training stream from step `start_step` on.
 
@@ -141,16 +143,21 @@ def train_batches(
       start_step: the first step to deliver.
       worker: this worker's number, from 0.
       num_workers: among which each global batch is divided evenly.
+      num_replicas: of this worker; its slice comes as so many batches, one for each.
 
     Returns:
       Batches of this worker's slice: (uint8 [batch, height, width, 3], uint8 [batch, height,
       width]).
 
     Raises:
-      ValueError: the batch does not divide among the workers, or there are no records.
+      ValueError: the batch does not divide among the workers and replicas, or there are no
+        records.
     """
-    if batch_size % num_workers:
-        raise ValueError(f"batch size {batch_size} does not divide among {num_workers} workers")
+    if batch_size % (num_workers * num_replicas):
+        raise ValueError(
+            f"batch size {batch_size} does not divide among {num_workers} workers with "
+            f"{num_replicas} replicas each"
+        )
     if not num_records:
         raise ValueError("the training split is empty")
     local = batch_size // num_workers
@@ -166,8 +173,8 @@ def train_batches(
         return augment(image, label, own, ignore_label)
 
     counters = tf.data.Dataset.range(start_step * local, tf.int64.max)
-    batches = counters.map(example, tf.data.AUTOTUNE, deterministic=True)
-    return batches.batch(local, drop_remainder=True).prefetch(2)
+    examples = counters.map(example, tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(local // num_replicas, drop_remainder=True).prefetch(2)
 
 
 def eval_batches(

@@ -13,6 +13,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 from official.vision.modeling.layers import nn_layers
 
+from mosaic.errors import nearest
 from mosaic.layers import Norm, conv_bn, depthwise_bn
 
 INITIALIZER = "VarianceScaling"
@@ -48,8 +49,12 @@ def mobilenet(
       `"{level}/depthwise"`, the activation after that block's depthwise convolution.
 
     Raises:
-      ValueError: the table holds a block of another kind.
+      ValueError: the table has no such id, or holds a block of another kind.
     """
+    if model_id not in garden.SUPPORTED_SPECS_MAP:
+        raise ValueError(
+            f"unknown backbone {model_id!r}{nearest(model_id, garden.SUPPORTED_SPECS_MAP)}"
+        )
     blocks = garden.block_spec_decoder(
         specs=garden.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=width_multiplier
     )

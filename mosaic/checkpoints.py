@@ -12,6 +12,7 @@ import os
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -24,6 +25,7 @@ from mosaic.errors import UserError
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _STEP = "global_step"
+_NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
 _GARDEN_ROOTS = frozenset(("backbone", "neck", "head"))
 
 # This project's layer names (regular expressions) and where the Garden keeps the same layer.
@@ -104,8 +106,8 @@ def _located(path: str) -> Iterator[str]:
                     archive.extractall(folder, filter="data")
             except FileNotFoundError:
                 raise UserError(f"{path}: no such file") from None
-            except (tarfile.TarError, EOFError, OSError) as error:
-                raise UserError(f"{path}: not a readable archive ({error})") from None
+            except (tarfile.TarError, EOFError, OSError, zlib.error):
+                raise UserError(f"{path}: not a readable archive; download it again") from None
             yield _only_prefix(folder, path)
     elif os.path.isdir(path):
         yield tf.train.latest_checkpoint(path) or _only_prefix(path, path)
@@ -155,7 +157,10 @@ def read(path: str) -> Variables:
                     f"MOSAIC (its roots are {', '.join(sorted(roots - {_GRAPH}))})"
                 )
             arrays = {name: reader.get_tensor(key) for name, key in names.items()}
-        except (tf.errors.OpError, RuntimeError) as error:
+        except UserError:
+            raise
+        except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+            # TensorFlow turns its own errors into Python's, by their message.
             reason = str(error).splitlines()[0]
             raise UserError(f"{path}: the checkpoint cannot be read ({reason})") from None
     return Variables(path, form, None if step is None else int(step), arrays)
@@ -170,7 +175,7 @@ def _mosaic_names(reader) -> dict[str, str]:
         for node in graph.nodes
         for attribute in node.attributes
         if attribute.checkpoint_key.startswith("model/")
-        and "/.OPTIMIZER_SLOT/" not in attribute.checkpoint_key
+        and not any(part in attribute.checkpoint_key for part in _NOT_WEIGHTS)
     }
 
 
@@ -204,9 +209,12 @@ def load(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) ->
     checkpoint = read(path)
     arrays = dict(checkpoint.arrays)
     partial = "" not in prefixes
+    names = [variable_name(variable) for variable in model.variables]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            raise UserError(f"init_prefixes: no variable of the network begins with {prefix!r}")
     pairs, missing, wrong = [], [], []
-    for variable in model.variables:
-        ours = variable_name(variable)
+    for ours, variable in zip(names, model.variables):
         if not ours.startswith(prefixes):
             continue
         name = garden_name(ours) if checkpoint.form == "garden" else ours

@@ -9,6 +9,7 @@ import ast
 import errno
 import os
 import pathlib
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from absl import flags
 from mosaic.errors import UserError
 
 Values = flags.FlagValues
+
+_REFERENCE = re.compile(r"(?<!['\w])[@%][\w./]+(?:\(\))?")
 
 
 def common_flags(*names: str) -> Values:
@@ -67,13 +70,14 @@ def split_bindings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _literal(value: str) -> str:
-    if value.startswith(("@", "%")):
-        return value
+    """A value as gin reads it: a literal or a reference as it is, anything else as a string."""
+    plain = _REFERENCE.sub("None", value)
     try:
-        ast.literal_eval(value)
+        parsed = ast.literal_eval(plain)
     except (ValueError, SyntaxError):
         return repr(value)
-    return value
+    # Python takes 0.5,2.0 for a tuple; gin wants the brackets.
+    return repr(parsed) if plain == value else value
 
 
 def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +101,7 @@ def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | Non
             extra = values([program, *rest])[1:]
         except flags.Error as error:
             raise UserError(f"{error} (see {program} --help)") from None
+        debug = values.debug
         if values.help:
             print(f"{doc.strip()}\n\nflags:{_help(values)}\n  --gin.NAME=VALUE: set a gin macro.")
             return 0

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import re
+import tokenize
 from collections.abc import Sequence
 
 import gin
@@ -16,6 +17,15 @@ from mosaic.files import write_text
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 SAVED = "config.gin"
 
+_GIN_ERRORS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    OSError,
+    ImportError,
+    tokenize.TokenError,
+)
 _MACRO = re.compile(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=", re.MULTILINE)
 _USE = re.compile(r"%([A-Z][A-Z0-9_]*)\b")
 _INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"]+)['\"]", re.MULTILINE)
@@ -94,14 +104,14 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
     try:
         gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
         gin.finalize()
-    except (ValueError, TypeError, AttributeError, SyntaxError, OSError) as error:
+    except _GIN_ERRORS as error:
         raise UserError(explain(error)) from None
 
 
 def explain(error: BaseException) -> str:
     """One line for what gin raised, with the nearest valid name where one is unknown."""
     text = " ".join(str(error).split())
-    unknown = re.search(r"No configurable matching '([^']+)'", text)
+    unknown = re.search(r"No configurable matching (?:reference )?'@?([^'()]+)", text)
     if unknown:
         return f"gin: nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
     parameter = re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", text)

@@ -1,4 +1,4 @@
-"""Exports: a SavedModel with the TF Hub module's contract, and TFLite, each checked before it counts."""
+"""Exports: SavedModel with the TF Hub module's contract, and TFLite, checked before they count."""
 
 from __future__ import annotations
 
@@ -67,11 +67,14 @@ class Serving(tf.Module):
 
     def __init__(self, model):
         super().__init__(name="segmentation")
-        self._model = model
+        # Only the variables are tracked: a tracked Keras model would be saved a second time, layer
+        # by layer, in a form that needs Keras to load.
+        self._weights = model.variables
+        self._forward = lambda images: model(images, training=False)
 
     @tf.function
     def __call__(self, images):
-        logits = self._model(tf.cast(images, tf.float32), training=False)
+        logits = self._forward(tf.cast(images, tf.float32))
         return {"logits": resize_bilinear(logits, size_of(images))}
 
     def signature(self, dtype: tf.DType, shape: Sequence[int | None] = (None, None, None, 3)):

@@ -23,10 +23,17 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         aside = folder / path.name
         yield aside
-        if path.is_dir():
+        if path.is_dir() and aside.is_dir():
             # A folder cannot be renamed over one that is not empty: the old one steps aside.
-            os.rename(path, folder / "old")
-        os.replace(aside, path)
+            old = folder / f"{path.name}.old"
+            os.rename(path, old)
+            try:
+                os.replace(aside, path)
+            except OSError:
+                os.rename(old, path)
+                raise
+        else:
+            os.replace(aside, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

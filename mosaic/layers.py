@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -131,7 +132,7 @@ def bin_window(size: int, bins: int) -> tuple[int, int]:
 
 
 def _bin_weights(size: tf.Tensor, bins: int, dtype: tf.DType) -> tf.Tensor:
-    """Averaging matrix [bins, size] of the windows of `bin_window`, for a size known at run time."""
+    """Averaging matrix [bins, size] of the windows of `bin_window`, for a size not yet known."""
     window, stride = size // bins + size % bins, size // bins
     start = (tf.range(bins) * stride)[:, tf.newaxis]
     position = tf.range(size)[tf.newaxis, :]
@@ -205,6 +206,30 @@ class PoolToBins(tf_keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "bins": self.bins}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class Dropout(tf_keras.layers.Layer):
+    """Dropout whose random state is part of the checkpoint, so that a resumed run draws on.
+
+    Keras' own keeps its state where no checkpoint looks.
+    """
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+        # The global NumPy seed, which `tf_keras.utils.set_random_seed` sets.
+        self._generator = tf.random.Generator.from_seed(np.random.randint(2**31))
+
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        if not training:
+            return x
+        seed = self._generator.make_seeds(1)[:, 0]
+        kept = tf.random.stateless_uniform(tf.shape(x), seed) >= self.rate
+        return tf.where(kept, x / (1.0 - self.rate), 0.0)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

@@ -10,6 +10,7 @@ import tf_keras
 from mosaic.backbones import mobilenet
 from mosaic.layers import (
     ChannelSlice,
+    Dropout,
     Norm,
     Normalize,
     PoolToBins,
@@ -125,7 +126,7 @@ def mosaic(
         half_pixel_centers,
     )
     if dropout:
-        x = tf_keras.layers.Dropout(dropout, name="encoder_dropout")(x)
+        x = Dropout(dropout, name="encoder_dropout")(x)
     logits = _decoder(
         x,
         features["3/depthwise"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gin
 import tf_keras
-from official.modeling.optimization import ema_optimizer, lr_schedule
+from official.modeling.optimization import lr_schedule
 
 Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | float
 
@@ -62,17 +62,3 @@ def adam(
 ) -> tf_keras.optimizers.legacy.Optimizer:
     """Adam."""
     return tf_keras.optimizers.legacy.Adam(learning_rate, beta_1, beta_2, epsilon)
-
-
-@gin.configurable(module="optimizers")
-def moving_average(optimizer, decay: float = 0.999, start_step: int = 0):
-    """Keeps an exponential moving average of all weights, which evaluation and export use.
-
-    Args:
-      optimizer: does the steps.
-      decay: of the average at every step; early on (1 + step) / (10 + step) if that is less.
-      start_step: from which the average is kept; before it, it is the weights themselves.
-    """
-    return ema_optimizer.ExponentialMovingAverage(
-        optimizer, average_decay=decay, start_step=start_step, dynamic_decay=True
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gin
 import tensorflow as tf
 import tf_keras
@@ -19,7 +21,7 @@ def runtime(
     deterministic: bool = False,
     exact_graph: bool = True,
     threads: int | None = None,
-    gpus: int | None = None,
+    devices: Sequence[str] | None = None,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
 
@@ -28,8 +30,8 @@ def runtime(
       deterministic: run only kernels that give the same bits every time; slower.
       exact_graph: run training steps as written, without rewriting their arithmetic.
       threads: of the CPU; all cores if None.
-      gpus: how many to use; all if None. With more than one, the global batch is divided among
-        them and batch normalisation shares its statistics.
+      devices: such as `GPU:0`; all GPUs if None. With more than one, the global batch is divided
+        among them and batch normalisation shares its statistics.
     """
     tf_keras.utils.set_random_seed(seed)
     if deterministic:
@@ -38,10 +40,11 @@ def runtime(
         tf.config.optimizer.set_experimental_options(_EXACT)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-    devices = tf.config.list_physical_devices("GPU")[:gpus]
-    for device in devices:
-        tf.config.experimental.set_memory_growth(device, True)
+    if devices is None:
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        devices = [f"GPU:{index}" for index in range(len(gpus))]
     if len(devices) > 1:
-        names = [f"GPU:{index}" for index in range(len(devices))]
-        return tf.distribute.MirroredStrategy(names)
+        return tf.distribute.MirroredStrategy(list(devices))
     return tf.distribute.get_strategy()

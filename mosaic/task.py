@@ -58,14 +58,16 @@ class SegmentationTask(base_task.Task):
 
     def build_inputs(self, params, input_context=None):
         """Returns training batches from step `params["start_step"]`, or all evaluation batches."""
-        worker, workers = 0, 1
+        worker, workers, replicas = 0, 1, 1
         if input_context is not None:
             worker, workers = input_context.input_pipeline_id, input_context.num_input_pipelines
+            replicas = input_context.num_replicas_in_sync // workers
         if "start_step" in params:
             return self.dataset.train_batches(
-                self.batch_size, self.seed, params["start_step"], worker, workers
+                self.batch_size, self.seed, params["start_step"], worker, workers, replicas
             )
-        return self.dataset.eval_batches(self.eval_split, self.eval_batch_size, worker, workers)
+        each = max(1, self.eval_batch_size // (workers * replicas))
+        return self.dataset.eval_batches(self.eval_split, each, worker, workers)
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -83,7 +84,8 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         old = self._best_ckpt_logs
         if old is not None and not self._new_metric_is_better(old, eval_logs):
             return False
-        logs = {name: float(value) for name, value in eval_logs.items()}
+        # A class that does not occur has no IoU, and JSON no NaN.
+        logs = {k: None if np.isnan(v) else float(v) for k, v in eval_logs.items()}
         step = int(global_step)
         write_text(self._score_path(step), json.dumps({**logs, "step": step}, indent=2) + "\n")
         network = tf.train.Checkpoint(model=checkpoint.model, global_step=checkpoint.global_step)
@@ -175,11 +177,14 @@ def remove_unlisted(folder: str) -> None:
     state = tf.train.get_checkpoint_state(folder)
     kept = {os.path.basename(path) for path in state.all_model_checkpoint_paths} if state else set()
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        prefix = re.match(rf"(ckpt-\d+)\.|({METRIC})-(\d+)\.json$", name)
         path = os.path.join(folder, name)
-        if name.startswith("ckpt-") and name.endswith("_temp"):
-            for part in os.listdir(path):
-                os.remove(os.path.join(path, part))
-            os.rmdir(path)
-        elif (prefix and (prefix[1] or f"ckpt-{prefix[3]}") not in kept) or name == "checkpoint.tmp" or name.startswith("checkpoint.tmp"):
+        checkpoint = re.match(r"(ckpt-\d+)\.", name)
+        score = re.fullmatch(rf"{METRIC}-(\d+)\.json", name)
+        if re.fullmatch(r"ckpt-\d+_temp", name):
+            shutil.rmtree(path)
+        elif (
+            (checkpoint and checkpoint[1] not in kept)
+            or (score and f"ckpt-{score[1]}" not in kept)
+            or name.startswith("checkpoint.tmp")
+        ):
             os.remove(path)

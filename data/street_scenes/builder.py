@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import gin
 import tensorflow_datasets as tfds
@@ -36,7 +37,7 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
     """Draws scenes and their labels (train ids, 255 ignored) into TFDS records."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = []
+    BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.size
@@ -89,4 +90,6 @@ def street_scenes(
         data_dir=data_dir or records_dir(), config=config, file_format="array_record"
     )
     splits = {split: split for split, _ in counts}
-    return Dataset(prepare(builder), LabelMap.named("cityscapes"), splits, augment)
+    # The scenes hold train ids, not the label ids of Cityscapes' files.
+    label_map = dataclasses.replace(LabelMap.named("cityscapes"), labels=tuple(range(19)))
+    return Dataset(prepare(builder), label_map, splits, augment)

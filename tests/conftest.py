@@ -1,0 +1,36 @@
+import os
+import pathlib
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Real data and reference outputs, where they are at hand."""
+    folder = pathlib.Path(os.environ.get("MOSAIC_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there; MOSAIC_SHARED names the folder of reference data")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def records(tmp_path_factory):
+    """Prepared records go to a folder of this session, not to the home directory."""
+    before = os.environ.get("TFDS_DATA_DIR")
+    folder = tmp_path_factory.mktemp("tfds")
+    os.environ["TFDS_DATA_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["TFDS_DATA_DIR"]
+    else:
+        os.environ["TFDS_DATA_DIR"] = before

@@ -1,0 +1,82 @@
+"""Tests of the label maps."""
+
+import numpy as np
+import pytest
+
+from data.errors import DataError
+from data.label_map import LabelMap
+
+
+def test_cityscapes_is_the_official_table():
+    from cityscapesscripts.helpers.labels import labels
+
+    official = sorted((x for x in labels if 0 <= x.trainId < 255), key=lambda x: x.trainId)
+    ours = LabelMap.named("cityscapes")
+    assert [x.trainId for x in official] == list(range(19))
+    assert ours.names == tuple(x.name for x in official)
+    assert ours.colors == tuple(x.color for x in official)
+    assert ours.labels == tuple(x.id for x in official)
+    assert ours.ignore_label == 255
+
+
+def test_cityscapes_lookup_gives_the_official_train_ids():
+    from cityscapesscripts.helpers.labels import labels
+
+    expected = np.full(256, 255)
+    for x in labels:
+        if x.id >= 0:
+            expected[x.id] = x.trainId
+    np.testing.assert_array_equal(LabelMap.named("cityscapes").lookup(), expected)
+
+
+def test_camvid_lookup_keeps_classes_and_ignores_the_rest():
+    table = LabelMap.named("camvid").lookup()
+    assert table.shape == (256,)
+    assert table.dtype == np.uint8
+    assert table[:11].tolist() == list(range(11))
+    assert set(table[11:].tolist()) == {255}
+
+
+@pytest.mark.parametrize("name", ["camvid", "cityscapes"])
+def test_classes_are_told_apart(name):
+    label_map = LabelMap.named(name)
+    count = len(label_map.names)
+    assert len(set(label_map.names)) == count
+    assert len(set(label_map.colors)) == count
+    assert len(set(label_map.labels)) == count
+    assert not set(label_map.labels) & {*label_map.void_labels, label_map.ignore_label}
+    assert all(
+        len(color) == 3 and 0 <= min(color) <= max(color) <= 255 for color in label_map.colors
+    )
+
+
+def test_lookup_of_labels_out_of_order():
+    label_map = LabelMap(("a", "b"), ((0, 0, 0), (1, 1, 1)), labels=(9, 4), ignore_label=200)
+    table = label_map.lookup()
+    assert (table[9], table[4]) == (0, 1)
+    assert set(np.delete(table, [9, 4]).tolist()) == {200}
+
+
+def test_unknown_names_what_is_neither_class_nor_void_nor_ignored():
+    label_map = LabelMap.named("camvid")
+    assert label_map.unknown(np.array([[0, 10], [11, 255]], np.uint8)) == []
+    assert label_map.unknown(np.array([[57, 0], [200, 57]], np.uint8)) == [57, 200]
+
+
+def test_own_file_is_read(tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text('{"classes": [{"name": "a", "color": [1, 2, 3], "label": 5}]}')
+    label_map = LabelMap.named(str(file))
+    assert (label_map.names, label_map.colors, label_map.labels) == (("a",), ((1, 2, 3),), (5,))
+    assert label_map.ignore_label == 255
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"classes": [{"name": "a"}]}'])
+def test_wrong_file_is_named(tmp_path, text):
+    file = tmp_path / "own.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(DataError) as error:
+        LabelMap.named(str(file))
+    assert str(error.value).startswith(f"{file}: ")
+    assert error.value.exit_code == 2

@@ -1,0 +1,283 @@
+"""The command line: exit codes, and one line for every error."""
+
+import ast
+import errno
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import mosaic
+from mosaic import cli
+from mosaic.errors import RunError, UserError
+
+ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
+
+
+def _raise(error):
+    def main(values, bindings):
+        raise error
+
+    return main
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process; returns its exit code, output and error output."""
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train.py"])
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"))
+
+    def run(main, *arguments):
+        code = cli.run("Does it.", cli.common_flags("gin_file", "model_dir"), main, arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_flags_and_bindings_reach_the_command(run):
+    seen = {}
+
+    def main(values, bindings):
+        seen.update(values=values, bindings=bindings)
+
+    code, out, err = run(
+        main, "--gin_file=a", "--gin.STEPS=3", "--gin_file=b", "--model_dir", "runs/x"
+    )
+    assert (code, out, err) == (0, "", "")
+    assert seen["values"].gin_file == ["a", "b"]
+    assert seen["values"].model_dir == "runs/x"
+    assert not seen["values"].debug
+    assert seen["bindings"] == ["STEPS = 3"]
+
+
+class DataError(ValueError):
+    """Stands for errors of modules that do not import `mosaic.errors`."""
+
+    exit_code = 2
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (UserError("x.png: not an image"), 2, "x.png: not an image"),
+        (DataError("y.png: not a label"), 2, "y.png: not a label"),
+        (UserError("first\n  second"), 2, "first second"),
+        (RunError("step 3: the loss is nan"), 1, "step 3: the loss is nan (--debug shows where)"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/runs/ckpt"),
+            2,
+            "the disk is full; free some space and run again "
+            "([Errno 28] No space left on device: '/runs/ckpt')",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "a.gin"),
+            2,
+            "a.gin: No such file or directory",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/runs"),
+            2,
+            "/runs: Permission denied",
+        ),
+        (OSError(errno.EIO, "I/O error"), 1, "OSError: [Errno 5] I/O error (--debug shows where)"),
+        (
+            ZeroDivisionError("division\nby zero"),
+            1,
+            "ZeroDivisionError: division by zero (--debug shows where)",
+        ),
+        (AssertionError(), 1, "AssertionError: AssertionError (--debug shows where)"),
+        (KeyboardInterrupt(), 1, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_error(run, error, code, line):
+    assert run(_raise(error)) == (code, "", f"train.py: {line}\n")
+
+
+def test_error_of_a_file_that_is_not_there(run):
+    code, _, err = run(lambda values, bindings: pathlib.Path("/nowhere/file").read_text())
+    assert code == 2
+    assert err == "train.py: /nowhere/file: No such file or directory\n"
+
+
+def test_disk_full_in_tensorflow(run):
+    """TensorFlow has no errno; its own message is all there is."""
+    error = RuntimeError("ckpt_temp/part-0; No space left on device")
+    code, _, err = run(_raise(error))
+    assert code == 2
+    assert "the disk is full" in err
+
+
+def test_debug_shows_the_traceback(run):
+    code, _, err = run(_raise(UserError("x.png: not an image")), "--debug")
+    assert code == 2
+    assert "Traceback" in err
+    assert "in main" in err
+    assert err.splitlines()[-1] == "train.py: x.png: not an image"
+
+
+@pytest.mark.parametrize("flag", ["--debug=true", "-debug"])
+def test_debug_in_other_spellings(run, flag):
+    code, _, err = run(_raise(RunError("failed")), flag)
+    assert code == 1
+    assert "Traceback" in err
+
+
+def test_help(run):
+    code, out, err = run(_raise(AssertionError("not called")), "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith("Does it.")
+    for flag in ("gin_file", "model_dir", "debug", "gin.NAME=VALUE"):
+        assert f"  --{flag}" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, parts",
+    [
+        (["--model_dri=x"], ["model_dri", "Did you mean: model_dir", "train.py --help"]),
+        (["--model_dir"], ["model_dir", "train.py --help"]),
+        (["x"], ["'x'", "flags begin with --"]),
+        (["--gin.STEPS"], ["--gin.STEPS: write --gin.NAME=VALUE"]),
+        (["--gin.=3"], ["--gin.=3: write --gin.NAME=VALUE"]),
+    ],
+)
+def test_wrong_arguments(run, arguments, parts):
+    code, out, err = run(_raise(AssertionError("not called")), *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("train.py: ")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("3", 3),
+        ("1e-4", 1e-4),
+        ("(128, 256)", (128, 256)),
+        ("['a']", ["a"]),
+        ("None", None),
+        ("True", True),
+        ("'quoted'", "quoted"),
+        ("runs/a/ckpt-1", "runs/a/ckpt-1"),
+        ("it's", "it's"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("dashes", ["--", "-"])
+def test_split_bindings(text, value, dashes):
+    """Python literals stay what they are, and anything else is a string without quotes."""
+    arguments = ["--model_dir=x", f"{dashes}gin.train.NAME={text}", "y"]
+    rest, (binding,) = cli.split_bindings(arguments)
+    assert rest == ["--model_dir=x", "y"]
+    name, _, literal = binding.partition(" = ")
+    assert name == "train.NAME"
+    assert ast.literal_eval(literal) == value
+
+
+@pytest.mark.parametrize("reference", ["@CrossEntropy()", "@CrossEntropy", "%OTHER"])
+def test_split_bindings_with_a_reference(reference):
+    _, bindings = cli.split_bindings([f"--gin.train.loss={reference}", "--gin.A=1"])
+    assert bindings == [f"train.loss = {reference}", "A = 1"]
+
+
+@pytest.mark.parametrize("text, size", [(None, None), ("512x1024", (512, 1024))])
+def test_parse_size(text, size):
+    assert cli.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["512", "512x", "x512", "axb", "1x2x3", "-1x2"])
+def test_parse_size_of_another_form(text):
+    with pytest.raises(UserError, match="write HEIGHTxWIDTH"):
+        cli.parse_size(text)
+
+
+def test_default_checkpoint(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint in it yet"):
+        cli.default_checkpoint(str(tmp_path))
+    (tmp_path / "checkpoint").touch()
+    assert cli.default_checkpoint(str(tmp_path)) == str(tmp_path)
+    best = tmp_path / "best_ckpt"
+    best.mkdir()
+    (best / "checkpoint").touch()
+    assert cli.default_checkpoint(str(tmp_path)) == str(best)
+
+
+def _command(*arguments, cwd):
+    """Runs a command as a user does; its error output also lists every imported module."""
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _errors(completed):
+    """The error output without the list of imports, which must hold nothing heavy."""
+    lines = completed.stderr.splitlines()
+    imports = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+    assert "absl.flags" in imports
+    heavy = {"tensorflow", "tf_keras", "keras", "official", "tensorflow_datasets", "matplotlib"}
+    assert not heavy & {name.split(".")[0] for name in imports}
+    return [line for line in lines if not line.startswith("import time:")]
+
+
+@pytest.mark.parametrize("command", ["train.py", "eval.py", "export.py"])
+def test_help_answers_at_once(command, tmp_path):
+    completed = _command(ROOT / command, "--help", cwd=tmp_path)
+    assert completed.returncode == 0
+    assert _errors(completed) == []
+    assert "  --gin_file:" in completed.stdout
+    assert "  --model_dir:" in completed.stdout
+
+
+@pytest.mark.parametrize(
+    "command, arguments, parts",
+    [
+        ("train.py", ["--model_dri=x"], ["model_dri", "Did you mean: model_dir"]),
+        ("train.py", ["--gin_file=quickstart"], ["give --model_dir=DIR"]),
+        ("train.py", ["--model_dir=x"], ["x: no config.gin in it"]),
+        (
+            "train.py",
+            ["--gin_file=quikstart", "--model_dir=x"],
+            ["--gin_file=quikstart: no such file", "did you mean 'quickstart'?"],
+        ),
+        (
+            "train.py",
+            ["--gin_file=quickstart", "--model_dir=x", "--data_dir=nowhere"],
+            ["--data_dir=nowhere: no such folder"],
+        ),
+        ("train.py", ["--gin_file=mosaic_camvid", "--model_dir=x"], ["DATA_DIR", "--data_dir=DIR"]),
+        (
+            "train.py",
+            ["--gin_file=quickstart", "--model_dir=x", "--gin.TRAIN_STEP=5"],
+            ["--gin.TRAIN_STEP", "did you mean 'TRAIN_STEPS'?"],
+        ),
+        ("eval.py", ["--gin_file=quickstart"], ["give --checkpoint=PATH or --model_dir=DIR"]),
+        (
+            "eval.py",
+            ["--gin_file=quickstart", "--checkpoint=nowhere", "--output_dir=y"],
+            ["--checkpoint=nowhere: no such file or folder"],
+        ),
+        ("export.py", ["--gin_file=quickstart"], ["give --export_dir=DIR"]),
+        ("export.py", ["--export_dir=y", "--size=12"], ["--size=12: write HEIGHTxWIDTH"]),
+        ("export.py", ["--export_dir=y", "--output=label"], ["--output", "labels"]),
+    ],
+)
+def test_mistakes_answer_at_once(command, arguments, parts, tmp_path):
+    completed = _command(ROOT / command, *arguments, cwd=tmp_path)
+    errors = _errors(completed)
+    assert completed.returncode == 2
+    assert completed.stdout == ""
+    assert len(errors) == 1
+    assert errors[0].startswith(f"{command}: ")
+    for part in parts:
+        assert part in errors[0]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,305 @@
+import pathlib
+import re
+
+import gin
+import pytest
+import tf_keras
+
+import mosaic.training  # noqa: F401 - registers what gin files bind
+from mosaic import cli, config, losses
+from mosaic.errors import UserError
+
+EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
+
+SMALL = """
+import mosaic.losses
+import mosaic.optimizers
+
+LEARNING_RATE = 0.25
+STEPS = %gin.REQUIRED
+
+probe.loss = @CrossEntropy()
+probe.optimizer = @sgd()
+CrossEntropy.ignore_label = 11
+CrossEntropy.class_weights = (1.0, 2.0)
+sgd.learning_rate = @linear_warmup()
+sgd.momentum = 0.8
+linear_warmup.schedule = @polynomial_decay()
+linear_warmup.steps = 4
+polynomial_decay.learning_rate = %LEARNING_RATE
+polynomial_decay.steps = %STEPS
+"""
+
+
+@gin.configurable(module="tests")
+def probe(model_dir, loss=gin.REQUIRED, optimizer=gin.REQUIRED, name="probe"):
+    """Keeps its own configuration, as training does, and returns what it was given."""
+    config.save(model_dir)
+    return loss, optimizer, name
+
+
+@pytest.fixture(autouse=True)
+def _clean_gin():
+    """Gin's state is global; the registry of configurables stays as it is."""
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.gin"
+    path.write_text(SMALL)
+    return str(path)
+
+
+def _fails(function, *arguments):
+    """Calls what cannot be done; returns the message, which is one line."""
+    with pytest.raises(UserError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def _load(files, *bindings):
+    config.check_macros(files, bindings)
+    config.parse(files, bindings)
+
+
+@pytest.mark.parametrize(
+    "name", ["quickstart", "quickstart.gin", "models/mosaic", "models/mosaic.gin"]
+)
+def test_find_in_configs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = config.CONFIGS / name
+    assert pathlib.Path(config.find(name)) == expected.with_suffix(".gin")
+
+
+@pytest.mark.parametrize("name", ["small.gin", "small", "./small.gin"])
+def test_find_by_path(small, name, monkeypatch):
+    folder = pathlib.Path(small).parent
+    monkeypatch.chdir(folder)
+    assert pathlib.Path(config.find(name)).samefile(small)
+    assert pathlib.Path(config.find(str(folder / name))).samefile(small)
+
+
+def test_a_file_here_comes_before_one_in_configs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart.gin").write_text("")
+    assert pathlib.Path(config.find("quickstart")).samefile("quickstart.gin")
+
+
+@pytest.mark.parametrize("name", ["quikstart", "quikstart.gin", "runs/quikstart.gin"])
+def test_unknown_file(name):
+    message = _fails(config.find, name)
+    assert message.startswith(f"--gin_file={name}: no such file")
+    assert message.endswith("did you mean 'quickstart'?")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment(experiment):
+    """Every experiment parses, and all that training needs is bound."""
+    path = config.find(experiment)
+    text = "".join(config._texts(path))
+    required = re.findall(r"^(\w+) = %gin.REQUIRED", text, re.MULTILINE)
+    _load([path], *(f"{name} = 1" for name in required))
+    for parameter in ("model", "dataset", "loss", "optimizer", "evaluation"):
+        assert isinstance(
+            gin.query_parameter(f"train.{parameter}"), gin.config.ConfigurableReference
+        )
+    schedule = config.resolve(gin.query_parameter("sgd.learning_rate"))
+    steps = gin.query_parameter("%TRAIN_STEPS")
+    assert float(schedule(gin.query_parameter("%WARMUP_STEPS"))) > float(schedule(steps)) == 0
+    assert isinstance(config.build("train.loss"), losses.CrossEntropy)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_head_of_an_experiment_tells_the_command(experiment):
+    text = pathlib.Path(config.find(experiment)).read_text()
+    head = text.partition("\n\n")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert f"python train.py --gin_file={experiment} " in head
+
+
+def test_unknown_macro():
+    message = _fails(config.check_macros, [config.find("quickstart")], ["TRAIN_STEP = 5"])
+    assert message.startswith("--gin.TRAIN_STEP: no such macro")
+    assert message.endswith("did you mean 'TRAIN_STEPS'?")
+
+
+def test_macro_that_only_an_included_file_has():
+    config.check_macros([config.find("quickstart")], ["SEED = 5"])
+    _load([config.find("quickstart")], "SEED = 5")
+    assert gin.query_parameter("%SEED") == 5
+
+
+def test_missing_data_dir_names_the_flag():
+    message = _fails(config.check_macros, [config.find("mosaic_camvid")], [])
+    assert "DATA_DIR" in message
+    assert message.endswith("give --data_dir=DIR")
+
+
+def test_missing_macro_names_the_flag(small):
+    message = _fails(config.check_macros, [small], [])
+    assert message == f"{small} needs a value for STEPS; give --gin.STEPS=VALUE"
+
+
+@pytest.mark.parametrize("where", ["binding", "later file", "including file"])
+def test_required_macro_that_is_given(small, tmp_path, where):
+    files, bindings = [small], []
+    if where == "binding":
+        bindings = ["STEPS = 9"]
+    elif where == "later file":
+        (tmp_path / "later.gin").write_text("STEPS = 9\n")
+        files = [small, str(tmp_path / "later.gin")]
+    else:
+        (tmp_path / "outer.gin").write_text(f"include '{small}'\nSTEPS = 9\n")
+        files = [str(tmp_path / "outer.gin")]
+    _load(files, *bindings)
+    assert gin.query_parameter("%STEPS") == 9
+
+
+def test_later_bindings_win(small, tmp_path):
+    later = tmp_path / "later.gin"
+    later.write_text("STEPS = 5\nsgd.momentum = 0.7\nCrossEntropy.top_k = 0.5\n")
+    bindings = ["STEPS = 6", "sgd.momentum = 0.6", "STEPS = 7"]
+    _load([small, str(later)], *bindings)
+    assert gin.query_parameter("%STEPS") == 7
+    assert gin.query_parameter("sgd.momentum") == 0.6
+    assert gin.query_parameter("CrossEntropy.top_k") == 0.5
+    assert gin.query_parameter("CrossEntropy.ignore_label") == 11
+
+
+@pytest.mark.parametrize(
+    "binding, parts",
+    [
+        ("CrossEntrpy.top_k = 0.5", ["CrossEntrpy", "did you mean 'CrossEntropy'?"]),
+        ("probe.loss = @CrossEntrpy()", ["CrossEntrpy", "did you mean 'CrossEntropy'?"]),
+        ("CrossEntropy.top_q = 0.5", ["'top_q'", "CrossEntropy", "did you mean 'top_k'?"]),
+        ("CrossEntropy.top_k = (1", ["gin: "]),
+        ("CrossEntropy.top_k = %NOWHERE", ["NOWHERE"]),
+    ],
+)
+@pytest.mark.parametrize("where", ["binding", "file"])
+def test_unknown_name(small, binding, parts, where):
+    bindings = ["STEPS = 9"]
+    if where == "file":
+        pathlib.Path(small).write_text(f"{SMALL}\n{binding}\n")
+    else:
+        bindings.append(binding)
+    with pytest.raises(UserError) as caught:
+        _load([small], *bindings)
+        probe(str(pathlib.Path(small).parent))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_missing_included_file(small):
+    pathlib.Path(small).write_text("include 'models/mosiac.gin'\n")
+    assert "models/mosiac.gin" in _fails(_load, [small])
+
+
+def test_missing_imported_module(small):
+    pathlib.Path(small).write_text("import mosaic.nothing\n")
+    assert "mosaic.nothing" in _fails(_load, [small])
+
+
+def test_required_parameter_is_one_line(small, tmp_path):
+    """What gin raises only when it calls, as the command line shows it."""
+    pathlib.Path(small).write_text("probe.loss = @CrossEntropy()\n")
+    _load([small])
+    with pytest.raises(RuntimeError) as caught:
+        probe(str(tmp_path))
+    code, line = cli.explain(caught.value)
+    assert code == 2
+    assert "\n" not in line
+    assert "probe" in line
+    assert "optimizer" in line
+
+
+def test_build(small):
+    _load([small], "STEPS = 9")
+    loss = config.build("probe.loss")
+    assert isinstance(loss, losses.CrossEntropy)
+    assert loss.ignore_label == 11
+    assert "probe.name" in _fails(config.build, "probe.name")
+
+
+def test_resolve(small):
+    _load([small], "STEPS = 9", "probe.name = @CrossEntropy")
+    assert config.resolve(3) == 3
+    made = config.resolve(gin.query_parameter("probe.name"))
+    assert not isinstance(made, losses.CrossEntropy)
+    assert isinstance(made(), losses.CrossEntropy)
+
+
+def test_saved_configuration_alone_builds_the_same(small, tmp_path):
+    _load([small], "STEPS = 9", "LEARNING_RATE = 0.5")
+    loss, optimizer, name = probe(str(tmp_path / "first"))
+    saved = tmp_path / "first" / config.SAVED
+    pathlib.Path(small).unlink()
+
+    gin.clear_config()
+    _load([str(saved)])
+    again_loss, again_optimizer, again_name = probe(str(tmp_path / "second"))
+    assert (tmp_path / "second" / config.SAVED).read_text() == saved.read_text()
+    assert vars(again_loss) == vars(loss)
+    assert loss.class_weights == (1.0, 2.0)
+    assert again_name == name == "probe"
+    assert isinstance(again_optimizer, tf_keras.optimizers.legacy.SGD)
+    assert again_optimizer.get_config()["momentum"] == 0.8
+    for step in (0, 2, 4, 8):
+        expected = float(optimizer.learning_rate(step))
+        assert float(again_optimizer.learning_rate(step)) == expected
+    assert float(optimizer.learning_rate(4)) == pytest.approx(0.5 * (1 - 4 / 9) ** 0.9)
+
+
+def test_saved_configuration_takes_new_bindings(small, tmp_path):
+    _load([small], "STEPS = 9")
+    probe(str(tmp_path))
+    gin.clear_config()
+    _load([str(tmp_path / config.SAVED)], "LEARNING_RATE = 0.125")
+    _, optimizer, _ = probe(str(tmp_path))
+    assert float(optimizer.learning_rate(0)) == 0
+    assert float(optimizer.learning_rate(4)) == pytest.approx(0.125 * (1 - 4 / 9) ** 0.9)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("3", 3),
+        ("1e-4", 1e-4),
+        ("-0.5", -0.5),
+        ("None", None),
+        ("(0.5, 2.0)", (0.5, 2.0)),
+        ("{'a': [1]}", {"a": [1]}),
+        ("runs/a/ckpt-1", "runs/a/ckpt-1"),
+        ("'it''s'", "its"),
+        ("a # b", "a # b"),
+        ("010", "010"),
+        ("0.5,2.0", (0.5, 2.0)),
+    ],
+)
+def test_value_on_the_command_line(small, text, value):
+    """Whatever `split_bindings` makes of a value, gin can read."""
+    _, bindings = cli.split_bindings(["--gin.STEPS=9", f"--gin.probe.name={text}"])
+    _load([small], *bindings)
+    assert gin.query_parameter("probe.name") == value
+
+
+def test_reference_inside_a_value_on_the_command_line(small):
+    _, bindings = cli.split_bindings(["--gin.STEPS=9", "--gin.probe.name=(1, %LEARNING_RATE)"])
+    _load([small], *bindings)
+    value = gin.query_parameter("probe.name")
+    assert isinstance(value, tuple)
+    assert isinstance(value[1], gin.config.ConfigurableReference)
+
+
+def test_data_dir_becomes_the_macro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "camvid").mkdir()
+    cli.configure([config.find("mosaic_camvid")], ["BATCH_SIZE = 2"], "camvid")
+    assert gin.query_parameter("%DATA_DIR") == str(tmp_path / "camvid")
+    assert gin.query_parameter("%BATCH_SIZE") == 2

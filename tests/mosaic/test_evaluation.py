@@ -1,0 +1,78 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic.errors import UserError
+from mosaic.evaluation import Evaluation, evaluate, published_result, table
+
+
+def threshold(images, training=False):
+    """A network that is right everywhere: logits of dark, bright and absent at stride 1."""
+    bright = tf.reduce_mean(tf.cast(images, tf.float32), -1) - 127.0
+    return tf.stack([-bright, bright, tf.fill(tf.shape(bright), -1e6)], -1)
+
+
+def dark(images, training=False):
+    """A network that answers `dark` everywhere."""
+    return tf.one_hot(tf.zeros(tf.shape(images)[:3], tf.int32), 3)
+
+
+def test_a_perfect_network_scores_one(drawn, tmp_path):
+    report = evaluate(threshold, drawn, Evaluation(), "here", str(tmp_path))
+    assert report["mean_iou"] == 1.0
+    assert report["per_class_iou"] == {"dark": 1.0, "bright": 1.0, "absent": None}
+    assert report["num_images"] == 5 and report["checkpoint"] == "here"
+    assert report["num_pixels"] == 5 * 60 * 96
+
+
+def test_the_report_is_what_was_returned(drawn, tmp_path):
+    report = evaluate(dark, drawn, Evaluation(), "c", str(tmp_path))
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    share = np.mean(drawn.labels[drawn.labels < 255] == 0)
+    assert report["per_class_iou"]["dark"] == pytest.approx(share)
+    assert report["mean_iou"] == pytest.approx(share / 2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_figures_do_not_depend_on_the_batch_size(drawn, tmp_path, batch_size, small_network):
+    report = evaluate(small_network, drawn, Evaluation(batch_size=batch_size), "c", str(tmp_path))
+    one = evaluate(small_network, drawn, Evaluation(batch_size=3), "c", str(tmp_path))
+    assert report["confusion_matrix"] == one["confusion_matrix"]
+
+
+def test_pictures(drawn, tmp_path):
+    evaluate(threshold, drawn, Evaluation(num_pictures=2), "c", str(tmp_path))
+    overlays = sorted((tmp_path / "overlays").iterdir())
+    assert [path.name for path in overlays] == ["val_0.png", "val_4.png"]
+    picture = cv2.imread(str(overlays[0]))
+    assert picture.shape[1] == 3 * 96 and picture.shape[0] > 64
+    assert cv2.imread(str(tmp_path / "confusion.png")) is not None
+
+
+def test_difference_from_the_published_figure(drawn, tmp_path):
+    evaluation = Evaluation(published="mosaic_cityscapes")
+    report = evaluate(threshold, drawn, evaluation, "c", str(tmp_path))
+    assert report["published"]["mean_iou"] == 0.7724
+    assert report["difference"] == pytest.approx(1 - 0.7724)
+    assert "+22.76" in table(report)
+
+
+def test_an_unknown_published_result_is_named():
+    with pytest.raises(UserError, match="did you mean 'mosaic_cityscapes'"):
+        published_result("mosaic_cityscape")
+
+
+def test_table_has_every_class_and_the_mean(drawn, tmp_path):
+    text = table(evaluate(dark, drawn, Evaluation(baselines=True), "c", str(tmp_path)))
+    for word in ("dark", "bright", "absent", "mean IoU", "colour lookup", "constant"):
+        assert word in text
+
+
+def test_baselines_know_colours_and_nothing_else(drawn, tmp_path):
+    report = evaluate(dark, drawn, Evaluation(baselines=True), "c", str(tmp_path))
+    # Blocks of one colour have one label, so that here a lookup of colours is nearly perfect.
+    assert report["baselines"]["colour lookup"] > 0.95
+    assert report["baselines"]["constant"] < 0.5

@@ -1,0 +1,74 @@
+import pytest
+
+from mosaic.files import replacing, write_text
+
+
+def _write(path, text, folder):
+    if folder:
+        path.mkdir()
+        (path / "inner").write_text(text)
+    else:
+        path.write_text(text)
+
+
+def _text(path):
+    return (path / "inner").read_text() if path.is_dir() else path.read_text()
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+@pytest.mark.parametrize("name", ["target", "old"])
+def test_replaces_what_stood_there(tmp_path, folder, name):
+    path = tmp_path / name
+    _write(path, "before", folder)
+    with replacing(path) as aside:
+        _write(aside, "after", folder)
+        assert _text(path) == "before"
+    assert _text(path) == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_creates_what_is_new(tmp_path, folder):
+    path = tmp_path / "a" / "b" / "target"
+    with replacing(path) as aside:
+        _write(aside, "after", folder)
+        assert not path.exists()
+    assert _text(path) == "after"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_what_stood_there(tmp_path, folder, error):
+    path = tmp_path / "target"
+    _write(path, "before", folder)
+    with pytest.raises(error), replacing(path) as aside:
+        _write(aside, "half", folder)
+        raise error
+    assert _text(path) == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("folder", [False, True], ids=["file", "folder"])
+def test_a_block_that_writes_nothing_leaves_what_stood_there(tmp_path, folder):
+    path = tmp_path / "target"
+    _write(path, "before", folder)
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert path.exists()
+    assert _text(path) == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_nothing_new(tmp_path):
+    with pytest.raises(ValueError), replacing(tmp_path / "target") as aside:
+        aside.write_text("half")
+        raise ValueError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_text(tmp_path):
+    for text in ("first\n", "second\n"):
+        write_text(str(tmp_path / "target"), text)
+        assert (tmp_path / "target").read_text() == text
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from official.vision.losses import segmentation_losses
+
+from mosaic.losses import CrossEntropy
+
+CLASSES = 4
+WEIGHTS = [0.5, 1.0, 2.0, 4.0]
+
+
+def _batch(ignore_label=255, ignored=0.3):
+    """Logits at a quarter of the labels' size, and labels of which some are ignored."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, [2, 4, 6, CLASSES]).astype(np.float32)
+    labels = rng.integers(0, CLASSES, [2, 16, 21])
+    labels[rng.uniform(size=labels.shape) < ignored] = ignore_label
+    return tf.constant(labels, tf.int32), tf.constant(logits)
+
+
+def _garden(labels, logits, ignore_label=255, class_weights=(), label_smoothing=0.0, top_k=1.0):
+    loss = segmentation_losses.SegmentationLoss(
+        label_smoothing,
+        list(class_weights),
+        ignore_label,
+        use_groundtruth_dimension=True,
+        top_k_percent_pixels=top_k,
+    )
+    return loss(logits, labels[..., tf.newaxis])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"class_weights": WEIGHTS},
+        {"label_smoothing": 0.1},
+        {"top_k": 0.3},
+        {"ignore_label": 0, "class_weights": WEIGHTS},
+        {"class_weights": WEIGHTS, "label_smoothing": 0.1},
+        {"class_weights": WEIGHTS, "label_smoothing": 0.1, "top_k": 0.3},
+    ],
+    ids=lambda arguments: "+".join(arguments) or "plain",
+)
+def test_equals_the_gardens(arguments):
+    labels, logits = _batch(arguments.get("ignore_label", 255))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        found = CrossEntropy(**arguments)(labels, logits)
+        expected = _garden(labels, logits, **arguments)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        tape.gradient(found, logits), tape.gradient(expected, logits), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"class_weights": WEIGHTS}, {"label_smoothing": 0.1}, {"top_k": 0.3}, {"ignore_label": 0}],
+    ids=lambda arguments: "+".join(arguments),
+)
+def test_every_argument_matters(arguments):
+    labels, logits = _batch(ignored=0)
+    assert abs(CrossEntropy(**arguments)(labels, logits) - CrossEntropy()(labels, logits)) > 1e-3
+
+
+def test_fewer_labelled_pixels_than_top_k():
+    labels, logits = _batch(ignored=0.9)
+    found = CrossEntropy(top_k=0.3)(labels, logits)
+    np.testing.assert_allclose(found, _garden(labels, logits, top_k=0.3), rtol=1e-6)
+    np.testing.assert_allclose(found, CrossEntropy()(labels, logits), rtol=1e-6)
+
+
+def test_by_hand():
+    logits = tf.math.log(tf.constant([[0.5, 0.5], [0.25, 0.75]], shape=[1, 1, 2, 2]))
+    labels = tf.constant([[[0, 1]]], tf.uint8)
+    expected = -(np.log(0.5) + np.log(0.75)) / 2
+    np.testing.assert_allclose(CrossEntropy()(labels, logits), expected, rtol=1e-5)
+
+
+def test_ignored_pixels_have_no_gradient():
+    labels = tf.constant([[[0, 255]]])
+    logits = tf.constant([[[[1.0, 2.0], [3.0, 5.0]]]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = CrossEntropy()(labels, logits)
+    gradient = tape.gradient(loss, logits)
+    assert np.all(gradient[0, 0, 0] != 0)
+    assert np.all(gradient[0, 0, 1] == 0)
+
+
+@pytest.mark.parametrize("top_k", [1.0, 0.3])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_batch_without_labelled_pixels(top_k, label_smoothing):
+    _, logits = _batch()
+    labels = tf.fill([2, 16, 21], 255)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = CrossEntropy(label_smoothing=label_smoothing, top_k=top_k)(labels, logits)
+    assert loss == 0
+    np.testing.assert_array_equal(tape.gradient(loss, logits), np.zeros(logits.shape))
+
+
+def test_wrong_number_of_class_weights():
+    labels, logits = _batch()
+    with pytest.raises(ValueError, match="3 class weights for 4 classes"):
+        CrossEntropy(class_weights=[1, 2, 3])(labels, logits)
+
+
+def test_size_known_only_at_run_time():
+    labels, logits = _batch()
+    signature = [
+        tf.TensorSpec([None, None, None], tf.int32),
+        tf.TensorSpec([None, None, None, CLASSES]),
+    ]
+    dynamic = tf.function(CrossEntropy(top_k=0.3).__call__, input_signature=signature)
+    expected = CrossEntropy(top_k=0.3)(labels, logits)
+    np.testing.assert_allclose(dynamic(labels, logits), expected, rtol=1e-6)

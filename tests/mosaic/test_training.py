@@ -1,0 +1,201 @@
+"""Whole runs in processes of their own: resuming, stopping, and what they leave behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic import checkpoints
+
+STEPS, EVAL_INTERVAL = 24, 8
+TINY = [
+    "--gin_file=quickstart",
+    "--gin.IMAGE_SIZE=(64, 128)",
+    "--gin.CROP_SIZE=(64, 128)",
+    "--gin.NUM_TRAIN=13",
+    "--gin.NUM_VAL=6",
+    "--gin.BATCH_SIZE=2",
+    f"--gin.TRAIN_STEPS={STEPS}",
+    "--gin.WARMUP_STEPS=4",
+    f"--gin.EVAL_INTERVAL={EVAL_INTERVAL}",
+    "--gin.DETERMINISTIC=True",
+    "--gin.mosaic.bins=(1, 4)",
+    "--gin.mosaic.dropout=0.2",
+    "--gin.train.steps_per_log=2",
+    "--gin.train.checkpoint_interval=6",
+]
+
+
+def command(root, model_dir, *more):
+    return [sys.executable, str(root / "train.py"), f"--model_dir={model_dir}", *TINY, *more]
+
+
+def finish(arguments):
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+
+
+def history(model_dir):
+    path = model_dir / "history.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def wait_for_step(process, model_dir, step):
+    """Waits until a run has recorded a step."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        entries = [line for line in _complete_lines(model_dir) if line["step"] >= step]
+        if entries:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run did not get there")
+
+
+def _complete_lines(model_dir):
+    path = model_dir / "history.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def checkpoint_files(folder):
+    return {path.name for path in folder.iterdir() if path.name.startswith(("ckpt", "checkpoint"))}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    result = finish(command(root, folder))
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_a_run_leaves_what_it_should(uninterrupted):
+    folder, result = uninterrupted
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.gin", "history.jsonl", "curves.png", "saved_model", "best_ckpt"} <= names
+    scores = [entry for entry in history(folder) if "mean_iou" in entry]
+    assert [entry["step"] for entry in scores] == [8, 16, 24]
+    assert "24/24 step" in result.stderr and "multiply-adds" in result.stderr
+    events = tf.io.gfile.glob(str(folder / "*" / "events*"))
+    tags = {
+        value.tag
+        for path in events
+        for event in tf.compat.v1.train.summary_iterator(path)
+        for value in event.summary.value
+    }
+    assert {"training_loss", "learning_rate", "mean_iou", "iou/road"} <= tags
+    assert any(tag.startswith("validation/") for tag in tags)
+
+
+def test_the_best_checkpoint_is_the_best(uninterrupted):
+    folder, _ = uninterrupted
+    scores = {e["step"]: e["mean_iou"] for e in history(folder) if "mean_iou" in e}
+    best = checkpoints.read(str(folder / "best_ckpt"))
+    assert scores[best.step] == max(scores.values())
+    recorded = json.loads((folder / "best_ckpt" / f"mean_iou-{best.step}.json").read_text())
+    assert recorded["mean_iou"] == pytest.approx(scores[best.step])
+
+
+@pytest.mark.parametrize("step", [5, 15])
+def test_killed_and_resumed_equals_uninterrupted(root, tmp_path, uninterrupted, step):
+    process = subprocess.Popen(
+        command(root, tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    wait_for_step(process, tmp_path, step)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    stopped_at = max(entry["step"] for entry in _complete_lines(tmp_path))
+    assert stopped_at < STEPS
+    result = finish(command(root, tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "resuming" in result.stderr or step < 6
+    whole, _ = uninterrupted
+    assert history(tmp_path) == history(whole)
+    ours, theirs = (checkpoints.read(str(folder)) for folder in (tmp_path, whole))
+    assert ours.step == theirs.step == STEPS
+    assert ours.arrays.keys() == theirs.arrays.keys()
+    for name, array in ours.arrays.items():
+        np.testing.assert_array_equal(array, theirs.arrays[name], err_msg=name)
+    assert checkpoint_files(tmp_path) == checkpoint_files(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_before_the_run_leaves(root, tmp_path, number):
+    process = subprocess.Popen(
+        command(root, tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    wait_for_step(process, tmp_path, 4)
+    os.kill(process.pid, number)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1
+    last = stderr.strip().splitlines()[-1]
+    assert f"stopped by {number.name} at step" in last and "run the same command" in last
+    saved = checkpoints.read(str(tmp_path))
+    assert f"at step {saved.step} and saved" in last
+    assert saved.step == max(entry["step"] for entry in history(tmp_path))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(root, tmp_path):
+    result = finish(command(root, tmp_path, "--gin.LEARNING_RATE=1e30", "--gin.WARMUP_STEPS=0"))
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert "not finite" in last or "the loss is" in last
+    assert "last good checkpoint" in last and "Traceback" not in result.stderr
+    saved = checkpoints.read(str(tmp_path))
+    assert all(np.isfinite(array).all() for array in saved.arrays.values())
+
+
+def test_the_saved_configuration_alone_repeats_the_run(root, tmp_path, uninterrupted):
+    whole, _ = uninterrupted
+    arguments = [
+        sys.executable,
+        str(root / "train.py"),
+        f"--gin_file={whole / 'config.gin'}",
+        f"--model_dir={tmp_path}",
+        "--gin.train.steps=6",
+    ]
+    result = finish(arguments)
+    assert result.returncode == 0, result.stderr
+    losses = [entry for entry in history(tmp_path) if "loss" in entry]
+    assert losses == [e for e in history(whole) if "loss" in e and e["step"] <= 6]
+
+
+def test_two_replicas_train_on_the_same_global_batch(root, tmp_path, uninterrupted):
+    """Two logical CPUs divide the batch; the first loss is that of one replica."""
+    script = (
+        "import sys, tensorflow as tf\n"
+        "cpu, = tf.config.list_physical_devices('CPU')\n"
+        "tf.config.set_logical_device_configuration(\n"
+        "    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "from mosaic import cli\n"
+        "import train\n"
+        "flags = cli.common_flags('gin_file', 'model_dir', 'data_dir')\n"
+        "sys.exit(cli.run('', flags, train.main))\n"
+    )
+    arguments = [
+        *command(root, tmp_path)[2:],
+        "--gin.runtime.devices=('CPU:0', 'CPU:1')",
+        "--gin.mosaic.dropout=0.0",
+        "--gin.train.steps=2",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stderr
+    entries = history(tmp_path)
+    whole, _ = uninterrupted
+    assert entries[0]["loss"] == pytest.approx(history(whole)[0]["loss"], rel=0.05)
+    assert entries[-1]["mean_iou"] > 0
