@@ -11,7 +11,7 @@ import gin
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data.dataset import Dataset, fingerprint, prepare, records_dir
+from data.dataset import Dataset, fingerprint, png_features, prepare, records_dir
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
@@ -45,13 +45,7 @@ class SegmentationFolders(tfds.core.GeneratorBasedBuilder):
         size = sizes.pop() if len(sizes) == 1 else (None, None)
         return self.dataset_info_from_configs(
             description="Images and label images from folders in the SegNet tutorial's layout.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
-                    "label": tfds.features.Image(shape=(*size, 1), encoding_format="png"),
-                    "id": tfds.features.Text(),
-                }
-            ),
+            features=png_features(size),
         )
 
     def _split_generators(self, dl_manager):

@@ -81,6 +81,11 @@ class Dataset:
         shape = self._builder.info.features[self._keys[0]].shape
         return None if None in shape[:2] else tuple(shape[:2])
 
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(height, width) of training examples."""
+        return self._augmentation().crop_size
+
     def image_id(self, split: str, index: int) -> str:
         """Returns the name of an image of a split."""
         key = self._keys[2]
@@ -103,12 +108,10 @@ class Dataset:
         split: str = "train",
     ) -> tf.data.Dataset:
         """The training stream of `data.pipeline.train_batches` over a split of this data set."""
-        if self.augment is None:
-            raise DataError(f"{self.name}: training needs an `augment` (see configs/datasets)")
         return train_batches(
             self._load(split),
             self.num_images(split),
-            self.augment,
+            self._augmentation(),
             self.ignore_label,
             batch_size,
             seed,
@@ -127,6 +130,11 @@ class Dataset:
         return eval_batches(
             self._load(split), self.num_images(split), batch_size, worker, num_workers
         )
+
+    def _augmentation(self) -> Augment:
+        if self.augment is None:
+            raise DataError(f"{self.name}: training needs an `augment` (see configs/datasets)")
+        return self.augment
 
     def _split(self, split: str) -> str:
         if split not in self._splits:
@@ -157,6 +165,17 @@ class Dataset:
             return example[image_key], label
 
         return load
+
+
+def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesDict:
+    """Features of records with an image, a label and a name; (height, width) None if they vary."""
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
+            "label": tfds.features.Image(shape=(*size, 1), encoding_format="png"),
+            "id": tfds.features.Text(),
+        }
+    )
 
 
 def prepare(

@@ -12,6 +12,7 @@ import tensorflow as tf
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 from mosaic.layers import resize_bilinear, size_of
+from mosaic.network import check_size
 
 OUTPUTS = ("logits", "labels")
 
@@ -139,6 +140,7 @@ def tflite(
         raise UserError(f"output {output!r} is not one of {', '.join(OUTPUTS)}")
     if quantize not in LIMITS:
         raise UserError(f"quantize {quantize!r} is not one of {', '.join(LIMITS)}")
+    check_size(model, *size)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
     def answer(pixels):

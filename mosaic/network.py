@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import gin
+import tensorflow as tf
 import tf_keras
 
 from mosaic.backbones import mobilenet
+from mosaic.errors import UserError
 from mosaic.layers import (
     ChannelSlice,
     Dropout,
@@ -45,6 +47,25 @@ def image_input(normalization: str):
     mean, std = NORMALIZATIONS[normalization]
     images = tf_keras.Input([None, None, 3], name="images")
     return images, Normalize(mean, std, name="normalize")(images)
+
+
+def check_size(model: tf_keras.Model, height: int, width: int) -> None:
+    """Runs a network once on a black image, to see whether it takes the size.
+
+    Args:
+      model: a network of this project.
+      height: of the image, in pixels.
+      width: of the image, in pixels.
+
+    Raises:
+      UserError: the size is too small for the network's pooling bins.
+    """
+    try:
+        model(tf.zeros([1, height, width, 3]), training=False)
+    except UserError as error:
+        # Keras wraps the message in where it was raised and what the layer was called with.
+        reason = next(line for line in str(error).splitlines() if "pooled" in line).strip()
+        raise UserError(f"images of {height}x{width} are too small: {reason}") from None
 
 
 @gin.configurable(module="networks")

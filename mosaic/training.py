@@ -17,6 +17,7 @@ from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
 from mosaic.history import History
+from mosaic.network import check_size
 from mosaic.progress import Progress
 from mosaic.task import SegmentationTask, predict
 from mosaic.trainer import (
@@ -85,6 +86,7 @@ def train(
             f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
             f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
         )
+    check_size(model, *dataset.crop_size)
     remove_unlisted(model_dir)
     remove_unlisted(os.path.join(model_dir, BEST_FOLDER))
     task = SegmentationTask(
@@ -128,8 +130,7 @@ def train(
         trainer.start_at(start)
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         config.save(model_dir)
-        height, width = dataset.augment.crop_size
-        print(f"{model.name}: {counting.count(model, height, width)}", file=sys.stderr)
+        print(f"{model.name}: {counting.count(model, *dataset.crop_size)}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
         with Progress(steps, "train", "step", done=start) as bar:

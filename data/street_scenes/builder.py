@@ -9,7 +9,8 @@ from typing import ClassVar
 import gin
 import tensorflow_datasets as tfds
 
-from data.dataset import Dataset, prepare, records_dir
+from data.dataset import Dataset, png_features, prepare, records_dir
+from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.street_scenes.drawing import draw_scene
@@ -40,16 +41,9 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
-        size = self.builder_config.size
         return self.dataset_info_from_configs(
             description="Procedurally drawn street scenes with Cityscapes' 19 classes.",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
-                    "label": tfds.features.Image(shape=(*size, 1), encoding_format="png"),
-                    "id": tfds.features.Text(),
-                }
-            ),
+            features=png_features(self.builder_config.size),
         )
 
     def _split_generators(self, dl_manager):
@@ -82,7 +76,14 @@ def street_scenes(
       seed: from 0 to 99; another one, other scenes.
       data_dir: where the records go; TFDS's own folder if None.
       augment: of training examples.
+
+    Raises:
+      DataError: the size or the seed is out of range.
     """
+    if min(size) < 64:
+        raise DataError(f"street_scenes.size {tuple(size)}: scenes begin at 64x64")
+    if not 0 <= seed < 100:
+        raise DataError(f"street_scenes.seed {seed}: give one from 0 to 99")
     counts = (("train", num_train), ("val", num_val))
     name = f"{size[0]}x{size[1]}_{num_train}_{num_val}_seed{seed}"
     config = StreetScenesConfig(name=name, size=tuple(size), counts=counts, seed=seed)
