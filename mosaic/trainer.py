@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import orbit
@@ -15,7 +17,7 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
-from mosaic.errors import RunError
+from mosaic.errors import RunError, UserError
 from mosaic.files import write_text
 from mosaic.progress import Progress
 
@@ -92,7 +94,7 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         manager = tf.train.CheckpointManager(network, self._export_dir, 1, checkpoint_name="ckpt")
         manager.save(checkpoint_number=step)
         self._best_ckpt_logs = logs
-        remove_unlisted(self._export_dir)
+        tidy(self._export_dir)
         return True
 
 
@@ -172,10 +174,18 @@ class Guard:
         raise RunError(f"step {step}: {what}; lower the learning rate or clip gradients{kept}")
 
 
-def remove_unlisted(folder: str) -> None:
-    """Removes what a killed process left in a checkpoint folder: files its state does not list."""
+def tidy(folder: str) -> None:
+    """Makes a checkpoint folder's files and its state agree.
+
+    What a killed process left half written is in no state and is removed; what the user removed is
+    taken from the state, so that a run goes on from the checkpoint before.
+    """
     state = tf.train.get_checkpoint_state(folder)
-    kept = {os.path.basename(path) for path in state.all_model_checkpoint_paths} if state else set()
+    listed = list(state.all_model_checkpoint_paths) if state else []
+    there = [path for path in listed if os.path.exists(f"{path}.index")]
+    if there and there != listed:
+        tf.train.update_checkpoint_state(folder, there[-1], there)
+    kept = {os.path.basename(path) for path in there}
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
         checkpoint = re.match(r"(ckpt-\d+)\.", name)
@@ -186,5 +196,22 @@ def remove_unlisted(folder: str) -> None:
             (checkpoint and checkpoint[1] not in kept)
             or (score and f"ckpt-{score[1]}" not in kept)
             or name.startswith("checkpoint.tmp")
+            or (name == "checkpoint" and not there)
         ):
             os.remove(path)
+
+
+@contextlib.contextmanager
+def restoring(folder: str) -> Iterator[None]:
+    """Turns a failure to restore the latest checkpoint of a folder into one line with the mend."""
+    latest = tf.train.latest_checkpoint(folder)
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+        if latest is None or isinstance(error, UserError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{latest}: cannot be restored ({reason}); if the configuration is that of the run, "
+            f"remove {latest}.* and run again to go on from the checkpoint before"
+        ) from None

@@ -28,7 +28,8 @@ from mosaic.trainer import (
     StopOnSignal,
     Stopped,
     Trainer,
-    remove_unlisted,
+    restoring,
+    tidy,
 )
 from mosaic.visualize import overlay
 
@@ -87,8 +88,8 @@ def train(
             f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
         )
     check_size(model, *dataset.crop_size)
-    remove_unlisted(model_dir)
-    remove_unlisted(os.path.join(model_dir, BEST_FOLDER))
+    tidy(model_dir)
+    tidy(os.path.join(model_dir, BEST_FOLDER))
     task = SegmentationTask(
         model,
         dataset,
@@ -98,7 +99,7 @@ def train(
         evaluation.split,
         evaluation.batch_size,
         init_checkpoint,
-        tuple(init_prefixes),
+        (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes),
     )
     best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
     with StopOnSignal() as stop:
@@ -111,17 +112,18 @@ def train(
             checkpoint_interval=checkpoint_interval or eval_interval,
             init_fn=trainer.initialize,
         )
-        controller = orbit.Controller(
-            global_step=trainer.global_step,
-            trainer=trainer,
-            evaluator=trainer,
-            # Blocks of steps end at multiples, wherever a run was resumed.
-            steps_per_loop=lambda step: int(steps_per_log - step % steps_per_log),
-            checkpoint_manager=manager,
-            summary_dir=os.path.join(model_dir, "train"),
-            eval_summary_dir=os.path.join(model_dir, "validation"),
-            train_actions=[Guard(trainer, model_dir)],
-        )
+        with restoring(model_dir):
+            controller = orbit.Controller(
+                global_step=trainer.global_step,
+                trainer=trainer,
+                evaluator=trainer,
+                # Blocks of steps end at multiples, wherever a run was resumed.
+                steps_per_loop=lambda step: int(steps_per_log - step % steps_per_log),
+                checkpoint_manager=manager,
+                summary_dir=os.path.join(model_dir, "train"),
+                eval_summary_dir=os.path.join(model_dir, "validation"),
+                train_actions=[Guard(trainer, model_dir)],
+            )
         start = int(trainer.global_step.numpy())
         if not start:
             # A folder that cannot be written to shows now, not after an hour; and the intervals

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,22 @@ def test_the_saved_configuration_alone_repeats_the_run(root, tmp_path, uninterru
     assert result.returncode == 0, result.stderr
     losses = [entry for entry in history(tmp_path) if "loss" in entry]
     assert losses == [e for e in history(whole) if "loss" in e and e["step"] <= 6]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(root, tmp_path, uninterrupted):
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    data = tmp_path / "run" / f"ckpt-{STEPS}.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:1000])
+    result = finish(command(root, tmp_path / "run"))
+    assert result.returncode == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert f"ckpt-{STEPS}: cannot be restored" in last and "the checkpoint before" in last
+    for path in (tmp_path / "run").glob(f"ckpt-{STEPS}.*"):
+        path.unlink()
+    result = finish(command(root, tmp_path / "run"))
+    assert result.returncode == 0, result.stderr
+    assert history(tmp_path / "run") == history(whole)
 
 
 def test_two_replicas_train_on_the_same_global_batch(root, tmp_path, uninterrupted):
