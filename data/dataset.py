@@ -122,13 +122,28 @@ class Dataset:
         )
 
     def eval_batches(
-        self, split: str, batch_size: int = 1, worker: int = 0, num_workers: int = 1
+        self,
+        split: str,
+        batch_size: int = 1,
+        worker: int = 0,
+        num_workers: int = 1,
+        num_replicas: int = 1,
     ) -> tf.data.Dataset:
-        """All images of a split once, in order (`data.pipeline.eval_batches`)."""
-        if self.image_size is None:
-            batch_size = 1
+        """All images of a split once, in order (`data.pipeline.eval_batches`).
+
+        The batch is divided among the workers and the replicas of each; it is 1 for each where
+        images differ in size.
+        """
+        replicas = num_workers * num_replicas
+        each = max(1, batch_size // replicas) if self.image_size else 1
         return eval_batches(
-            self._load(split), self.num_images(split), batch_size, worker, num_workers
+            self._load(split),
+            self.num_images(split),
+            each,
+            self.ignore_label,
+            worker,
+            num_workers,
+            each * num_replicas if replicas > 1 else None,
         )
 
     def _augmentation(self) -> Augment:

@@ -178,7 +178,13 @@ def train_batches(
 
 
 def eval_batches(
-    load, num_records: int, batch_size: int, worker: int = 0, num_workers: int = 1
+    load,
+    num_records: int,
+    batch_size: int,
+    ignore_label: int,
+    worker: int = 0,
+    num_workers: int = 1,
+    pad_to: int | None = None,
 ) -> tf.data.Dataset:
     """Every record of a split once, in order, at its own size.
 
@@ -186,13 +192,27 @@ def eval_batches(
       load: as for `train_batches`.
       num_records: of the split.
       batch_size: more than 1 only where all images have one size.
+      ignore_label: what the labels of padding have.
       worker: this worker's number, from 0; it takes every `num_workers`-th record.
       num_workers: among which the records are divided.
+      pad_to: where replicas work in step, each needs a batch: the number of images of every worker
+        is filled up to the same multiple of this with images whose labels are all ignored.
 
     Returns:
       Batches (uint8 [batch, height, width, 3], uint8 [batch, height, width]); the last may be
       smaller.
     """
-    records = tf.data.Dataset.range(worker, num_records, num_workers)
-    examples = records.map(load, tf.data.AUTOTUNE, deterministic=True)
+    end = num_records
+    if pad_to:
+        each = -(-num_records // num_workers)
+        end = -(-each // pad_to) * pad_to * num_workers
+
+    def example(position):
+        image, label = load(tf.minimum(position, num_records - 1))
+        if end > num_records:
+            label = tf.where(position < num_records, label, tf.cast(ignore_label, label.dtype))
+        return image, label
+
+    positions = tf.data.Dataset.range(worker, end, num_workers)
+    examples = positions.map(example, tf.data.AUTOTUNE, deterministic=True)
     return examples.batch(batch_size).prefetch(2)

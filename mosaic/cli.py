@@ -107,8 +107,8 @@ def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | Non
             return 0
         if extra:
             raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
-        # TensorFlow and the modules below it report at INFO what no user can act on.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        # What TensorFlow logs (no GPU found, say) no user can act on; its errors are raised.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         main(values, bindings)
         return 0
     except KeyboardInterrupt:

@@ -66,8 +66,9 @@ class SegmentationTask(base_task.Task):
             return self.dataset.train_batches(
                 self.batch_size, self.seed, params["start_step"], worker, workers, replicas
             )
-        each = max(1, self.eval_batch_size // (workers * replicas))
-        return self.dataset.eval_batches(self.eval_split, each, worker, workers)
+        return self.dataset.eval_batches(
+            self.eval_split, self.eval_batch_size, worker, workers, replicas
+        )
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""

@@ -371,7 +371,7 @@ def sized(index):
 
 
 def test_evaluation_gives_every_image_once_in_order_at_its_own_size():
-    found = list(eval_batches(sized, 7, batch_size=1).as_numpy_iterator())
+    found = list(eval_batches(sized, 7, 1, 255).as_numpy_iterator())
     assert len(found) == 7
     for index, (image, label) in enumerate(found):
         assert image.shape == (1, index + 5, 2 * index + 10, 3)
@@ -380,7 +380,7 @@ def test_evaluation_gives_every_image_once_in_order_at_its_own_size():
 
 
 def test_last_evaluation_batch_may_be_smaller():
-    found = [y[:, 0, 0].tolist() for _, y in eval_batches(numbered, 7, 3).as_numpy_iterator()]
+    found = [y[:, 0, 0].tolist() for _, y in eval_batches(numbered, 7, 3, 255).as_numpy_iterator()]
     assert found == [[0, 1, 2], [3, 4, 5], [6]]
 
 
@@ -388,6 +388,18 @@ def test_last_evaluation_batch_may_be_smaller():
 def test_evaluation_workers_cover_the_split_once(num_workers):
     found = []
     for worker in range(num_workers):
-        batches = eval_batches(numbered, 7, 2, worker, num_workers)
+        batches = eval_batches(numbered, 7, 2, 255, worker, num_workers)
         found += [i for _, label in batches.as_numpy_iterator() for i in label[:, 0, 0].tolist()]
     assert sorted(found) == list(range(7))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_evaluation_is_filled_up_with_ignored_images_for_replicas_in_step(num_workers):
+    found, counts = [], []
+    for worker in range(num_workers):
+        batches = eval_batches(numbered, 7, 2, 255, worker, num_workers, pad_to=4)
+        labels = [label[:, 0, 0].tolist() for _, label in batches.as_numpy_iterator()]
+        counts.append(len(labels))
+        found += [i for batch in labels for i in batch]
+    assert counts == [4 // num_workers] * num_workers
+    assert sorted(found) == [*range(7), 255]

@@ -34,7 +34,7 @@ class Drawn:
     def example(self, split, index):
         return self.images[index], self.labels[index]
 
-    def eval_batches(self, split, batch_size=1, worker=0, num_workers=1):
+    def eval_batches(self, split, batch_size=1, worker=0, num_workers=1, num_replicas=1):
         pairs = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
         return pairs.batch(batch_size)
 
