@@ -66,7 +66,8 @@ def mobilenet(
         block_name = f"{name}_{index:02}"
         block_stride, dilation = block.strides, rate
         if stride == output_stride and block.strides > 1:
-            block_stride, dilation = 1, first_atrous_dilation
+            # Later blocks whose stride is removed keep the dilation reached so far.
+            block_stride, dilation = 1, first_atrous_dilation if rate == 1 else rate
             rate *= block.strides
         stride *= block_stride
         depthwise = None

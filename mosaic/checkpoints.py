@@ -13,7 +13,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -68,7 +68,7 @@ class Variables:
 
     Attributes:
       path: the checkpoint as the user named it.
-      form: `mosaic` (this project's) or `garden`.
+      form: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite_import`).
       step: the training step it was saved at, or None where it does not say.
       arrays: this project's variable names, such as `encoder_project_conv/kernel`, and values. A
         Garden variable that the table has no name for keeps the Garden's.
@@ -190,14 +190,20 @@ def _garden_names(keys: set[str]) -> dict[str, str]:
     }
 
 
-def load(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) -> Variables:
-    """Loads a checkpoint into a network, completely or not at all.
+def load(
+    model: tf_keras.Model,
+    path: str,
+    prefixes: tuple[str, ...] = ("",),
+    images: Iterable[np.ndarray] | None = None,
+) -> Variables:
+    """Loads a checkpoint, or a TFLite file, into a network, completely or not at all.
 
     Args:
       model: a network of this project.
-      path: as for `read`.
+      path: as for `read`, or a .tflite file (`mosaic.tflite_import`).
       prefixes: which of the network's variables to load, by the start of their names;
         `("backbone_",)` takes the backbone alone and leaves the rest as it is.
+      images: uint8 [height, width, 3] each, for a TFLite file, which has no statistics of its own.
 
     Returns:
       What was read.
@@ -206,6 +212,10 @@ def load(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) ->
       UserError: variables that match nothing, on either side, or differ in shape; all are listed
         and none is assigned.
     """
+    if path.endswith(".tflite"):
+        from mosaic import tflite_import
+
+        return tflite_import.load(model, path, images, prefixes)
     checkpoint = read(path)
     arrays = dict(checkpoint.arrays)
     partial = "" not in prefixes

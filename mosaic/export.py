@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
-from mosaic.layers import resize_bilinear, size_of
+from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.network import check_size
 
 OUTPUTS = ("logits", "labels")
@@ -72,11 +72,12 @@ class Serving(tf.Module):
         # by layer, in a form that needs Keras to load.
         self._weights = model.variables
         self._forward = lambda images: model(images, training=False)
+        self._half_pixel_centers = half_pixel_centers(model)
 
     @tf.function
     def __call__(self, images):
         logits = self._forward(tf.cast(images, tf.float32))
-        return {"logits": resize_bilinear(logits, size_of(images))}
+        return {"logits": resize_bilinear(logits, size_of(images), self._half_pixel_centers)}
 
     def signature(self, dtype: tf.DType, shape: Sequence[int | None] = (None, None, None, 3)):
         """Returns the concrete function for one input type and shape."""
@@ -144,7 +145,7 @@ def tflite(
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
     def answer(pixels):
-        logits = resize_bilinear(model(pixels, training=False), size)
+        logits = resize_bilinear(model(pixels, training=False), size, half_pixel_centers(model))
         if output == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}

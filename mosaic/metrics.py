@@ -9,9 +9,10 @@ import tf_keras
 from mosaic.layers import resize_bilinear
 
 
-def predictions(logits: tf.Tensor, size) -> tf.Tensor:
+def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
     """Class indices [batch, height, width], int32, of logits resized bilinearly to `size`."""
-    return tf.argmax(resize_bilinear(logits, size), -1, output_type=tf.int32)
+    resized = resize_bilinear(logits, size, half_pixel_centers)
+    return tf.argmax(resized, -1, output_type=tf.int32)
 
 
 def count_pixels(

@@ -6,7 +6,10 @@ import tensorflow as tf
 from official.core import base_task
 
 from mosaic import checkpoints, metrics
-from mosaic.layers import size_of
+from mosaic.layers import half_pixel_centers, size_of
+
+# Batch norm's statistics of a TFLite file's network are measured on so many images.
+_STATISTICS_IMAGES = 40
 
 
 class SegmentationTask(base_task.Task):
@@ -54,7 +57,13 @@ class SegmentationTask(base_task.Task):
     def initialize(self, model) -> None:
         """Loads the initial checkpoint, if there is one; called where there is none to resume."""
         if self.init_checkpoint:
-            checkpoints.load(model, self.init_checkpoint, tuple(self.init_prefixes))
+            checkpoints.load(model, self.init_checkpoint, self.init_prefixes, self._some_images())
+
+    def _some_images(self):
+        """Training images as training sees them, for statistics that a file may lack."""
+        batches = self.dataset.train_batches(self.batch_size, self.seed)
+        count = -(-_STATISTICS_IMAGES // self.batch_size)
+        return (image for images, _ in batches.take(count) for image in images.numpy())
 
     def build_inputs(self, params, input_context=None):
         """Returns training batches from step `params["start_step"]`, or all evaluation batches."""
@@ -110,4 +119,5 @@ class SegmentationTask(base_task.Task):
 
 def predict(model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Class indices of a network's answer to `images`, at the size of `labels`."""
-    return metrics.predictions(model(images, training=False), size_of(labels))
+    logits = model(images, training=False)
+    return metrics.predictions(logits, size_of(labels), half_pixel_centers(model))

@@ -1,0 +1,153 @@
+"""DeepLabv3 (arXiv 1706.05587) and DeepLabv3+ (arXiv 1802.02611) on MobileNet backbones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import gin
+import tf_keras
+
+from mosaic.backbones import mobilenet
+from mosaic.layers import Dropout, Norm, ResizeLike, conv_bn, depthwise_bn
+from mosaic.network import image_input
+
+# The Garden's, of ASPP (`official.vision.modeling.decoders.aspp`).
+_ASPP_INITIALIZER = "VarianceScaling"
+
+
+@gin.configurable(module="networks")
+def deeplab(
+    num_classes: int,
+    backbone: str = "MobileNetV2",
+    width_multiplier: float = 1.0,
+    output_stride: int = 16,
+    first_atrous_dilation: int = 2,
+    atrous_rates: Sequence[int] = (),
+    image_pooling: bool = True,
+    pooling_first: bool = False,
+    aspp_filters: int = 256,
+    decoder: bool = False,
+    low_level: str = "2/depthwise",
+    low_level_filters: int = 48,
+    head_convs: int = 0,
+    head_filters: int = 256,
+    separable_head: bool = True,
+    half_pixel_centers: bool = True,
+    normalization: str = "imagenet",
+    dropout: float = 0.0,
+    weight_decay: float = 0.0,
+    norm_momentum: float = 0.99,
+    norm_epsilon: float = 0.001,
+    synchronized_norm: bool = True,
+) -> tf_keras.Model:
+    """Builds DeepLab as plain layers in a functional model.
+
+    The defaults are the Model Garden's `mnv2_deeplabv3_pascal` but for the class count, dropout
+    and weight decay; its `mnv2_deeplabv3plus_cityscapes` adds `decoder=True, head_convs=2`.
+    MLPerf Mobile's "DeepLabv3" has `decoder=True, head_convs=2, pooling_first=True,
+    half_pixel_centers=False, first_atrous_dilation=1, normalization="symmetric"` and 32 classes.
+
+    No layer's name or shape depends on `output_stride`: the same weights serve every stride.
+
+    Args:
+      num_classes: logits of each pixel.
+      backbone: a MobileNet of the Garden's table, as for `mosaic.backbones.mobilenet`.
+      width_multiplier: of the backbone's filters.
+      output_stride: of the backbone's last map, 8, 16 or 32.
+      first_atrous_dilation: dilation of the first block whose stride is removed: the Garden has 2,
+        MLPerf's files 1.
+      atrous_rates: dilations of ASPP's 3x3 convolutions at output stride 16, such as (6, 12, 18),
+        or none. They cover the same part of the image at every stride: doubled at 8 (v3, section
+        4.1), halved at 32.
+      image_pooling: ASPP's image-level features: global average pooling and a 1x1 convolution.
+      pooling_first: concatenate the image-level features before the other branches, as DeepLab's
+        first implementation did, instead of after them, as the Garden does.
+      aspp_filters: of each branch and of the projection after their concatenation.
+      decoder: v3+'s: the projection, resized, meets a low-level map before the head.
+      low_level: which of the backbone's endpoints the decoder takes.
+      low_level_filters: to which it is reduced by a 1x1 convolution.
+      head_convs: 3x3 convolutions before the classifier.
+      head_filters: of each of them.
+      separable_head: makes them depthwise separable, with batch norm and ReLU after both halves.
+      half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
+      normalization: of the input, a key of `mosaic.network.NORMALIZATIONS`.
+      dropout: rate after ASPP's projection.
+      weight_decay: L2 weight decay in the sense of `tf.nn.l2_loss` of all kernels but the
+        backbone's depthwise ones.
+      norm_momentum: of batch normalisation.
+      norm_epsilon: of batch normalisation.
+      synchronized_norm: share batch statistics between replicas.
+
+    Returns:
+      A model from RGB images [batch, height, width, 3] in 0..255 to logits [batch, height / s,
+      width / s, num_classes], rounded up, float32: s is `output_stride`, or with `decoder` the
+      low-level map's stride. Height and width may differ from call to call.
+
+    Raises:
+      ValueError: arguments that contradict each other, or an unknown name.
+    """
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output_stride {output_stride} is not 8, 16 or 32")
+    norm = Norm(norm_momentum, norm_epsilon, synchronized_norm, weight_decay)
+    images, x = image_input(normalization)
+    features = mobilenet(x, norm, backbone, output_stride, first_atrous_dilation, width_multiplier)
+    rates = [max(1, round(rate * 16 / output_stride)) for rate in atrous_rates]
+    x = features[str(round(math.log2(output_stride)))]
+    x = _aspp(x, norm, rates, image_pooling, pooling_first, aspp_filters, half_pixel_centers)
+    if dropout:
+        x = Dropout(dropout, name="aspp_dropout")(x)
+    if decoder:
+        if low_level not in features:
+            raise ValueError(f"low_level {low_level!r} is not one of {', '.join(features)}")
+        x = _decoder(x, features[low_level], norm, low_level_filters, half_pixel_centers)
+    for index in range(head_convs):
+        x = _head_conv(x, norm, f"head{index}", head_filters, separable_head)
+    logits = tf_keras.layers.Conv2D(
+        num_classes,
+        1,
+        kernel_initializer=_head_initializer(),
+        kernel_regularizer=norm.regularizer(),
+        name="logits",
+    )(x)
+    return tf_keras.Model(images, logits, name="deeplab")
+
+
+def _aspp(x, norm, rates, image_pooling, pooling_first, filters, half_pixel_centers):
+    """Atrous spatial pyramid pooling with image-level features (v3, section 3.3)."""
+    branches = [conv_bn(norm, "aspp0", filters, initializer=_ASPP_INITIALIZER)(x)]
+    for index, rate in enumerate(rates, 1):
+        branch = conv_bn(
+            norm, f"aspp{index}", filters, 3, dilation=rate, initializer=_ASPP_INITIALIZER
+        )
+        branches.append(branch(x))
+    if image_pooling:
+        pooled = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)
+        pooled = conv_bn(norm, "aspp_pooling", filters, initializer=_ASPP_INITIALIZER)(pooled)
+        pooled = ResizeLike(half_pixel_centers, name="aspp_resize")([pooled, x])
+        branches.insert(0 if pooling_first else len(branches), pooled)
+    if len(branches) > 1:
+        x = tf_keras.layers.Concatenate(name="aspp_concat")(branches)
+    else:
+        x = branches[0]
+    return conv_bn(norm, "aspp_project", filters, initializer=_ASPP_INITIALIZER)(x)
+
+
+def _decoder(x, low, norm, filters, half_pixel_centers):
+    """Concatenation with a low-level map (v3+, section 3.1)."""
+    low = conv_bn(norm, "decoder_low", filters, initializer=_head_initializer())(low)
+    x = ResizeLike(half_pixel_centers, name="decoder_resize")([x, low])
+    return tf_keras.layers.Concatenate(name="decoder_concat")([x, low])
+
+
+def _head_conv(x, norm, name, filters, separable):
+    """A 3x3 convolution of the head, in one piece or depthwise separable."""
+    if not separable:
+        return conv_bn(norm, name, filters, 3, initializer=_head_initializer())(x)
+    x = depthwise_bn(norm, f"{name}_spatial", 3, initializer=_head_initializer())(x)
+    return conv_bn(norm, f"{name}_project", filters, initializer=_head_initializer())(x)
+
+
+def _head_initializer() -> tf_keras.initializers.Initializer:
+    """The Garden's, of its segmentation head; one for each layer, or all would draw the same."""
+    return tf_keras.initializers.RandomNormal(stddev=0.01)

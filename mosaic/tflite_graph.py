@@ -1,0 +1,395 @@
+"""TFLite files as graphs of convolutions, whatever their number format and their converter.
+
+A file says the same network in many ways: uint8, int8, float16 or float weights, quantized per
+tensor or per channel; batch norm folded or left as multiplications; activations fused, apart, or
+implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH and
+BATCH_TO_SPACE. `read` reduces all of them to the nodes of `mosaic.graphs`. Neither tensor names nor
+indices nor the order of independent operators matter.
+
+The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema) and its
+quantization specification: real = scale * (stored - zero point).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import struct
+from collections.abc import Callable
+
+import numpy as np
+
+from mosaic.errors import UserError
+from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, Node, Weights
+from mosaic.layers import bin_window
+
+
+def read(path: str) -> tuple[Node, ...]:
+    """Reads a TFLite file's main graph.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      The nodes that its outputs come from. What only serves the output (resizing the logits,
+      argmax, softmax, type conversions) is left out.
+
+    Raises:
+      UserError: there is no such file, or it is not a TFLite file that can be read.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    if content[4:8] != b"TFL3":
+        raise UserError(f"{path}: not a TFLite file")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(content)
+        return _Reader(model, schema, path).outputs()
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise UserError(f"{path}: the TFLite file cannot be read ({error})") from None
+
+
+# What a damaged flatbuffer makes its reader raise.
+_DAMAGE = (
+    struct.error,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+_NUMBERS = {
+    "FLOAT32": np.float32,
+    "FLOAT16": np.float16,
+    "FLOAT64": np.float64,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "BOOL": np.bool_,
+}
+_QUANTIZED = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
+_UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
+_NETWORK = frozenset(("input", "conv", "depthwise", "add", "concat", "slice", "pool"))
+_ACTIVATION_OPERATORS = {
+    "RELU": "relu",
+    "RELU6": "relu6",
+    "RELU_N1_TO_1": "relu_n1_to_1",
+    "HARD_SWISH": "hard_swish",
+    "TANH": "tanh",
+    "LOGISTIC": "sigmoid",
+}
+
+
+def _names(enumeration) -> dict[int, str]:
+    return {value: key for key, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+class _Reader:
+    """Walks the operators, which a TFLite file keeps in an order of execution."""
+
+    def __init__(self, model, schema, path: str):
+        self._path = path
+        self._model = model
+        self._graph = model.subgraphs[0]
+        self._types = _names(schema.TensorType)
+        self._activations = _names(schema.ActivationFunctionType)
+        self._paddings = _names(schema.Padding)
+        self._operators = _names(schema.BuiltinOperator)
+        self._nodes: dict[int, Node] = {}
+        self._passed_on: dict[int, int] = {}
+
+    def outputs(self) -> tuple[Node, ...]:
+        for index in self._graph.inputs:
+            self._nodes[index] = self._input(index)
+        for operator in self._graph.operators:
+            code = self._model.operatorCodes[operator.opcodeIndex]
+            # Old files fill only the deprecated 8-bit field, new ones both.
+            name = self._operators[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            for index, node in zip(operator.outputs, self._apply(name, operator)):
+                self._nodes[index] = node
+        return tuple(_without_tail(self._nodes[index]) for index in self._graph.outputs)
+
+    def _apply(self, name: str, operator) -> tuple[Node, ...]:
+        """Returns what an operator computes, one node per output; nothing if it is a constant."""
+        sources = tuple(self._nodes[i] for i in operator.inputs if i in self._nodes)
+        if not sources:
+            # Weights of a float16 file pass through DEQUANTIZE.
+            if name in ("DEQUANTIZE", "CAST"):
+                self._passed_on[operator.outputs[0]] = operator.inputs[0]
+            return ()
+        if name in _UNCHANGED:
+            return (sources[0],)
+        handler = _HANDLERS.get(name)
+        result = handler(self, name, operator, sources) if handler else None
+        if result is None:
+            node = Node(name.lower(), self._name(operator.outputs[0]), sources)
+            return (node,) * len(operator.outputs)
+        return result if isinstance(result, tuple) else (result,)
+
+    def _input(self, index: int) -> Node:
+        kind = self._types[self._graph.tensors[index].type]
+        scale, zero = self._scale(index)
+        if kind not in _QUANTIZED or scale.size == 0:
+            return Node("input", self._name(index), content=Affine(np.ones(1), np.zeros(1), False))
+        # The pixel 0 is stored as the type's lowest value.
+        offset = scale * (_QUANTIZED[kind][0] - zero)
+        return Node("input", self._name(index), content=Affine(scale, offset, True))
+
+    def _name(self, index: int) -> str:
+        return self._graph.tensors[index].name.decode(errors="replace").split(";")[0]
+
+    def _size(self, index: int) -> tuple[int, ...]:
+        shape = self._graph.tensors[index].shape
+        return tuple(int(size) for size in ([] if shape is None else shape))
+
+    def _scale(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scales and zero points of a tensor, empty where it is not quantized."""
+        quantization = self._graph.tensors[index].quantization
+        if quantization is None or quantization.scale is None:
+            return np.zeros(0), np.zeros(0)
+        scale = np.asarray(quantization.scale, np.float64)
+        zero = quantization.zeroPoint
+        return scale, np.zeros(scale.size) if zero is None else np.asarray(zero, np.float64)
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Returns a constant as real numbers, or None if the tensor is not one."""
+        index = self._passed_on.get(index, index)
+        if index < 0 or index in self._nodes:
+            return None
+        tensor = self._graph.tensors[index]
+        data = self._model.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            return None
+        kind = self._types[tensor.type]
+        if kind not in _NUMBERS:
+            raise UserError(
+                f"{self._path}: {self._name(index)!r} is of type {kind}, which is not supported"
+            )
+        values = np.frombuffer(bytes(data), _NUMBERS[kind]).reshape(self._size(index))
+        scale, zero = self._scale(index)
+        if scale.size == 0:
+            return values
+        if scale.size > 1:
+            axis = [1] * values.ndim
+            axis[tensor.quantization.quantizedDimension] = -1
+            scale, zero = scale.reshape(axis), zero.reshape(axis)
+        return (values.astype(np.float64) - zero) * scale
+
+    def _active(self, operator, implied: bool = True) -> frozenset[str]:
+        """The activations that an operator's output can have come through.
+
+        Some converters leave out an activation that the output's quantized range implies: one
+        that starts at zero is rectified, and one within 0..6 may or may not be cut at 6.
+
+        Args:
+          operator: of the file.
+          implied: whether a range from zero on tells of a rectifier; a sum of rectified values
+            has that range by itself.
+        """
+        options = operator.builtinOptions
+        fused = self._activations[getattr(options, "fusedActivationFunction", 0)]
+        if fused != "NONE":
+            return frozenset((fused.lower(),))
+        index = operator.outputs[0]
+        scale, zero = self._scale(index)
+        limits = _QUANTIZED.get(self._types[self._graph.tensors[index].type])
+        if limits is None or scale.size != 1:
+            return LINEAR
+        low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
+        if low < -1e-6 * high:
+            return LINEAR
+        found = {"relu"} if implied else {"relu", "linear"}
+        return frozenset(found | {"relu6"} if high <= 6.0 * (1 + 1e-3) else found)
+
+    def _convolution(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        kernel = self.constant(operator.inputs[1])
+        if kernel is None:
+            return None
+        (source,), options = sources, operator.builtinOptions
+        depthwise = name == "DEPTHWISE_CONV_2D"
+        # TFLite keeps [output, height, width, input] and [1, height, width, channels].
+        if depthwise:
+            multiplier = options.depthMultiplier or 1
+            kernel = kernel.reshape(*kernel.shape[1:3], -1, multiplier)
+        else:
+            kernel = kernel.transpose(1, 2, 3, 0)
+        outputs = kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[3]
+        bias = self._bias(operator, outputs)
+        dilation = (options.dilationHFactor, options.dilationWFactor)
+        padding = self._paddings[options.padding].lower()
+        if source.kind == "space_to_batch_nd":
+            dilation, padding, source = source.shape, "same", source.inputs[0]
+        stride = (options.strideH, options.strideW)
+        return Node(
+            "depthwise" if depthwise else "conv",
+            self._name(operator.outputs[0]),
+            (source,),
+            Convolution.of(kernel.shape[:2], kernel.shape[2:], stride, dilation, padding),
+            self._active(operator),
+            Weights(kernel, bias),
+        )
+
+    def _bias(self, operator, outputs: int) -> np.ndarray:
+        bias = self.constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
+        if bias is None:
+            return np.zeros(outputs)
+        if bias.dtype.kind == "i":
+            # Without a scale of its own it has the product's.
+            (source, _), (weight, _) = (self._scale(index) for index in operator.inputs[:2])
+            return bias * source * weight
+        return bias
+
+    def _space_to_batch(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        block = self.constant(operator.inputs[1])
+        if block is None:
+            return None
+        shape = tuple(int(size) for size in block)
+        return Node("space_to_batch_nd", self._name(operator.outputs[0]), sources, shape)
+
+    def _batch_to_space(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        # The convolution before it has taken the block as its dilation.
+        return sources[0] if sources[0].kind in ("conv", "depthwise") else None
+
+    def _activation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        if sources[0].kind not in ("conv", "depthwise", "add"):
+            return None
+        return dataclasses.replace(
+            sources[0],
+            name=self._name(operator.outputs[0]),
+            options=frozenset((_ACTIVATION_OPERATORS[name],)),
+        )
+
+    def _arithmetic(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        """An addition of two maps, or one with constants: normalisation or batch norm."""
+        if len(sources) == 2:
+            if name != "ADD":
+                return None
+            options = self._active(operator, implied=False)
+            return Node("add", self._name(operator.outputs[0]), sources, options=options)
+        first = operator.inputs[0] in self._nodes
+        constant = self.constant(operator.inputs[1 if first else 0])
+        if constant is None or (name == "DIV" and not first):
+            return None
+        scale, offset = _ARITHMETIC[name](constant.ravel().astype(np.float64), first)
+        return self._affine(operator, sources[0], np.asarray(scale), np.asarray(offset))
+
+    def _affine(self, operator, node: Node, scale: np.ndarray, offset: np.ndarray) -> Node | None:
+        """Takes scale * x + offset into the convolution or the input that it follows."""
+        name = self._name(operator.outputs[0])
+        if node.kind == "input":
+            old: Affine = node.content
+            content = Affine(old.scale * scale, old.offset * scale + offset, True)
+            return dataclasses.replace(node, content=content)
+        if node.kind not in ("conv", "depthwise") or not node.options & LINEAR:
+            return None
+        if {scale.size, offset.size} - {1, node.content.bias.size}:
+            return None
+        kernel, bias = node.content
+        shape = kernel.shape[2:] if node.kind == "depthwise" else kernel.shape[3:]
+        factors = np.broadcast_to(scale.ravel(), bias.shape).reshape(shape)
+        content = Weights(kernel * factors, bias * scale.ravel() + offset.ravel())
+        return dataclasses.replace(node, name=name, options=self._active(operator), content=content)
+
+    def _concatenation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        if operator.builtinOptions.axis not in (-1, 3):
+            return None
+        return Node("concat", self._name(operator.outputs[0]), sources)
+
+    def _pool(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        """Average pooling whose windows are those of `bin_window`, on both axes."""
+        options = operator.builtinOptions
+        size, pooled = (self._size(i)[1:3] for i in (operator.inputs[0], operator.outputs[0]))
+        windows = (options.filterHeight, options.filterWidth)
+        strides = (options.strideH, options.strideW)
+        bins = pooled[0]
+        for axis, window, stride, count in zip(size, windows, strides, pooled):
+            expected = bin_window(axis, bins)
+            # A single window is not moved: its stride says nothing.
+            if count != bins or window != expected[0] or (bins > 1 and stride != expected[1]):
+                return None
+        return Node("pool", self._name(operator.outputs[0]), sources, bins)
+
+    def _mean(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        axes = self.constant(operator.inputs[1])
+        if axes is None or sorted(axes.ravel() % 4) != [1, 2]:
+            return None
+        return Node("pool", self._name(operator.outputs[0]), sources, 1)
+
+    def _split(self, name: str, operator, sources: tuple[Node, ...]) -> tuple[Node, ...]:
+        nodes, start = [], 0
+        for output in operator.outputs:
+            size = self._size(output)[-1]
+            nodes.append(Node("slice", self._name(output), sources, (start, size)))
+            start += size
+        return tuple(nodes)
+
+    def _slice(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        begin = self.constant(operator.inputs[1])
+        output = operator.outputs[0]
+        if begin is None or self._size(output)[:-1] != self._size(operator.inputs[0])[:-1]:
+            return None
+        masked = getattr(operator.builtinOptions, "beginMask", 0) >> (begin.size - 1) & 1
+        start = 0 if masked else int(begin.ravel()[-1])
+        return Node("slice", self._name(output), sources, (start, self._size(output)[-1]))
+
+    def _resize(self, name: str, operator, sources: tuple[Node, ...]) -> Node:
+        options = operator.builtinOptions
+        if self._size(operator.inputs[0])[1:3] == (1, 1):
+            # One pixel is repeated under every rule.
+            rules = RESIZE_RULES
+        elif options.alignCorners:
+            rules = frozenset(("corners aligned",))
+        else:
+            rules = frozenset(("half-pixel centres" if options.halfPixelCenters else "legacy",))
+        return Node("resize", self._name(operator.outputs[0]), sources, options=rules)
+
+    def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        """One pixel repeated over a map, as `resize_bilinear` has it."""
+        if self._size(operator.inputs[0])[1:3] != (1, 1):
+            return None
+        return Node("resize", self._name(operator.outputs[0]), sources, options=RESIZE_RULES)
+
+
+# Scale and offset of an operation with a constant c, which comes second or (not `first`) first.
+_ARITHMETIC: dict[str, Callable] = {
+    "ADD": lambda c, first: (1.0, c),
+    "SUB": lambda c, first: (1.0, -c) if first else (-1.0, c),
+    "MUL": lambda c, first: (c, 0.0),
+    "DIV": lambda c, first: (1.0 / c, 0.0),
+}
+
+_HANDLERS: dict[str, Callable] = {
+    "CONV_2D": _Reader._convolution,
+    "DEPTHWISE_CONV_2D": _Reader._convolution,
+    "SPACE_TO_BATCH_ND": _Reader._space_to_batch,
+    "BATCH_TO_SPACE_ND": _Reader._batch_to_space,
+    "ADD": _Reader._arithmetic,
+    "SUB": _Reader._arithmetic,
+    "MUL": _Reader._arithmetic,
+    "DIV": _Reader._arithmetic,
+    "CONCATENATION": _Reader._concatenation,
+    "AVERAGE_POOL_2D": _Reader._pool,
+    "MEAN": _Reader._mean,
+    "SPLIT": _Reader._split,
+    "SPLIT_V": _Reader._split,
+    "SLICE": _Reader._slice,
+    "STRIDED_SLICE": _Reader._slice,
+    "RESIZE_BILINEAR": _Reader._resize,
+    "BROADCAST_TO": _Reader._repeat,
+    "TILE": _Reader._repeat,
+    **dict.fromkeys(_ACTIVATION_OPERATORS, _Reader._activation),
+}
+
+
+def _without_tail(node: Node) -> Node:
+    """Goes back over what only serves the output: resizing, argmax, softmax."""
+    while node.kind not in _NETWORK and len(node.inputs) == 1:
+        node = node.inputs[0]
+    return node

@@ -1,0 +1,243 @@
+import random
+
+import numpy as np
+import pytest
+import tf_keras
+from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import Builder
+
+from mosaic import export, tflite_graph
+from mosaic.errors import UserError
+from mosaic.graphs import Convolution, ancestors
+from mosaic.layers import Norm, conv_bn, depthwise_bn
+from mosaic.network import image_input
+
+SIZE = (32, 48)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def file(image, tmp_path_factory):
+    """A float file of a normalisation and three convolutions, one of them dilated."""
+    pixels, x = image_input("symmetric")
+    x = conv_bn(Norm(), "stem", 8, 3, 2, activation="relu6")(x)
+    x = depthwise_bn(Norm(), "atrous", 3, dilation=2)(x)
+    x = tf_keras.layers.Conv2D(3, 1, name="logits")(x)
+    model = tf_keras.Model(pixels, x)
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    path = tmp_path_factory.mktemp("file") / "network.tflite"
+    export.tflite(model, [image], str(path), SIZE)
+    return path
+
+
+def steps(path):
+    """What a file computes, without names."""
+    return ancestors(tflite_graph.read(str(path)))
+
+
+def assert_same(path, other, atol=0.0):
+    first, second = steps(path), steps(other)
+    assert [node.kind for node in first] == [node.kind for node in second]
+    for one, two in zip(first, second):
+        assert (one.shape, one.options) == (two.shape, two.options)
+        for mine, theirs in zip(one.content or (), two.content or ()):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=atol)
+
+
+def rewritten(path, change, target):
+    """Changes a file's contents through the schema's object form."""
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    change(model)
+    builder = Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    target.write_bytes(bytes(builder.Output()))
+    return target
+
+
+def shuffled(model):
+    """Another order of execution, other tensor numbers and no names: the same network."""
+    rng = random.Random(0)
+    graph = model.subgraphs[0]
+    made = {int(t) for op in graph.operators for t in op.outputs}
+    operators, order = list(graph.operators), []
+    while operators:
+        ready = [op for op in operators if not made.intersection(map(int, op.inputs))]
+        chosen = rng.choice(ready)
+        operators.remove(chosen)
+        made -= set(map(int, chosen.outputs))
+        order.append(chosen)
+    graph.operators = order
+    places = list(range(len(graph.tensors)))
+    rng.shuffle(places)
+    tensors = [None] * len(places)
+    for old, new in enumerate(places):
+        tensors[new] = graph.tensors[old]
+        tensors[new].name = f"t{new}".encode()
+    graph.tensors = tensors
+    for holder in (*graph.operators, graph):
+        holder.inputs = [places[i] if i >= 0 else i for i in holder.inputs]
+        holder.outputs = [places[i] for i in holder.outputs]
+
+
+def as_int8(model):
+    """The same real numbers, stored 128 lower."""
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type != schema.TensorType.UINT8:
+            continue
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization.zeroPoint = np.asarray(tensor.quantization.zeroPoint) - 128
+        buffer = model.buffers[tensor.buffer]
+        if buffer.data is not None and len(buffer.data):
+            buffer.data = np.asarray(buffer.data, np.uint8) ^ 128
+
+
+def operator_code(model, code):
+    entry = schema.OperatorCodeT()
+    entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), 1
+    model.operatorCodes.append(entry)
+    return len(model.operatorCodes) - 1
+
+
+def activation_like(model, tensor, shape):
+    """A new tensor of the same type as `tensor`, for an operator put in between."""
+    tensors = model.subgraphs[0].tensors
+    new = schema.TensorT()
+    new.name, new.type, new.shape = b"inserted", tensors[tensor].type, shape
+    tensors.append(new)
+    return len(tensors) - 1
+
+
+def constant(model, values):
+    graph = model.subgraphs[0]
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.name, tensor.shape, tensor.buffer = b"constant", values.shape, len(model.buffers) - 1
+    float_type, int_type = schema.TensorType.FLOAT32, schema.TensorType.INT32
+    tensor.type = float_type if values.dtype == np.float32 else int_type
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def with_batch_norm_apart(model):
+    """Batch norm that no converter folded: x * 4, + 2 and a ReLU6 of its own after `stem`."""
+    graph = model.subgraphs[0]
+    index = next(
+        i
+        for i, op in enumerate(graph.operators)
+        if tuple(graph.tensors[op.inputs[1]].shape) == (8, 3, 3, 3)
+    )
+    convolution = graph.operators[index]
+    convolution.builtinOptions.fusedActivationFunction = 0
+    for tensor in convolution.inputs[1:3]:
+        buffer = model.buffers[graph.tensors[tensor].buffer]
+        values = np.frombuffer(bytes(buffer.data), np.float32) / 4
+        values = values - 0.5 if graph.tensors[tensor].shape.size == 1 else values
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    end = convolution.outputs[0]
+    shape = graph.tensors[end].shape
+    steps = (
+        (schema.BuiltinOperator.MUL, constant(model, np.full(8, 4, np.float32))),
+        (schema.BuiltinOperator.ADD, constant(model, np.full(8, 2, np.float32))),
+        (schema.BuiltinOperator.RELU6, None),
+    )
+    before = activation_like(model, end, shape)
+    convolution.outputs = [before]
+    for number, (code, operand) in enumerate(steps):
+        operator = schema.OperatorT()
+        operator.opcodeIndex = operator_code(model, code)
+        operator.inputs = [before] if operand is None else [operand, before]
+        before = end if operand is None else activation_like(model, end, shape)
+        operator.outputs = [before]
+        graph.operators.insert(index + 1 + number, operator)
+
+
+def with_dilation_in_batches(model):
+    """Dilation as SPACE_TO_BATCH_ND, an undilated convolution and BATCH_TO_SPACE_ND."""
+    graph = model.subgraphs[0]
+    index = next(
+        i
+        for i, op in enumerate(graph.operators)
+        if getattr(op.builtinOptions, "dilationHFactor", 1) == 2
+    )
+    convolution = graph.operators[index]
+    options = convolution.builtinOptions
+    options.dilationHFactor = options.dilationWFactor = 1
+    options.padding = schema.Padding.VALID
+    block = constant(model, np.array([2, 2], np.int32))
+    pads, crops = (constant(model, np.full((2, 2), size, np.int32)) for size in (2, 0))
+    source, end = convolution.inputs[0], convolution.outputs[0]
+    before = activation_like(model, end, [4, 10, 14, 8])
+    after = activation_like(model, end, [4, 8, 12, 8])
+    convolution.inputs = [before, *convolution.inputs[1:]]
+    convolution.outputs = [after]
+    for place, code, first, extent, last in (
+        (index, schema.BuiltinOperator.SPACE_TO_BATCH_ND, source, pads, before),
+        (index + 2, schema.BuiltinOperator.BATCH_TO_SPACE_ND, after, crops, end),
+    ):
+        operator = schema.OperatorT()
+        operator.opcodeIndex = operator_code(model, code)
+        operator.inputs, operator.outputs = [first, block, extent], [last]
+        graph.operators.insert(place, operator)
+
+
+def without_normalization(model):
+    """A file whose caller normalises: its first three operators are the normalisation."""
+    graph = model.subgraphs[0]
+    del graph.operators[:3]
+    graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
+
+
+def test_steps_of_a_float_file(file):
+    source, stem, atrous, logits = steps(file)
+    np.testing.assert_allclose(source.content.scale, 1 / 127.5, rtol=1e-6)
+    np.testing.assert_allclose(source.content.offset, -1.0, rtol=1e-6)
+    assert [stem.kind, atrous.kind, logits.kind] == ["conv", "depthwise", "conv"]
+    assert stem.shape == Convolution((3, 3), (3, 8), (2, 2), (1, 1), "same")
+    assert atrous.shape == Convolution((3, 3), (8, 1), (1, 1), (2, 2), "same")
+    assert logits.shape == Convolution((1, 1), (8, 3), (1, 1), (1, 1), "same")
+    assert [set(node.options) for node in (stem, atrous, logits)] == [
+        {"relu6"},
+        {"relu"},
+        {"linear"},
+    ]
+    assert logits.content.kernel.shape == (1, 1, 8, 3) and np.any(logits.content.bias)
+
+
+@pytest.mark.parametrize("change", [shuffled, with_batch_norm_apart, with_dilation_in_batches])
+def test_other_ways_to_say_the_same_network(file, image, tmp_path, change):
+    path = rewritten(file, change, tmp_path / "changed.tflite")
+    answer, expected = (export.tflite_runner(str(name))(image) for name in (path, file))
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    assert_same(file, path, atol=1e-6)
+
+
+def test_a_float_file_can_leave_normalization_to_its_caller(file, tmp_path):
+    path = rewritten(file, without_normalization, tmp_path / "plain.tflite")
+    assert steps(file)[0].content.known and not steps(path)[0].content.known
+
+
+@pytest.mark.parametrize("change", [shuffled, as_int8])
+@pytest.mark.parametrize("name", ["mosaic_r4_ade20k_uint8", "deeplabv3_mnv2_ade20k_uint8"])
+def test_published_files_told_otherwise(shared, tmp_path, name, change):
+    path = shared / "models" / f"{name}.tflite"
+    assert_same(path, rewritten(path, change, tmp_path / "changed.tflite"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a TFLite file", b"\x1c\0\0\0TFL3\xff\xff"])
+def test_a_file_that_is_none(tmp_path, content):
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"broken\.tflite"):
+        tflite_graph.read(str(path))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        tflite_graph.read(str(tmp_path / "missing.tflite"))
