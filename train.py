@@ -15,11 +15,9 @@ def main(values, bindings):
     if not values.model_dir:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
     cli.configure(cli.experiment_files(values), bindings, values.data_dir)
-    from mosaic.runtime import runtime
-    from mosaic.training import train
+    from mosaic.training import run
 
-    with runtime().scope():
-        train(values.model_dir)
+    run(values.model_dir)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | Non
         if debug:
             traceback.print_exc()
         code, line = explain(error)
-        hint = "" if debug or code == 2 else " (--debug shows where)"
+        expected = code == 2 or hasattr(error, "exit_code")
+        hint = "" if debug or expected else " (--debug shows where)"
         print(f"{program}: {line}{hint}", file=sys.stderr)
         return code
 

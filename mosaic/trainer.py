@@ -184,7 +184,7 @@ def tidy(folder: str) -> None:
     listed = list(state.all_model_checkpoint_paths) if state else []
     there = [path for path in listed if os.path.exists(f"{path}.index")]
     if there and there != listed:
-        tf.train.update_checkpoint_state(folder, there[-1], there)
+        tf.compat.v1.train.update_checkpoint_state(folder, there[-1], there)
     kept = {os.path.basename(path) for path in there}
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)

@@ -12,13 +12,15 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import checkpoints, config, counting
+from mosaic import config, counting
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
 from mosaic.history import History
 from mosaic.network import check_size
 from mosaic.progress import Progress
+from mosaic.runtime import runtime
+from mosaic.scoring import load_experiment
 from mosaic.task import SegmentationTask, predict
 from mosaic.trainer import (
     BEST_FOLDER,
@@ -32,6 +34,22 @@ from mosaic.trainer import (
     tidy,
 )
 from mosaic.visualize import overlay
+
+
+def run(model_dir: str) -> None:
+    """Trains as configured, and exports the best network as model_dir/saved_model.
+
+    Args:
+      model_dir: as for `train`.
+    """
+    with runtime().scope():
+        train(model_dir)
+    # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
+    model, dataset, evaluation = load_experiment(os.path.join(model_dir, BEST_FOLDER))
+    path = os.path.join(model_dir, "saved_model")
+    image, _ = dataset.example(evaluation.split, 0)
+    print(f"{path}: {saved_model(model, [image], path)}", file=sys.stderr)
+
 
 # Orbit prints every block's figures on standard output; they are in the progress line already.
 orbit.controller._log = logging.info
@@ -59,7 +77,7 @@ def train(
 
     Args:
       model_dir: receives checkpoints, config.gin, history.jsonl, TensorBoard's files, curves.png
-        and the best network as best_ckpt/ and saved_model/.
+        and the best network as best_ckpt/.
       model: a `tf_keras.Model` from images in 0..255 to logits.
       dataset: a description with batches.
       loss: of (labels, logits).
@@ -146,17 +164,8 @@ def train(
                     "run the same command again to go on"
                 ) from None
     history.draw(os.path.join(model_dir, "curves.png"))
-    _export_best(task, model_dir)
     scores = [entry for entry in history.entries if METRIC in entry]
     return max(scores, key=lambda entry: entry[METRIC])
-
-
-def _export_best(task: SegmentationTask, model_dir: str) -> None:
-    """Writes the best checkpoint's network as model_dir/saved_model."""
-    checkpoints.load(task.model, os.path.join(model_dir, BEST_FOLDER))
-    path = os.path.join(model_dir, "saved_model")
-    agreement = saved_model(task.model, [task.dataset.example(task.eval_split, 0)[0]], path)
-    print(f"{path}: {agreement}", file=sys.stderr)
 
 
 class _Run:
