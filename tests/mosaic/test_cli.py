@@ -65,7 +65,7 @@ class DataError(ValueError):
         (UserError("x.png: not an image"), 2, "x.png: not an image"),
         (DataError("y.png: not a label"), 2, "y.png: not a label"),
         (UserError("first\n  second"), 2, "first second"),
-        (RunError("step 3: the loss is nan"), 1, "step 3: the loss is nan (--debug shows where)"),
+        (RunError("step 3: the loss is nan"), 1, "step 3: the loss is nan"),
         (
             OSError(errno.ENOSPC, "No space left on device", "/runs/ckpt"),
             2,
