@@ -10,8 +10,8 @@ import tf_keras
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes
 # the last bits, and within three steps the third digit of the loss. Without it a compiled step
-# gives the figures of the eager one, which published figures are compared with; on the networks
-# here it costs no time (docs/RESULTS.md).
+# gives the figures of the eager one, which published figures are compared with, for some 5 % more
+# time on a CPU (docs/RESULTS.md).
 _EXACT = {"disable_meta_optimizer": True}
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export, tflite_import
+from mosaic import checkpoints, export, tflite_import
 from mosaic.checkpoints import variable_name
 from mosaic.deeplab import deeplab
 from mosaic.errors import UserError
@@ -237,3 +237,13 @@ def test_published_files_agree_with_their_float_networks(shared, build, settings
     assert max(np.max(np.abs(a - b)) for a, b in zip(unfolded, before)) < 1e-3
     training = answers(model, pictures, training=True)
     assert np.mean(training.argmax(-1) == np.concatenate(unfolded).argmax(-1)) > 0.99
+
+
+def test_a_file_loads_like_a_checkpoint(tmp_path, small_network, drawn):
+    path = tmp_path / "network.tflite"
+    export.tflite(small_network, [drawn.images[0]], str(path), (64, 96))
+    model = mosaic(3, bins=(1, 4))
+    found = checkpoints.load(model, str(path), images=list(drawn.images))
+    assert found.form == "tflite"
+    want = small_network(drawn.images, training=False)
+    np.testing.assert_allclose(model(drawn.images, training=False), want, atol=1e-3)
