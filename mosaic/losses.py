@@ -28,8 +28,6 @@ class CrossEntropy:
         sum is divided by the number of pixels, not by the sum of their weights.
       label_smoothing: share of the probability spread evenly over the classes, 0 to 1.
       top_k: share of the hardest pixels that count, 0 to 1; 1 counts all.
-      half_pixel_centers: the rule by which logits are resized to the labels: TensorFlow 2's, or
-        for MLPerf's networks the legacy one, which their own resizes follow.
     """
 
     def __init__(
@@ -38,13 +36,11 @@ class CrossEntropy:
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         top_k: float = 1.0,
-        half_pixel_centers: bool = True,
     ):
         self.ignore_label = ignore_label
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
         self.top_k = top_k
-        self.half_pixel_centers = half_pixel_centers
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Computes the loss of one batch.
@@ -63,9 +59,7 @@ class CrossEntropy:
         classes = logits.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(f"{len(self.class_weights)} class weights for {classes} classes")
-        logits = resize_bilinear(
-            tf.cast(logits, tf.float32), size_of(labels), self.half_pixel_centers
-        )
+        logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
         valid = tf.not_equal(labels, self.ignore_label)
         known = tf.where(valid, labels, 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=known, logits=logits)

@@ -11,6 +11,19 @@ from mosaic.errors import UserError
 from mosaic.evaluation import evaluate, table
 
 
+def check_classes(model, dataset) -> None:
+    """Checks that a network has a logit for each class of a data set.
+
+    Raises:
+      UserError: it has not.
+    """
+    if model.output_shape[-1] != dataset.num_classes:
+        raise UserError(
+            f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
+            f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
+        )
+
+
 def load_experiment(checkpoint: str):
     """Builds the experiment's network with a checkpoint's weights.
 
@@ -22,11 +35,7 @@ def load_experiment(checkpoint: str):
     """
     dataset = config.build("train.dataset")
     model = config.build("train.model")
-    if model.output_shape[-1] != dataset.num_classes:
-        raise UserError(
-            f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
-            f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
-        )
+    check_classes(model, dataset)
     checkpoints.load(model, checkpoint)
     return model, dataset, config.build("train.evaluation")
 

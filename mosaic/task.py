@@ -6,7 +6,7 @@ import tensorflow as tf
 from official.core import base_task
 
 from mosaic import checkpoints, metrics
-from mosaic.layers import half_pixel_centers, size_of
+from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
 _STATISTICS_IMAGES = 40
@@ -81,7 +81,10 @@ class SegmentationTask(base_task.Task):
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""
-        loss = self.segmentation_loss(labels, model_outputs)
+        # By the network's own rule; the loss then finds them at the labels' size already.
+        rule = half_pixel_centers(self.model)
+        logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
+        loss = self.segmentation_loss(labels, logits)
         return loss + tf.add_n(aux_losses) if aux_losses else loss
 
     def train_step(self, inputs, model, optimizer, metrics=None):

@@ -13,14 +13,14 @@ import tensorflow as tf
 from absl import logging
 
 from mosaic import config, counting
-from mosaic.errors import RunError, UserError
+from mosaic.errors import RunError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
 from mosaic.history import History
 from mosaic.network import check_size
 from mosaic.progress import Progress
 from mosaic.runtime import runtime
-from mosaic.scoring import load_experiment
+from mosaic.scoring import check_classes, load_experiment
 from mosaic.task import SegmentationTask, predict
 from mosaic.trainer import (
     BEST_FOLDER,
@@ -100,11 +100,7 @@ def train(
       UserError: the configuration contradicts itself or the data.
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
-    if model.output_shape[-1] != dataset.num_classes:
-        raise UserError(
-            f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
-            f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
-        )
+    check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     tidy(model_dir)
     tidy(os.path.join(model_dir, BEST_FOLDER))
