@@ -76,3 +76,55 @@ class CrossEntropy:
             losses, _ = tf.math.top_k(losses, kept, sorted=False)
             count = tf.minimum(count, tf.cast(kept, tf.float32))
         return tf.reduce_sum(losses) / (count + EPSILON)
+
+
+@gin.configurable(module="losses")
+class SoftJaccard:
+    """One minus the mean IoU of a batch, with probabilities in the place of decisions.
+
+    Every class that occurs in the batch counts the same, however few its pixels, as it does in
+    mean IoU. A companion of cross-entropy, which alone gives rare classes little weight (Rahman
+    and Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks", 2016).
+
+    Args:
+      weight: factor of the loss.
+      ignore_label: pixels with this label count nowhere.
+    """
+
+    def __init__(self, weight: float = 1.0, ignore_label: int = 255):
+        self.weight = weight
+        self.ignore_label = ignore_label
+
+    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of one batch; arguments as for `CrossEntropy`.
+
+        Returns:
+          A float32 scalar, 0 to `weight`.
+        """
+        labels = tf.cast(labels, tf.int32)
+        classes = logits.shape[-1]
+        logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
+        valid = tf.not_equal(labels, self.ignore_label)
+        # The ignore label is no class, so that its pixels have no 1 in any of the planes.
+        truth = tf.reshape(tf.one_hot(tf.where(valid, labels, -1), classes), [-1, classes])
+        share = tf.nn.softmax(logits) * tf.cast(valid, tf.float32)[..., tf.newaxis]
+        share = tf.reshape(share, [-1, classes])
+        both = tf.reduce_sum(share * truth, 0)
+        pixels = tf.reduce_sum(truth, 0)
+        union = tf.reduce_sum(share, 0) + pixels - both
+        occurs = tf.cast(pixels > 0, tf.float32)
+        mean = tf.math.divide_no_nan(
+            tf.reduce_sum(occurs * tf.math.divide_no_nan(both, union)), tf.reduce_sum(occurs)
+        )
+        return self.weight * tf.where(tf.reduce_any(valid), 1.0 - mean, 0.0)
+
+
+@gin.configurable(module="losses")
+class SumOfLosses:
+    """The sum of several losses of the same (labels, logits)."""
+
+    def __init__(self, losses: Sequence):
+        self.losses = tuple(losses)
+
+    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([loss(labels, logits) for loss in self.losses])

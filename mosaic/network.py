@@ -108,7 +108,8 @@ def mosaic(
       half_pixel_centers: TensorFlow 2's bilinear rule (Garden) or the legacy one (R4).
       first_atrous_dilation: dilation of the first backbone block without its stride, 2 or 1 (R4).
       decoder_filters: filters of the concat-merge stage.
-      projected_filters: depth after each decoder stage; the class count for both if None.
+      projected_filters: depth after each decoder stage; the class count for both if None. Where
+        the last is another, a 1x1 convolution with bias after the decoder makes the logits.
       normalization: `imagenet` or `symmetric`; it is part of the network, which takes 0..255.
       dropout: rate after the encoder's projection.
       weight_decay: L2 weight decay as in `tf.nn.l2_loss`, for the kernels of all convolutions
@@ -128,11 +129,8 @@ def mosaic(
     if len(branch_filters) != len(kernel_sizes):
         raise ValueError("branch_filters and kernel_sizes must have one value per channel group")
     projected = tuple(projected_filters or (num_classes, num_classes))
-    if len(projected) != 2 or projected[-1] != num_classes:
-        raise ValueError(
-            f"projected_filters {projected} must be two depths, the last the class count "
-            f"{num_classes}"
-        )
+    if len(projected) != 2:
+        raise ValueError(f"projected_filters {projected} must be two depths")
     norm = Norm(norm_momentum, norm_epsilon, synchronized_norm, weight_decay)
     images, x = image_input(normalization)
     features = mobilenet(x, norm, backbone, 16, first_atrous_dilation)
@@ -148,6 +146,7 @@ def mosaic(
     )
     if dropout:
         x = Dropout(dropout, name="encoder_dropout")(x)
+    is_last = projected[-1] == num_classes
     logits = _decoder(
         x,
         features["3/depthwise"],
@@ -156,7 +155,13 @@ def mosaic(
         decoder_filters,
         projected,
         half_pixel_centers,
+        "logits" if is_last else "decoder2_sum",
     )
+    if not is_last:
+        classifier = tf_keras.layers.Conv2D(
+            num_classes, 1, kernel_regularizer=norm.regularizer(), name="logits"
+        )
+        logits = classifier(logits)
     return tf_keras.Model(images, logits, name="mosaic")
 
 
@@ -201,7 +206,7 @@ def _encoder(
     return conv_bn(norm, "encoder_project", sum(branch_filters))(x)
 
 
-def _decoder(x, middle, high, norm, filters, projected, half_pixel_centers):
+def _decoder(x, middle, high, norm, filters, projected, half_pixel_centers, name):
     """Concat-merge with the stride-8 map, then sum-merge with the stride-4 map (section 3.2)."""
     x = ResizeLike(half_pixel_centers, name="decoder1_resize")([x, middle])
     x = tf_keras.layers.Concatenate(name="decoder1_concat")([x, middle])
@@ -213,4 +218,4 @@ def _decoder(x, middle, high, norm, filters, projected, half_pixel_centers):
     if high.shape[-1] != projected[1]:
         high = conv_bn(norm, "decoder2_high", projected[1])(high)
     x = ResizeLike(half_pixel_centers, name="decoder2_resize")([x, high])
-    return tf_keras.layers.Add(name="logits")([x, high])
+    return tf_keras.layers.Add(name=name)([x, high])
