@@ -1,7 +1,9 @@
-"""Scores a checkpoint: mIoU, per-class IoU, report.json, confusion matrix and overlays.
+"""Scores a network: mIoU, per-class IoU, report.json, confusion matrix and overlays.
 
 python eval.py --model_dir=runs/quickstart
 python eval.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR --output_dir=OUT
+
+CKPT may be a checkpoint, ours or the Garden's, a SavedModel folder, or a .tflite file.
 """
 
 import sys
@@ -14,14 +16,20 @@ from mosaic import cli
 def main(values, bindings):
     """Scores."""
     files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
-    cli.configure(files, bindings, values.data_dir)
-    from mosaic.scoring import score_checkpoint
+    cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
+    from mosaic.scoring import score
 
-    score_checkpoint(checkpoint, output_dir, values.split)
+    score(checkpoint, output_dir, values.split, values.normalization, values.as_network)
 
 
 if __name__ == "__main__":
-    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint")
+    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint", "normalization")
     flags.DEFINE_string("output_dir", None, "Folder for the report.", flag_values=FLAGS)
     flags.DEFINE_string("split", None, "Split to score, such as val.", flag_values=FLAGS)
+    flags.DEFINE_bool(
+        "as_network",
+        False,
+        "Load a .tflite file into the experiment's network instead of running it as it is.",
+        flag_values=FLAGS,
+    )
     sys.exit(cli.run(__doc__, FLAGS, main))

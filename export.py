@@ -18,7 +18,7 @@ def main(values, bindings):
         raise cli.UserError("give --export_dir=DIR, the folder for the exports")
     size = cli.parse_size(values.size)
     files, checkpoint, _ = cli.checkpoint_and_output(values)
-    cli.configure(files, bindings, values.data_dir)
+    cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.export import export_checkpoint
 
     export_checkpoint(

@@ -20,12 +20,18 @@ from mosaic.errors import UserError
 
 Values = flags.FlagValues
 
+# Required macros that a command can do without: one that does not train, or reads no data set.
+NOT_TRAINING = ("INIT_CHECKPOINT",)
+NO_DATA = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP", "CROP_SIZE")
+
 _REFERENCE = re.compile(r"(?<!['\w])[@%][\w./]+(?:\(\))?")
 
 
 def common_flags(*names: str) -> Values:
     """Returns flag values with those of the common flags that a command takes."""
     values = Values()
+    # Flags may stand after other arguments.
+    values.set_gnu_getopt(True)
     define = {
         "gin_file": lambda: flags.DEFINE_multi_string(
             "gin_file", [], "Experiment: a path or a name in configs/; repeatable.", values
@@ -37,7 +43,17 @@ def common_flags(*names: str) -> Values:
             "data_dir", None, "Where the data set is (the macro DATA_DIR).", flag_values=values
         ),
         "checkpoint": lambda: flags.DEFINE_string(
-            "checkpoint", None, "Checkpoint: folder, file prefix or .tar.gz.", flag_values=values
+            "checkpoint",
+            None,
+            "Checkpoint: folder, file prefix or .tar.gz; or a .tflite file.",
+            flag_values=values,
+        ),
+        "normalization": lambda: flags.DEFINE_enum(
+            "normalization",
+            None,
+            ["imagenet", "symmetric", "none"],
+            "What a float .tflite file without normalisation inside expects.",
+            flag_values=values,
         ),
     }
     for name in names:
@@ -80,7 +96,13 @@ def _literal(value: str) -> str:
     return repr(parsed) if plain == value else value
 
 
-def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | None = None) -> int:
+def run(
+    doc: str,
+    values: Values,
+    main: Callable,
+    arguments: Sequence[str] | None = None,
+    takes_more: bool = False,
+) -> int:
     """Runs a command.
 
     Args:
@@ -88,6 +110,7 @@ def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | Non
       values: its flags.
       main: called with the parsed flags and the gin bindings.
       arguments: of the command line, without the program's name.
+      takes_more: call `main` also with the arguments that belong to no flag.
 
     Returns:
       The exit code: 0 done, 1 it failed while running, 2 the user can mend it.
@@ -105,11 +128,11 @@ def run(doc: str, values: Values, main: Callable, arguments: Sequence[str] | Non
         if values.help:
             print(f"{doc.strip()}\n\nflags:{_help(values)}\n  --gin.NAME=VALUE: set a gin macro.")
             return 0
-        if extra:
+        if extra and not takes_more:
             raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
         # What TensorFlow logs (no GPU found, say) no user can act on; its errors are raised.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        main(values, bindings)
+        main(values, bindings, *([extra] if takes_more else []))
         return 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
@@ -178,8 +201,19 @@ def experiment_files(values: Values, saved: bool = True) -> list[str]:
     raise UserError("give --gin_file=EXPERIMENT" + (" or --model_dir=DIR" if saved else ""))
 
 
-def configure(files: Sequence[str], bindings: Sequence[str], data_dir: str | None) -> None:
+def configure(
+    files: Sequence[str],
+    bindings: Sequence[str],
+    data_dir: str | None,
+    unneeded: Sequence[str] = (),
+) -> None:
     """Checks and parses the configuration; imports what it configures.
+
+    Args:
+      files: gin files.
+      bindings: from the command line.
+      data_dir: for the macro DATA_DIR, or None.
+      unneeded: required macros that this command can do without.
 
     Raises:
       UserError: see `mosaic.config`; or `data_dir` is no folder.
@@ -191,6 +225,7 @@ def configure(files: Sequence[str], bindings: Sequence[str], data_dir: str | Non
         if not os.path.isdir(data_dir):
             raise UserError(f"--data_dir={data_dir}: no such folder")
         bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
+    bindings = [f"{name} = None" for name in config.missing(files, bindings, unneeded)] + bindings
     config.check_macros(files, bindings)
     from absl import logging
 
@@ -210,6 +245,38 @@ def default_checkpoint(model_dir: str) -> str:
         if os.path.exists(os.path.join(folder, "checkpoint")):
             return folder
     raise UserError(f"{model_dir}: no checkpoint in it yet")
+
+
+def model_and_files(values: Values) -> tuple[str, list[str]]:
+    """What `predict.py` works on.
+
+    Returns:
+      (the model's path, gin files): for a run's folder its best checkpoint, and for a checkpoint
+      the files of --gin_file or the configuration that its run has saved; none for a SavedModel
+      or a .tflite file.
+
+    Raises:
+      UserError: there is nothing at the path, or a checkpoint without a configuration.
+    """
+    from mosaic import config
+
+    path = values.model
+    if os.path.isfile(os.path.join(path, config.SAVED)):
+        return default_checkpoint(path), [os.path.join(path, config.SAVED)]
+    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):
+        raise UserError(f"--model={path}: no such file or folder")
+    if path.endswith(".tflite") or os.path.exists(os.path.join(path, "saved_model.pb")):
+        return path, []
+    if values.gin_file:
+        return path, [config.find(name) for name in values.gin_file]
+    folder = os.path.dirname(os.path.abspath(path))
+    for candidate in (folder, os.path.dirname(folder)):
+        saved = os.path.join(candidate, config.SAVED)
+        if os.path.isfile(saved):
+            return path, [saved]
+    raise UserError(
+        f"--model={path}: a checkpoint needs its experiment; give --gin_file=EXPERIMENT"
+    )
 
 
 def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str], str, str]:

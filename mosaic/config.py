@@ -69,14 +69,27 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     given = {name for binding in bindings for name in _MACRO.findall(binding)}
     for name in sorted(given - known):
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{nearest(name, known)}")
+    for name in missing(files, bindings):
+        flag = "--data_dir=DIR" if name == "DATA_DIR" else f"--gin.{name}=VALUE"
+        raise UserError(f"{files[-1]} needs a value for {name}; give {flag}")
+
+
+def missing(
+    files: Sequence[str], bindings: Sequence[str], among: Sequence[str] | None = None
+) -> list[str]:
+    """Returns the required macros, of all or of those `among`, that have no value."""
+    given = {name for binding in bindings for name in _MACRO.findall(binding)}
     values: dict[str, str] = {}
     for text in _in_order(files):
         for match in re.finditer(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=[ \t]*(.*)$", text, re.MULTILINE):
             values[match[1]] = match[2]
-    for name, value in sorted(values.items()):
-        if value.startswith("%gin.REQUIRED") and name not in given:
-            flag = "--data_dir=DIR" if name == "DATA_DIR" else f"--gin.{name}=VALUE"
-            raise UserError(f"{files[-1]} needs a value for {name}; give {flag}")
+    return [
+        name
+        for name, value in sorted(values.items())
+        if value.startswith("%gin.REQUIRED")
+        and name not in given
+        and (among is None or name in among)
+    ]
 
 
 def _in_order(files: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import pathlib
 import time
+from collections.abc import Sequence
 
-import cv2
 import gin
 import numpy as np
 import tensorflow as tf
@@ -16,10 +16,12 @@ from mosaic import metrics, visualize
 from mosaic.baselines import baselines
 from mosaic.errors import UserError, nearest
 from mosaic.files import replacing, write_text
+from mosaic.predictors import Predictor
 from mosaic.progress import Progress
-from mosaic.task import predict
 
 _PUBLISHED = pathlib.Path(__file__).with_name("published.json")
+# The classes of each protocol, by name, whose pixels count nowhere in the truth.
+PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
 
 
 @gin.configurable(module="mosaic")
@@ -27,14 +29,22 @@ _PUBLISHED = pathlib.Path(__file__).with_name("published.json")
 class Evaluation:
     """How networks of an experiment are scored, during training and afterwards.
 
+    The last three are for scoring afterwards; in training, images and classes are the data set's.
+
     Attributes:
       split: of the data set.
       batch_size: images in one step, where all have one size; the figures do not depend on it.
-      protocol: name of the protocol, for the report. `cityscapes` and `plain` both count all
-        pixels of full-size ground truth but the ignored ones, and average the classes that occur.
+      protocol: a key of `PROTOCOLS`. All count every pixel of full-size ground truth but the
+        ignored ones in one confusion matrix, and average the classes that occur.
+        `mlperf_ade20k_top31` leaves out pixels of no class in the truth, while an answer of no
+        class is a false negative (MLPerf Mobile).
       published: key in mosaic/published.json of the result that the experiment reproduces.
       num_pictures: images of the split that are shown, evenly spread.
       baselines: also score answers without a network (`mosaic.baselines`), for comparison.
+      input_size: (height, width) that images are resized to for the network; None leaves them.
+      labels_first: see `mosaic.predictors.Predictor`.
+      class_map: for a network with other classes than the data set's: for each of its classes the
+        index of the data set's class that it stands for, or -1 for none: a wrong answer.
     """
 
     split: str = "val"
@@ -43,6 +53,19 @@ class Evaluation:
     published: str | None = None
     num_pictures: int = 6
     baselines: bool = False
+    input_size: Sequence[int] | None = None
+    labels_first: bool = False
+    class_map: Sequence[int] | None = None
+
+    def uncounted(self, class_names: Sequence[str]) -> list[int]:
+        """Returns the indices of the classes whose pixels the protocol leaves out of the truth.
+
+        Raises:
+          UserError: there is no such protocol.
+        """
+        if self.protocol not in PROTOCOLS:
+            raise UserError(f"no protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
+        return [i for i, name in enumerate(class_names) if name in PROTOCOLS[self.protocol]]
 
 
 def published_result(key: str) -> dict:
@@ -58,12 +81,17 @@ def published_result(key: str) -> dict:
 
 
 def evaluate(
-    model, dataset, evaluation: Evaluation, checkpoint: str, output_dir: str, command: str = ""
+    predictor: Predictor,
+    dataset,
+    evaluation: Evaluation,
+    checkpoint: str,
+    output_dir: str,
+    command: str = "",
 ) -> dict:
-    """Scores a network and writes report.json, confusion.png and overlays into a folder.
+    """Scores what segments and writes report.json, confusion.png and overlays into a folder.
 
     Args:
-      model: from images [batch, height, width, 3] in 0..255 to logits at any stride.
+      predictor: of images [batch, height, width, 3].
       dataset: a description with batches.
       evaluation: what to score, and how.
       checkpoint: where the weights came from, for the report.
@@ -73,21 +101,27 @@ def evaluate(
     Returns:
       The report.
     """
-    matrix = np.zeros([dataset.num_classes] * 2, np.int64)
+    classes = dataset.num_classes
+    matrix = np.zeros([classes, classes + 1], np.int64)
     total = dataset.num_images(evaluation.split)
     out = pathlib.Path(output_dir)
     chosen = set(np.linspace(0, total - 1, min(evaluation.num_pictures, total)).astype(int))
+    table = tf.constant(_answers(evaluation.class_map, classes))
 
     @tf.function(reduce_retracing=True)
-    def step(images, labels):
-        predicted = predict(model, images, labels)
-        counts = metrics.count_pixels(labels, predicted, dataset.num_classes, dataset.ignore_label)
+    def count(labels, predicted):
+        known = tf.logical_and(predicted >= 0, predicted < len(table))
+        predicted = tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
+        counts = metrics.count_pixels(labels, predicted, classes, dataset.ignore_label, True)
         return counts, predicted
 
     start, done = time.monotonic(), 0
     with Progress(total, "evaluate", "image") as bar:
         for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
-            counts, predicted = step(images, labels)
+            predicted = predictor(
+                images, labels.shape[1:3], evaluation.input_size, evaluation.labels_first
+            )
+            counts, predicted = count(labels, predicted)
             matrix += counts.numpy()
             for index in sorted(chosen & set(range(done, done + len(images)))):
                 at = index - done
@@ -95,15 +129,21 @@ def evaluate(
                     images[at].numpy(), labels[at].numpy(), predicted[at].numpy(), dataset
                 )
                 name = dataset.image_id(evaluation.split, index)
-                write_png(out / "overlays" / f"{name}.png", picture)
+                visualize.write_png(out / "overlays" / f"{name}.png", picture)
             done += len(images)
             bar.update(len(images))
     seconds = time.monotonic() - start
     report = _report(matrix, dataset, evaluation, checkpoint)
-    report.update(num_images=done, seconds=round(seconds, 3), command=command)
+    report.update(
+        form=predictor.form,
+        input_size=list(predictor.input_size or evaluation.input_size or []) or None,
+        num_images=done,
+        seconds=round(seconds, 3),
+        command=command,
+    )
     if evaluation.baselines:
         report["baselines"] = baselines(dataset, evaluation.split)
-    figure = visualize.confusion_figure(matrix, dataset.class_names)
+    figure = visualize.confusion_figure(matrix[:, :classes], dataset.class_names)
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "confusion.png") as aside:
         figure.savefig(aside, dpi=110)
@@ -111,19 +151,34 @@ def evaluate(
     return report
 
 
+def _answers(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
+    """The data set's class for each answer, int32; `classes` for none."""
+    table = np.arange(classes) if class_map is None else np.array(class_map)
+    return np.where((table >= 0) & (table < classes), table, classes).astype(np.int32)
+
+
 def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str) -> dict:
-    ious = metrics.iou(matrix)
+    uncounted = evaluation.uncounted(dataset.class_names)
+    ious = dict(zip(dataset.class_names, map(_number, metrics.iou(matrix, uncounted))))
+    for index in uncounted:
+        del ious[dataset.class_names[index]]
+    classes = dataset.num_classes
     report = {
-        "mean_iou": _number(metrics.mean_iou(matrix)),
-        "per_class_iou": dict(zip(dataset.class_names, map(_number, ious))),
-        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
+        "mean_iou": _number(metrics.mean_iou(matrix, uncounted)),
+        "per_class_iou": ious,
+        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix, uncounted)),
+        "mean_accuracy": _number(metrics.mean_accuracy(matrix, uncounted)),
+        "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(matrix, uncounted)),
         "num_images": 0,
         "num_pixels": int(matrix.sum()),
         "protocol": evaluation.protocol,
         "dataset": dataset.name,
         "split": evaluation.split,
         "checkpoint": checkpoint,
-        "confusion_matrix": matrix.tolist(),
+        "class_names": list(dataset.class_names),
+        "confusion_matrix": matrix[:, :classes].tolist(),
+        # By true class: answers that are no class of the data set.
+        "other_answers": matrix[:, classes].tolist(),
     }
     if evaluation.published:
         published = published_result(evaluation.published)
@@ -144,13 +199,13 @@ def _number(value: float) -> float | None:
 
 def table(report: dict) -> str:
     """The report as a table for people: IoU and share of the labelled pixels by class."""
-    matrix = np.array(report["confusion_matrix"])
-    shares = matrix.sum(1) / max(matrix.sum(), 1)
+    pixels = np.array(report["confusion_matrix"]).sum(1) + np.array(report["other_answers"])
+    shares = dict(zip(report["class_names"], pixels / max(pixels.sum(), 1)))
     width = max(map(len, report["per_class_iou"]), default=5)
     rows = [f"{'class':{width}}   IoU, %   pixels, %", "-" * (width + 22)]
-    for (name, value), share in zip(report["per_class_iou"].items(), shares):
-        shown = "      -" if value is None else f"{100 * value:7.2f}"
-        rows.append(f"{name:{width}}  {shown}     {100 * share:7.2f}")
+    for name, value in report["per_class_iou"].items():
+        text = "      -" if value is None else f"{100 * value:7.2f}"
+        rows.append(f"{name:{width}}  {text}    {100 * shares[name]:7.2f}")
     rows.append("-" * (width + 22))
     mean = report["mean_iou"]
     rows.append(f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}"))
@@ -161,13 +216,3 @@ def table(report: dict) -> str:
         if "difference" in report:
             rows.append(f"{'difference':{width}}  {100 * report['difference']:+7.2f}")
     return "\n".join(rows)
-
-
-def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
-    """Writes uint8 [height, width, 3] RGB as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not encoded:
-        raise OSError(f"{path}: the picture could not be encoded")
-    with replacing(path) as aside:
-        aside.write_bytes(data.tobytes())

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from mosaic import classes
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.network import check_size
+from mosaic.predictors import fit, of_tflite
 
 OUTPUTS = ("logits", "labels")
 
@@ -84,7 +86,7 @@ class Serving(tf.Module):
         return self.__call__.get_concrete_function(tf.TensorSpec(shape, dtype, "images"))
 
 
-def saved_model(model, images: Sequence[np.ndarray], path: str) -> Agreement:
+def saved_model(model, images: Sequence[np.ndarray], path: str, dataset=None) -> Agreement:
     """Writes a SavedModel, checks it on images, and only then gives it its name.
 
     `serving_default` takes float32; `serving_uint8`, the same in uint8, moves a quarter of the
@@ -94,6 +96,8 @@ def saved_model(model, images: Sequence[np.ndarray], path: str) -> Agreement:
       model: the network.
       images: uint8 [height, width, 3] each, to check it on.
       path: of the folder.
+      dataset: a description, whose class names and colours are written into
+        assets.extra/classes.json.
 
     Raises:
       RunError: it differs from the network by more than it may; nothing is left under `path`.
@@ -105,6 +109,8 @@ def saved_model(model, images: Sequence[np.ndarray], path: str) -> Agreement:
     }
     with replacing(path) as aside:
         tf.saved_model.save(module, str(aside), signatures=signatures)
+        if dataset is not None:
+            classes.save(str(aside / "assets.extra"), dataset)
         serve = tf.saved_model.load(str(aside)).signatures["serving_default"]
 
         def logits(image):
@@ -161,42 +167,20 @@ def tflite(
         if representative is None:
             raise UserError("quantize=int8 needs representative images; use a data set")
         converter.representative_dataset = lambda: (
-            [fit(image, size)[np.newaxis].astype(np.float32)] for image in representative()
+            [_fitted(image, size)[np.newaxis].astype(np.float32)] for image in representative()
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
     content = converter.convert()
     with replacing(path) as aside:
         aside.write_bytes(content)
-        run = tflite_runner(str(aside))
-        fitted = [fit(image, size) for image in images]
-        return check(model, lambda image: run(image)[0], fitted, LIMITS[quantize], path)
+        run = of_tflite(str(aside), "none").run
+        fitted = [_fitted(image, size) for image in images]
+        return check(model, lambda image: run(image[np.newaxis])[0], fitted, LIMITS[quantize], path)
 
 
-def tflite_runner(path: str, threads: int = 2) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from one uint8 image of the file's size to the file's output."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=path, num_threads=threads)
-    interpreter.allocate_tensors()
-    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(source["index"], image[np.newaxis].astype(source["dtype"]))
-        interpreter.invoke()
-        answer = interpreter.get_tensor(target["index"])
-        scale, zero = target["quantization"]
-        return (answer.astype(np.float32) - zero) * scale if scale else answer
-
-    return run
-
-
-def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes an image bilinearly to (height, width) where it has another size."""
-    if image.shape[:2] == tuple(size):
-        return image
-    resized = tf.image.resize(image, size).numpy()
-    return np.clip(np.round(resized), 0, 255).astype(np.uint8)
+def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return fit(tf.constant(image[np.newaxis]), size)[0].numpy()
 
 
 def check(
@@ -271,7 +255,7 @@ def export_checkpoint(
     folder = pathlib.Path(export_dir)
     if "saved_model" in formats:
         path = folder / "saved_model"
-        print(f"{path}: {saved_model(model, images, str(path))}")
+        print(f"{path}: {saved_model(model, images, str(path), dataset)}")
     if "tflite" in formats:
         size = tuple(size or dataset.image_size or images[0].shape[:2])
 

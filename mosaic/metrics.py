@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -16,7 +18,11 @@ def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.
 
 
 def count_pixels(
-    labels: tf.Tensor, predicted: tf.Tensor, num_classes: int, ignore_label: int
+    labels: tf.Tensor,
+    predicted: tf.Tensor,
+    num_classes: int,
+    ignore_label: int,
+    others: bool = False,
 ) -> tf.Tensor:
     """Counts pixels by true and predicted class.
 
@@ -25,18 +31,19 @@ def count_pixels(
       predicted: class indices of the same shape.
       num_classes: what both count up to.
       ignore_label: pixels whose label this is count nowhere.
+      others: add a column for answers that are none of the classes.
 
     Returns:
-      int64 [num_classes, num_classes], rows the truth, columns the prediction.
+      int64 [num_classes, num_classes (+ 1)], rows the truth, columns the prediction.
     """
     labels = tf.reshape(tf.cast(labels, tf.int32), [-1])
     predicted = tf.reshape(tf.cast(predicted, tf.int32), [-1])
+    columns = num_classes + others
+    size = num_classes * columns
     # Ignored pixels go to one bin after the last, which is cheaper than to gather the others.
-    cells = tf.where(
-        tf.equal(labels, ignore_label), num_classes**2, labels * num_classes + predicted
-    )
-    counts = tf.math.bincount(cells, minlength=num_classes**2 + 1, maxlength=num_classes**2 + 1)
-    return tf.reshape(tf.cast(counts[:-1], tf.int64), [num_classes, num_classes])
+    cells = tf.where(tf.equal(labels, ignore_label), size, labels * columns + predicted)
+    counts = tf.math.bincount(cells, minlength=size + 1, maxlength=size + 1)
+    return tf.reshape(tf.cast(counts[:-1], tf.int64), [num_classes, columns])
 
 
 class ConfusionMatrix(tf_keras.metrics.Metric):
@@ -60,25 +67,58 @@ class ConfusionMatrix(tf_keras.metrics.Metric):
         return tf.identity(self.matrix)
 
 
-def iou(matrix: np.ndarray) -> np.ndarray:
+def iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> np.ndarray:
     """Per-class IoU, TP / (TP + FP + FN), of a confusion matrix with the truth in rows.
 
+    Args:
+      matrix: [classes, classes], or one column more for answers that are no class: they are false
+        negatives of the true class and nothing else.
+      uncounted: classes whose pixels are as good as not labelled: what is predicted there is no
+        false positive, and they have no IoU.
+
     Returns:
-      float64 [classes], 0 to 1; NaN for a class that is neither in the truth nor predicted.
+      float64 [classes], 0 to 1; NaN for a class that is uncounted, or neither in the truth nor
+      predicted.
     """
-    matrix = np.asarray(matrix, np.int64)
+    matrix = _counted(matrix, uncounted)
     hits = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - hits
+    union = matrix.sum(0)[: len(hits)] + matrix.sum(1) - hits
+    union[list(uncounted)] = 0
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 
-def mean_iou(matrix: np.ndarray) -> float:
+def _counted(matrix: np.ndarray, uncounted: Sequence[int]) -> np.ndarray:
+    matrix = np.array(matrix, np.int64)
+    matrix[list(uncounted)] = 0
+    return matrix
+
+
+def mean_iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
     """Mean of `iou` over the classes that occur; NaN if none does."""
-    values = iou(matrix)
+    return _mean(iou(matrix, uncounted))
+
+
+def _mean(values: np.ndarray) -> float:
     return float(np.mean(values[~np.isnan(values)])) if np.any(~np.isnan(values)) else float("nan")
 
 
-def pixel_accuracy(matrix: np.ndarray) -> float:
+def pixel_accuracy(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
     """Share of the labelled pixels that are predicted right; NaN without any."""
+    matrix = _counted(matrix, uncounted)
     total = np.sum(matrix)
     return float(np.trace(matrix) / total) if total else float("nan")
+
+
+def mean_accuracy(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+    """Mean over the classes in the truth of the share that is predicted right; NaN without any."""
+    matrix = _counted(matrix, uncounted)
+    labelled = matrix.sum(1)
+    values = np.full(len(matrix), np.nan)
+    return _mean(np.divide(np.diag(matrix), labelled, out=values, where=labelled > 0))
+
+
+def frequency_weighted_iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+    """Mean of `iou` weighted by each class's share of the labelled pixels; NaN without any."""
+    labelled = _counted(matrix, uncounted).sum(1)
+    values = np.nan_to_num(iou(matrix, uncounted))
+    return float(values @ labelled / labelled.sum()) if labelled.any() else float("nan")

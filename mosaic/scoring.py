@@ -1,4 +1,4 @@
-"""From an experiment and a checkpoint to a report."""
+"""From an experiment and a checkpoint, or an exported file, to a report."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import dataclasses
 import shlex
 import sys
 
-from mosaic import checkpoints, config
+from mosaic import checkpoints, config, predictors
 from mosaic.errors import UserError
-from mosaic.evaluation import evaluate, table
+from mosaic.evaluation import Evaluation, evaluate, table
 
 
 def check_classes(model, dataset) -> None:
@@ -24,11 +24,22 @@ def check_classes(model, dataset) -> None:
         )
 
 
-def load_experiment(checkpoint: str):
+def load_network(checkpoint: str):
     """Builds the experiment's network with a checkpoint's weights.
 
+    Raises:
+      UserError: the checkpoint does not fit.
+    """
+    model = config.build("train.model")
+    checkpoints.load(model, checkpoint)
+    return model
+
+
+def load_experiment(checkpoint: str):
+    """Builds all of the experiment that works on a trained network.
+
     Returns:
-      (model, dataset, evaluation), as `train` would get them.
+      (model with a checkpoint's weights, dataset, evaluation), as `train` would get them.
 
     Raises:
       UserError: the checkpoint does not fit, or network and data set disagree on the classes.
@@ -40,22 +51,58 @@ def load_experiment(checkpoint: str):
     return model, dataset, config.build("train.evaluation")
 
 
-def score_checkpoint(checkpoint: str, output_dir: str, split: str | None = None) -> dict:
-    """Scores a checkpoint under the configured experiment, prints the table, writes the report.
+def load_predictor(path: str, normalization: str | None = None, as_network: bool = False):
+    """Loads whatever segments: a file as it is, a checkpoint into the experiment's network.
 
     Args:
-      checkpoint: as for `checkpoints.read`.
+      path: a SavedModel folder, a .tflite file, or a checkpoint as for `checkpoints.read`.
+      normalization: see `predictors.of_file`.
+      as_network: load a .tflite file's weights into the experiment's network.
+
+    Raises:
+      UserError: it cannot be loaded.
+    """
+    if as_network or predictors.form_of(path) == "network":
+        return predictors.of_network(load_network(path))
+    return predictors.of_file(path, normalization)
+
+
+def score(
+    path: str,
+    output_dir: str,
+    split: str | None = None,
+    normalization: str | None = None,
+    as_network: bool = False,
+) -> dict:
+    """Scores under the configured experiment, prints the table, writes the report.
+
+    Args:
+      path: as for `load_predictor`.
       output_dir: for report.json and the pictures.
       split: instead of the experiment's own.
+      normalization: see `predictors.of_file`.
+      as_network: see `load_predictor`.
 
     Returns:
       The report.
+
+    Raises:
+      UserError: the classes disagree with the data set's, or it cannot be loaded.
     """
-    model, dataset, evaluation = load_experiment(checkpoint)
+    evaluation: Evaluation = config.build("train.evaluation")
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
+    dataset = config.build("train.dataset")
+    predictor = load_predictor(path, normalization, as_network)
+    expected = len(evaluation.class_map or dataset.class_names)
+    if predictor.num_classes not in (None, expected):
+        raise UserError(
+            f"{path} has {predictor.num_classes} logits, but {expected} classes are expected "
+            + ("by Evaluation.class_map" if evaluation.class_map else f"by {dataset.name}")
+            + "; it needs an Evaluation.class_map of its own (see configs/ade20k_on_camvid.gin)"
+        )
     command = "python " + shlex.join(sys.argv)
-    report = evaluate(model, dataset, evaluation, checkpoint, output_dir, command)
+    report = evaluate(predictor, dataset, evaluation, path, output_dir, command)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")
     return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 from official.core import base_task
 
@@ -25,6 +27,7 @@ class SegmentationTask(base_task.Task):
       eval_batch_size: global.
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
+      uncounted: classes that evaluation leaves out (`mosaic.metrics.iou`).
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class SegmentationTask(base_task.Task):
         eval_batch_size: int = 1,
         init_checkpoint: str | None = None,
         init_prefixes: tuple[str, ...] = ("",),
+        uncounted: Sequence[int] = (),
     ):
         super().__init__(params=None)
         self.model = model
@@ -49,6 +53,7 @@ class SegmentationTask(base_task.Task):
         self.eval_batch_size = eval_batch_size
         self.init_checkpoint = init_checkpoint
         self.init_prefixes = init_prefixes
+        self.uncounted = uncounted
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self):
@@ -114,8 +119,8 @@ class SegmentationTask(base_task.Task):
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
         """Mean IoU and per-class IoU of the confusion matrix so far."""
         matrix = self.confusion.result().numpy()
-        logs = {"mean_iou": metrics.mean_iou(matrix)}
-        for name, value in zip(self.dataset.class_names, metrics.iou(matrix)):
+        logs = {"mean_iou": metrics.mean_iou(matrix, self.uncounted)}
+        for name, value in zip(self.dataset.class_names, metrics.iou(matrix, self.uncounted)):
             logs[f"iou/{name}"] = value
         return logs
 

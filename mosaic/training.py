@@ -12,7 +12,7 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import config, counting
+from mosaic import classes, config, counting
 from mosaic.errors import RunError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
@@ -48,7 +48,7 @@ def run(model_dir: str) -> None:
     model, dataset, evaluation = load_experiment(os.path.join(model_dir, BEST_FOLDER))
     path = os.path.join(model_dir, "saved_model")
     image, _ = dataset.example(evaluation.split, 0)
-    print(f"{path}: {saved_model(model, [image], path)}", file=sys.stderr)
+    print(f"{path}: {saved_model(model, [image], path, dataset)}", file=sys.stderr)
 
 
 # Orbit prints every block's figures on standard output; they are in the progress line already.
@@ -114,6 +114,7 @@ def train(
         evaluation.batch_size,
         init_checkpoint,
         (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes),
+        evaluation.uncounted(dataset.class_names),
     )
     best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
     with StopOnSignal() as stop:
@@ -146,6 +147,7 @@ def train(
         trainer.start_at(start)
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         config.save(model_dir)
+        classes.save(model_dir, dataset)
         print(f"{model.name}: {counting.count(model, *dataset.crop_size)}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+
+from mosaic.files import replacing
 
 _IGNORED = (0, 0, 0)
 
@@ -108,3 +111,16 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
                     fontsize=7,
                 )
     return figure
+
+
+def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
+    """Writes uint8 [height, width, 3] RGB, or [height, width] grey or class indices, as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rgb = picture.ndim == 3
+    encoded, data = cv2.imencode(
+        ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if rgb else picture
+    )
+    if not encoded:
+        raise OSError(f"{path}: the picture could not be encoded")
+    with replacing(path) as aside:
+        aside.write_bytes(data.tobytes())

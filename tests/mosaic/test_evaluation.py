@@ -7,17 +7,18 @@ import tensorflow as tf
 
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, published_result, table
+from mosaic.predictors import Predictor, of_network
 
 
-def threshold(images, training=False):
-    """A network that is right everywhere: logits of dark, bright and absent at stride 1."""
+def _threshold(images):
     bright = tf.reduce_mean(tf.cast(images, tf.float32), -1) - 127.0
     return tf.stack([-bright, bright, tf.fill(tf.shape(bright), -1e6)], -1)
 
 
-def dark(images, training=False):
-    """A network that answers `dark` everywhere."""
-    return tf.one_hot(tf.zeros(tf.shape(images)[:3], tf.int32), 3)
+# Right everywhere, with logits of dark, bright and absent at stride 1.
+threshold = Predictor(_threshold, "network", 3)
+# Answers `dark` everywhere.
+dark = Predictor(lambda images: tf.zeros(tf.shape(images)[:3], tf.int32), "tflite", None)
 
 
 def test_a_perfect_network_scores_one(drawn, tmp_path):
@@ -38,8 +39,9 @@ def test_the_report_is_what_was_returned(drawn, tmp_path):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_figures_do_not_depend_on_the_batch_size(drawn, tmp_path, batch_size, small_network):
-    report = evaluate(small_network, drawn, Evaluation(batch_size=batch_size), "c", str(tmp_path))
-    one = evaluate(small_network, drawn, Evaluation(batch_size=3), "c", str(tmp_path))
+    network = of_network(small_network)
+    report = evaluate(network, drawn, Evaluation(batch_size=batch_size), "c", str(tmp_path))
+    one = evaluate(network, drawn, Evaluation(batch_size=3), "c", str(tmp_path))
     assert report["confusion_matrix"] == one["confusion_matrix"]
 
 
@@ -76,3 +78,55 @@ def test_baselines_know_colours_and_nothing_else(drawn, tmp_path):
     # Blocks of one colour have one label, so that here a lookup of colours is nearly perfect.
     assert report["baselines"]["colour lookup"] > 0.95
     assert report["baselines"]["constant"] < 0.5
+
+
+def test_class_map(drawn, tmp_path):
+    """Classes of the network mean others of the data set, or none."""
+    swapped = Evaluation(class_map=(1, 0, -1))
+    report = evaluate(threshold, drawn, swapped, "c", str(tmp_path))
+    assert report["per_class_iou"] == {"dark": 0.0, "bright": 0.0, "absent": None}
+    none = evaluate(threshold, drawn, Evaluation(class_map=(-1, 1, -1)), "c", str(tmp_path))
+    # Answers without a meaning are misses of the true class and false positives of none.
+    assert none["per_class_iou"] == {"dark": 0.0, "bright": 1.0, "absent": None}
+    assert none["other_answers"] == [np.sum(drawn.labels == 0), 0, 0]
+
+
+def test_answers_beyond_the_classes_are_wrong(drawn, tmp_path):
+    beyond = Predictor(lambda images: tf.fill(tf.shape(images)[:3], 7), "tflite", None)
+    report = evaluate(beyond, drawn, Evaluation(), "c", str(tmp_path))
+    assert report["mean_iou"] == 0.0 and sum(report["other_answers"]) == report["num_pixels"]
+
+
+def test_mlperfs_protocol(drawn, tmp_path):
+    """Against a count by definition: what is not labelled makes no false positives."""
+    rng = np.random.default_rng(0)
+    answers = rng.integers(0, 3, drawn.labels.shape)
+    truth = np.where(drawn.labels == 255, 2, drawn.labels)
+
+    class Other:
+        """Class 0 is `other`."""
+
+        class_names, colors = ("other", "dark", "bright"), drawn.colors
+        name, ignore_label, num_classes, splits = "drawn", 255, 3, ("val",)
+        num_images, image_id = drawn.num_images, drawn.image_id
+
+        def eval_batches(self, split, batch_size):
+            labels = ((truth + 1) % 3).astype(np.uint8)
+            return tf.data.Dataset.from_tensors((drawn.images, labels))
+
+    random = Predictor(lambda images: tf.constant((answers + 1) % 3), "tflite", None)
+    evaluation = Evaluation(protocol="mlperf_ade20k_top31")
+    report = evaluate(random, Other(), evaluation, "c", str(tmp_path))
+    expected = {}
+    for index, name in enumerate(("dark", "bright")):
+        hits = np.sum((answers == index) & (truth == index))
+        false = np.sum((answers == index) & (truth != index) & (truth < 2))
+        missed = np.sum((answers != index) & (truth == index))
+        expected[name] = hits / (hits + false + missed)
+    assert report["per_class_iou"] == pytest.approx(expected, rel=1e-12)
+    assert report["mean_iou"] == pytest.approx(np.mean(list(expected.values())), rel=1e-12)
+
+
+def test_an_unknown_protocol_is_named(drawn, tmp_path):
+    with pytest.raises(UserError, match="no protocol 'plane'; did you mean 'plain'"):
+        evaluate(dark, drawn, Evaluation(protocol="plane"), "c", str(tmp_path))

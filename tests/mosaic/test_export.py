@@ -11,6 +11,7 @@ from mosaic import export
 from mosaic.errors import RunError, UserError
 from mosaic.losses import CrossEntropy
 from mosaic.network import mosaic
+from mosaic.predictors import of_tflite
 
 SIZE = (64, 96)
 
@@ -93,7 +94,7 @@ def test_tflite(small_network, drawn, tmp_path, output):
     images = list(drawn.images[:2])
     agreement = export.tflite(small_network, images, str(path), SIZE, output)
     assert agreement.equal > 0.999
-    answer = export.tflite_runner(str(path))(images[0])[0]
+    answer = of_tflite(str(path)).run(images[:1])[0]
     want = expected(small_network, drawn.images[:1])[0]
     if output == "logits":
         np.testing.assert_allclose(answer, want, atol=1e-3)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from official.vision.losses import segmentation_losses
 
-from mosaic.losses import CrossEntropy
+from mosaic.losses import CrossEntropy, SoftJaccard, SumOfLosses
 
 CLASSES = 4
 WEIGHTS = [0.5, 1.0, 2.0, 4.0]
@@ -116,3 +116,37 @@ def test_size_known_only_at_run_time():
     dynamic = tf.function(CrossEntropy(top_k=0.3).__call__, input_signature=signature)
     expected = CrossEntropy(top_k=0.3)(labels, logits)
     np.testing.assert_allclose(dynamic(labels, logits), expected, rtol=1e-6)
+
+
+def test_soft_jaccard_by_definition():
+    labels, logits = _batch()
+    share = tf.nn.softmax(tf.image.resize(logits, labels.shape[1:3])).numpy()
+    values = []
+    for index in range(CLASSES):
+        truth, known = (labels.numpy() == index), (labels.numpy() != 255)
+        both = share[..., index][truth].sum()
+        values.append(both / (share[..., index][known].sum() + truth.sum() - both))
+    found = SoftJaccard(weight=2.0)(labels, logits)
+    np.testing.assert_allclose(found, 2.0 * (1.0 - np.mean(values)), rtol=1e-5)
+
+
+def test_soft_jaccard_is_one_minus_the_mean_iou_of_sure_answers():
+    labels = tf.constant([[[0, 1, 1, 255]]])
+    logits = 1e4 * tf.one_hot([[[0, 1, 0, 2]]], 3)
+    np.testing.assert_allclose(SoftJaccard()(labels, logits), 1.0 - (1 / 2 + 1 / 2) / 2)
+    assert SoftJaccard()(labels, 1e4 * tf.one_hot(labels, 3)) == 0.0
+
+
+def test_soft_jaccard_without_a_labelled_pixel():
+    labels, logits = _batch(ignored=1.1)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = SoftJaccard()(labels, logits)
+    assert loss == 0.0 and not np.any(tape.gradient(loss, logits))
+
+
+def test_sum_of_losses():
+    labels, logits = _batch()
+    parts = [CrossEntropy(), SoftJaccard(0.5)]
+    expected = sum(float(part(labels, logits)) for part in parts)
+    np.testing.assert_allclose(SumOfLosses(parts)(labels, logits), expected, rtol=1e-6)

@@ -49,7 +49,15 @@ def test_pixel_accuracy():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("figure", [metrics.mean_iou, metrics.pixel_accuracy])
+@pytest.mark.parametrize(
+    "figure",
+    [
+        metrics.mean_iou,
+        metrics.pixel_accuracy,
+        metrics.mean_accuracy,
+        metrics.frequency_weighted_iou,
+    ],
+)
 def test_nothing_counted(figure):
     assert np.isnan(figure(np.zeros([3, 3], np.int64)))
 
@@ -98,3 +106,23 @@ def test_predictions_are_those_of_the_resized_logits():
     found = metrics.predictions(tf.constant(logits), (9, 10))
     assert found.dtype == tf.int32
     np.testing.assert_array_equal(found, expected)
+
+
+def test_accuracies():
+    assert metrics.mean_accuracy(MATRIX) == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+    weighted = (2 * 1 / 3 + 3 * 2 / 4 + 1 * 1) / 6
+    assert metrics.frequency_weighted_iou(MATRIX) == pytest.approx(weighted)
+
+
+def test_column_of_other_answers():
+    counts = metrics.count_pixels(tf.constant([0, 1, 1]), tf.constant([0, 2, 1]), 2, IGNORED, True)
+    np.testing.assert_array_equal(counts, [[1, 0, 0], [0, 1, 1]])
+    np.testing.assert_allclose(metrics.iou(counts), [1, 1 / 2])
+    assert metrics.pixel_accuracy(counts) == pytest.approx(2 / 3)
+    assert metrics.mean_accuracy(counts) == pytest.approx(3 / 4)
+
+
+def test_uncounted_class():
+    matrix = np.array([[5, 7], [1, 3]])
+    np.testing.assert_allclose(metrics.iou(matrix, [0]), [np.nan, 3 / 4])
+    assert metrics.mean_iou(matrix, [0]) == metrics.pixel_accuracy(matrix, [0]) == 3 / 4

@@ -237,7 +237,6 @@ def test_first_atrous_dilation():
             {"branch_filters": (64, 64, 64), "kernel_sizes": (3, 5, 7)},
             "448 channels do not split into 3 groups",
         ),
-        ({"projected_filters": (19, 32)}, "the last the class count"),
         ({"projected_filters": (19,)}, "two depths"),
         ({"normalization": "imagnet"}, "'imagnet' is not one of imagenet, symmetric"),
     ],
@@ -245,6 +244,16 @@ def test_first_atrous_dilation():
 def test_contradictory_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         network.mosaic(19, **arguments)
+
+
+def test_classifier_where_the_last_depth_is_not_the_class_count():
+    model = network.mosaic(11, projected_filters=(32, 48))
+    assert model.output_shape[-1] == 11
+    classifier = model.get_layer("logits")
+    assert classifier.kernel.shape == (1, 1, 48, 11) and classifier.use_bias
+    assert classifier.input.name.startswith("decoder2_sum")
+    # Without it the sum itself is the logits.
+    assert not network.mosaic(11, projected_filters=(32, 11)).get_layer("logits").weights
 
 
 def _norms(model):

@@ -11,6 +11,7 @@ from mosaic.errors import UserError
 from mosaic.graphs import Convolution, ancestors
 from mosaic.layers import Norm, conv_bn, depthwise_bn
 from mosaic.network import image_input
+from mosaic.predictors import of_tflite
 
 SIZE = (32, 48)
 
@@ -213,7 +214,9 @@ def test_steps_of_a_float_file(file):
 @pytest.mark.parametrize("change", [shuffled, with_batch_norm_apart, with_dilation_in_batches])
 def test_other_ways_to_say_the_same_network(file, image, tmp_path, change):
     path = rewritten(file, change, tmp_path / "changed.tflite")
-    answer, expected = (export.tflite_runner(str(name))(image) for name in (path, file))
+    answer, expected = (
+        of_tflite(str(name), "none").run(image[np.newaxis]) for name in (path, file)
+    )
     np.testing.assert_allclose(answer, expected, atol=1e-5)
     assert_same(file, path, atol=1e-6)
 

@@ -17,6 +17,7 @@ from mosaic.layers import (
     resize_bilinear,
 )
 from mosaic.network import image_input, mosaic
+from mosaic.predictors import of_tflite
 
 SIZE = (32, 48)
 R4 = {
@@ -224,11 +225,13 @@ def test_published_files_agree_with_their_float_networks(shared, build, settings
     photos = sorted((shared / "data" / "photos").iterdir())
     pictures = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos[::3]]
     tflite_import.load(model, str(path))
-    run = export.tflite_runner(str(path))
+    run = of_tflite(str(path)).run
     folded = tf.function(model)
     before = [folded(tf.constant(p[np.newaxis], tf.float32)).numpy() for p in pictures]
     equal = [
-        np.mean(np.argmax(resize_bilinear(logits, (512, 512), False), -1) == run(picture))
+        np.mean(
+            np.argmax(resize_bilinear(logits, (512, 512), False), -1) == run(picture[np.newaxis])[0]
+        )
         for logits, picture in zip(before, pictures)
     ]
     assert np.mean(equal) >= least

@@ -1,0 +1,46 @@
+"""Class maps: what the classes that a network was trained for mean among those of a data set."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import gin
+
+from data.errors import DataError
+from data.label_map import LabelMap
+
+_FOLDER = pathlib.Path(__file__).parent / "labels" / "maps"
+
+
+@gin.configurable(module="datasets")
+def class_map(name: str) -> tuple[int, ...]:
+    """Reads a class map, by which a network is scored on a data set with other classes.
+
+    Args:
+      name: of a file in data/labels/maps, or the path of one, ending in .json: `source` and
+        `target` are label maps as for `LabelMap.named`, and `classes` gives the names of source
+        classes their target classes' names. Source classes that are not there mean none.
+
+    Returns:
+      The target's class index for each class of the source, -1 for none.
+
+    Raises:
+      DataError: there is no such file, it is not of that form, or names an unknown class.
+    """
+    path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
+    try:
+        table = json.loads(path.read_text())
+        source, target = (LabelMap.named(table[key]).names for key in ("source", "target"))
+        classes = dict(table["classes"])
+    except OSError as error:
+        raise DataError(f"{path}: no readable class map ({error.strerror})") from None
+    except DataError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path}: not a class map ({what}); see data/labels/maps") from None
+    for key, names, which in ((classes, source, "source"), (classes.values(), target, "target")):
+        for unknown in sorted(set(key) - set(names)):
+            raise DataError(f"{path}: {unknown!r} is no class of the {which}, {table[which]}")
+    return tuple(target.index(classes[name]) if name in classes else -1 for name in source)

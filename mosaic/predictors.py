@@ -1,0 +1,273 @@
+"""Whatever segments images behind one call: networks, SavedModel folders and TFLite files."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic import tflite_graph
+from mosaic.errors import UserError
+from mosaic.graphs import ancestors
+from mosaic.layers import half_pixel_centers, size_of
+from mosaic.metrics import predictions
+from mosaic.network import NORMALIZATIONS
+
+
+class Predictor:
+    """Segments batches of images, whatever the form of what does it.
+
+    Args:
+      run: from uint8 [batch, height, width, 3] to logits [batch, h, w, classes] or class indices
+        [batch, h, w] of any size.
+      form: `network`, `saved_model` or `tflite`.
+      num_classes: of the logits; None where only class indices come out.
+      input_size: (height, width) where it takes no other.
+      half_pixel_centers: rule by which its logits are resized.
+      traceable: whether `run` consists of TensorFlow's operations.
+    """
+
+    def __init__(
+        self,
+        run: Callable,
+        form: str,
+        num_classes: int | None,
+        input_size: tuple[int, int] | None = None,
+        half_pixel_centers: bool = True,
+        traceable: bool = True,
+    ):
+        self.run = run
+        self.form = form
+        self.num_classes = num_classes
+        self.input_size = input_size
+        self._half_pixel_centers = half_pixel_centers
+        self._answer = (
+            tf.function(self._compute, reduce_retracing=True) if traceable else self._compute
+        )
+
+    def __call__(
+        self,
+        images,
+        size: Sequence[int] | None = None,
+        input_size: Sequence[int] | None = None,
+        labels_first: bool = False,
+    ) -> tf.Tensor:
+        """Segments a batch.
+
+        Args:
+          images: uint8 [batch, height, width, 3].
+          size: (height, width) of the answer; the images' own if None.
+          input_size: (height, width) that images are resized to first, bilinearly and rounded to
+            uint8; their own if None. What takes a single size gets that.
+          labels_first: decide at the input's size and resize the decisions by nearest neighbour,
+            as what answers with class indices must, instead of resizing the logits.
+
+        Returns:
+          Class indices [batch, *size], int32.
+        """
+        images = tf.convert_to_tensor(images)
+        size = size_of(images) if size is None else size
+        return self._answer(images, size, self.input_size or input_size, labels_first)
+
+    def _compute(self, images, size, input_size, labels_first: bool):
+        if input_size is not None:
+            images = fit(images, input_size)
+        answer = tf.convert_to_tensor(self.run(images))
+        if answer.shape.rank == 4:
+            between = size_of(images) if labels_first else size
+            answer = predictions(answer, between, self._half_pixel_centers)
+        return _nearest(tf.cast(answer, tf.int32), size)
+
+
+def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+    """Resizes uint8 [batch, height, width, 3] bilinearly to (height, width), rounded to uint8."""
+    if not tf.is_tensor(size) and tuple(images.shape[1:3]) == tuple(size):
+        return images
+    resized = tf.image.resize(images, size)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+
+
+def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
+    if not tf.is_tensor(size) and tuple(labels.shape[1:3]) == tuple(size):
+        return labels
+    return tf.image.resize(labels[..., tf.newaxis], size, "nearest")[..., 0]
+
+
+def of_network(model) -> Predictor:
+    """Returns a predictor of a network of this project."""
+    return Predictor(
+        lambda images: model(tf.cast(images, tf.float32), training=False),
+        "network",
+        model.output_shape[-1],
+        half_pixel_centers=half_pixel_centers(model),
+    )
+
+
+def form_of(path: str) -> str:
+    """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint."""
+    if path.endswith(".tflite"):
+        return "tflite"
+    is_saved = any(os.path.exists(os.path.join(path, f"saved_model.{e}")) for e in ("pb", "pbtxt"))
+    return "saved_model" if is_saved else "network"
+
+
+def of_file(path: str, normalization: str | None = None) -> Predictor:
+    """Returns a predictor of a SavedModel folder or a TFLite file, as it is.
+
+    Args:
+      path: of either.
+      normalization: what a TFLite file expects its float input to be normalised with, a key of
+        `mosaic.network.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the file
+        does not say.
+
+    Raises:
+      UserError: it cannot be read, or is no segmentation network.
+    """
+    if form_of(path) == "tflite":
+        return of_tflite(path, normalization)
+    if normalization:
+        raise UserError(f"--normalization is for TFLite files; {path} is a SavedModel")
+    return of_saved_model(path)
+
+
+def of_saved_model(path: str) -> Predictor:
+    """Returns a predictor of a SavedModel folder, by TF Hub's contract or near it.
+
+    The signature is `serving_default`, or the only one; it takes one batch of RGB images in
+    0..255, float or uint8, and its output is called `logits` or is the only one.
+
+    Raises:
+      UserError: it cannot be loaded, or has no such signature.
+    """
+    try:
+        loaded = tf.saved_model.load(path)
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the SavedModel cannot be loaded ({reason})") from None
+    signatures = loaded.signatures
+    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), None)
+    if name is None or (name != "serving_default" and len(signatures) > 1):
+        raise UserError(f"{path}: the SavedModel has no signature serving_default")
+    serve = signatures[name]
+    inputs = serve.structured_input_signature[1]
+    outputs = serve.structured_outputs
+    key = "logits" if "logits" in outputs else next(iter(outputs))
+    if len(inputs) != 1 or (key != "logits" and len(outputs) > 1):
+        raise UserError(
+            f"{path}: {name} takes {', '.join(inputs)} and gives {', '.join(outputs)}, not one "
+            "batch of images and one answer"
+        )
+    (argument, spec), answer = next(iter(inputs.items())), outputs[key]
+    _check_input(path, spec.shape.as_list(), spec.dtype in (tf.float32, tf.uint8))
+    one_by_one = spec.shape[0] == 1
+
+    def run(images):
+        images = tf.cast(images, spec.dtype)
+        if not one_by_one:
+            return serve(**{argument: images})[key]
+        return tf.map_fn(
+            lambda image: serve(**{argument: image[tf.newaxis]})[key][0],
+            images,
+            fn_output_signature=tf.TensorSpec(answer.shape[1:], answer.dtype),
+        )
+
+    # The loaded object must live as long as its functions do.
+    run.loaded = loaded
+    return Predictor(run, "saved_model", _classes(answer.shape), _fixed(spec.shape[1:3]))
+
+
+def _check_input(path: str, shape: list, is_pixels: bool) -> None:
+    if not (is_pixels and len(shape) == 4 and shape[3] == 3 and shape[0] in (None, -1, 1)):
+        raise UserError(f"{path}: its input of {shape} is not RGB images [batch, height, width, 3]")
+
+
+def _classes(shape) -> int | None:
+    return shape[-1] if len(shape) == 4 else None
+
+
+def _fixed(size) -> tuple[int, int] | None:
+    height, width = size
+    return None if None in (height, width) or -1 in (height, width) else (int(height), int(width))
+
+
+def of_tflite(path: str, normalization: str | None = None, threads: int | None = None) -> Predictor:
+    """Returns a predictor of a TFLite file of any input type and size, logits or labels out.
+
+    Args:
+      path: of the file. Quantized inputs take the image's bytes; those of int8, shifted by 128.
+      normalization: as for `of_file`.
+      threads: of the interpreter; all cores if None.
+
+    Raises:
+      UserError: it cannot be read, is no segmentation network, or is a float file that leaves
+        normalisation to its caller and `normalization` is not given.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        interpreter = Interpreter(model_path=path, num_threads=threads or os.cpu_count())
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the TFLite file cannot be run ({reason})") from None
+    sources, targets = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(sources) != 1 or len(targets) != 1:
+        raise UserError(f"{path}: {len(sources)} inputs and {len(targets)} outputs instead of one")
+    (source,), (target,) = sources, targets
+    shape = list(source["shape_signature"])
+    _check_input(path, shape, source["dtype"] in (np.float32, np.uint8, np.int8))
+    prepare = _preparation(path, source["dtype"], normalization)
+    scale, zero = target["quantization"]
+    is_logits = _classes(target["shape"]) is not None and target["shape"][-1] > 1
+    size = _fixed(shape[1:3])
+
+    def run(images) -> np.ndarray:
+        images = np.asarray(images)
+        if (
+            size is None
+            and tuple(interpreter.get_input_details()[0]["shape"][1:3]) != (images.shape[1:3])
+        ):
+            interpreter.resize_tensor_input(source["index"], [1, *images.shape[1:]])
+            interpreter.allocate_tensors()
+        answers = []
+        for image in images:
+            interpreter.set_tensor(source["index"], prepare(image[np.newaxis]))
+            interpreter.invoke()
+            answers.append(interpreter.get_tensor(target["index"])[0])
+        answer = np.stack(answers)
+        if not is_logits:
+            return answer.reshape(answer.shape[:3])
+        return (answer.astype(np.float32) - zero) * scale if scale else answer
+
+    classes = int(target["shape"][-1]) if is_logits else None
+    return Predictor(run, "tflite", classes, size, traceable=False)
+
+
+def _preparation(path: str, dtype, normalization: str | None) -> Callable:
+    """From the images' bytes to what a TFLite file's input takes."""
+    if dtype == np.uint8:
+        return lambda images: images
+    if dtype == np.int8:
+        return lambda images: (images.astype(np.int16) - 128).astype(np.int8)
+    if normalization is None:
+        inputs = [n for n in ancestors(tflite_graph.read(path)) if n.kind == "input"]
+        # Where the graph begins with arithmetic on pixels, normalisation is inside.
+        if not all(node.content.known for node in inputs):
+            raise UserError(
+                f"{path}: its float input is not normalised inside the file, nor does the file say "
+                f"how; give --normalization={'|'.join([*NORMALIZATIONS, 'none'])}"
+            )
+        normalization = "none"
+    if normalization == "none":
+        return lambda images: images.astype(np.float32)
+    if normalization not in NORMALIZATIONS:
+        raise UserError(
+            f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
+        )
+    mean, std = (np.asarray(values, np.float32) for values in NORMALIZATIONS[normalization])
+    return lambda images: (images.astype(np.float32) - mean) / std

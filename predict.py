@@ -1,0 +1,49 @@
+r"""Segments images, folders and videos: label PNGs and overlays with a legend.
+
+python predict.py --model=runs/camvid --images=photos --output_dir=out
+python predict.py --model=mosaic.tflite --images=a.jpg b.jpg drive.mp4 --output_dir=out \
+      --label_map=cityscapes
+
+The model may be a run's folder, a checkpoint, a SavedModel folder, or a .tflite file.
+"""
+
+import sys
+
+from absl import flags
+
+from mosaic import cli
+
+
+def main(values, bindings, more):
+    """Predicts."""
+    for name in ("model", "images", "output_dir"):
+        if not getattr(values, name):
+            raise cli.UserError(f"give --{name}")
+    size = cli.parse_size(values.size)
+    path, files = cli.model_and_files(values)
+    if files:
+        cli.configure(files, bindings, None, cli.NO_DATA)
+    from data.label_map import LabelMap
+    from mosaic import classes, prediction
+    from mosaic.scoring import load_predictor
+
+    sources = prediction.find([*values.images, *more])
+    known = classes.find(path)
+    if values.label_map:
+        label_map = LabelMap.named(values.label_map)
+        known = classes.Classes(label_map.names, label_map.colors, label_map.ignore_label)
+    predictor = load_predictor(path, values.normalization)
+    count = prediction.predict(predictor, sources, values.output_dir, known, size)
+    print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
+
+
+if __name__ == "__main__":
+    FLAGS = cli.common_flags("gin_file", "normalization")
+    flags.DEFINE_string("model", None, "Run, checkpoint, SavedModel or .tflite.", flag_values=FLAGS)
+    flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
+    flags.DEFINE_string("output_dir", None, "Folder for the pictures.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "label_map", None, "Names and colours: a name in data/labels or a file.", flag_values=FLAGS
+    )
+    flags.DEFINE_string("size", None, "The network's input, HEIGHTxWIDTH.", flag_values=FLAGS)
+    sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True))

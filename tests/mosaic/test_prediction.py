@@ -1,0 +1,117 @@
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic import classes, prediction
+from mosaic.errors import UserError
+from mosaic.predictors import Predictor
+
+# Class 1 where red is above 127, else 0.
+RED = Predictor(lambda images: tf.cast(images[..., 0] > 127, tf.int32), "tflite", None)
+
+
+def _image(path, size=(20, 30)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.zeros((*size, 3), np.uint8)
+    image[:, : size[1] // 2, 2] = 255
+    cv2.imwrite(str(path), image)
+    return path
+
+
+def test_images_folders_and_videos(tmp_path):
+    _image(tmp_path / "in" / "a.png")
+    _image(tmp_path / "in" / "city" / "b.jpg", (12, 16))
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    video = cv2.VideoWriter(
+        str(tmp_path / "drive.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (32, 24)
+    )
+    for _ in range(3):
+        video.write(np.full((24, 32, 3), (0, 0, 255), np.uint8))
+    video.release()
+    sources = prediction.find([str(tmp_path / "in"), str(tmp_path / "drive.avi")])
+    assert prediction.predict(RED, sources, str(tmp_path / "out")) == 5
+    written = {
+        p.relative_to(tmp_path / "out" / "labels").as_posix(): cv2.imread(str(p), -1)
+        for p in (tmp_path / "out" / "labels").rglob("*.png")
+    }
+    frames = [f"drive_{index:06}.png" for index in range(3)]
+    assert sorted(written) == ["a.png", "city/b.png", *frames]
+    assert written["a.png"].dtype == np.uint8
+    np.testing.assert_array_equal(written["a.png"], np.repeat([[1, 0]], 15, 1).repeat(20, 0))
+    assert written["city/b.png"].shape == (12, 16)
+    assert np.all(written["drive_000002.png"] == 1)
+    overlay = cv2.imread(str(tmp_path / "out" / "overlays" / "city" / "b.png"))
+    assert overlay.shape[1] == 2 * 16 and overlay.shape[0] > 12
+
+
+def test_names_and_colours(tmp_path):
+    _image(tmp_path / "a.png", (40, 200))
+    known = classes.Classes(("left", "right"), ((0, 0, 255), (0, 255, 0)))
+    prediction.predict(RED, prediction.find([str(tmp_path / "a.png")]), str(tmp_path), known)
+    overlay = cv2.imread(str(tmp_path / "overlays" / "a.png"))[:40, 200:]
+    # Red under green on the left; black under blue on the right.
+    assert overlay[20, 20].argmax() == 1 and overlay[20, 180].argmax() == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "no such file or folder"),
+        (lambda folder: folder.mkdir(), "no image or video"),
+    ],
+)
+def test_nothing_to_segment(tmp_path, make, message):
+    make(tmp_path / "in")
+    with pytest.raises(UserError, match=message):
+        prediction.find([str(tmp_path / "in")])
+
+
+def test_two_of_one_name(tmp_path):
+    _image(tmp_path / "x" / "a.png")
+    _image(tmp_path / "y" / "a.png")
+    with pytest.raises(UserError, match=r"would both be written as a\.png"):
+        prediction.find([str(tmp_path / "x"), str(tmp_path / "y")])
+
+
+def test_unreadable_files(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no png")
+    (source,) = prediction.find([str(tmp_path / "a.png")])
+    with pytest.raises(UserError, match=r"a\.png: not a readable image"):
+        list(prediction.read(source))
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(UserError, match=r"a\.mp4: not a readable video"):
+        prediction.find([str(tmp_path / "a.mp4")])
+
+
+def test_too_few_names(tmp_path):
+    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    one = classes.Classes(("only",), ((1, 2, 3),))
+    with pytest.raises(UserError, match="class 1 came out"):
+        prediction.predict(RED, sources, str(tmp_path), one)
+
+
+def test_classes_lie_beside_a_run(tmp_path, drawn):
+    (tmp_path / "best_ckpt").mkdir()
+    assert classes.find(str(tmp_path)) is None
+    classes.save(str(tmp_path), drawn)
+    for path in (tmp_path, tmp_path / "best_ckpt", tmp_path / "best_ckpt" / "ckpt-7"):
+        found = classes.find(str(path))
+        assert found.class_names == drawn.class_names and found.colors == drawn.colors
+
+
+def test_numbered_classes_differ_in_colour():
+    many = classes.Classes.numbered(150)
+    assert len(set(many.colors)) == 150 and many.class_names[3] == "class 3"
+
+
+def test_command_without_a_model():
+    result = subprocess.run(
+        [sys.executable, "predict.py", "--images", "x", "y", "--output_dir=z"],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2 and result.stderr == "predict.py: give --model\n"

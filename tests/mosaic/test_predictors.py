@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic import export, predictors
+from mosaic.errors import UserError
+
+SIZE = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def files(small_network, drawn, tmp_path_factory):
+    """The same network in every form."""
+    folder = tmp_path_factory.mktemp("forms")
+    images = list(drawn.images[:1])
+    export.saved_model(small_network, images, str(folder / "saved_model"))
+    for output in export.OUTPUTS:
+        export.tflite(small_network, images, str(folder / f"{output}.tflite"), SIZE, output)
+    return folder
+
+
+def _agreement(one, other):
+    return np.mean(np.asarray(one) == np.asarray(other))
+
+
+@pytest.mark.parametrize("name", ["saved_model", "logits.tflite", "labels.tflite"])
+def test_every_form_answers_alike(files, small_network, drawn, name):
+    network = predictors.of_network(small_network)
+    predictor = predictors.of_file(str(files / name))
+    images = drawn.images[:3]
+    answer = predictor(images)
+    assert answer.dtype == tf.int32 and answer.shape == (3, *SIZE)
+    assert _agreement(answer, network(images)) > 0.999
+    assert predictor.form == ("saved_model" if name == "saved_model" else "tflite")
+    assert predictor.num_classes == (None if name.startswith("labels") else 3)
+
+
+@pytest.mark.parametrize("labels_first", [False, True])
+def test_other_sizes(files, small_network, labels_first):
+    """A fixed size is what images are resized to; the answer has the size that is asked for."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 80, 100, 3), np.uint8)
+    network = predictors.of_network(small_network)
+    predictor = predictors.of_file(str(files / "logits.tflite"))
+    assert predictor.input_size == SIZE and network.input_size is None
+    answers = [
+        p(images, (40, 50), input_size=SIZE, labels_first=labels_first)
+        for p in (network, predictor)
+    ]
+    assert answers[0].shape == (2, 40, 50)
+    assert _agreement(*answers) > 0.99
+
+
+def test_labels_first_is_nearest_neighbour(small_network):
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    network = predictors.of_network(small_network)
+    answer = network(images, (32, 48), labels_first=True)
+    whole = network(images).numpy()
+    np.testing.assert_array_equal(answer, whole[:, 1::2, 1::2])
+
+
+def test_logits_of_a_network_are_resized_before_the_decision(small_network, drawn):
+    """Not the labels: at stride 4 they would come in blocks of 4x4."""
+    labels = predictors.of_network(small_network)(drawn.images[:1]).numpy()[0]
+    blocks = labels.reshape(16, 4, 24, 4)
+    assert np.any(blocks != blocks[:, :1, :, :1])
+
+
+def test_int8_input(drawn):
+    """Bytes straight in: shifted by 128."""
+    prepare = predictors._preparation("x.tflite", np.int8, None)
+    np.testing.assert_array_equal(
+        prepare(np.array([0, 127, 128, 255], np.uint8)), np.array([-128, -1, 0, 127], np.int8)
+    )
+
+
+def test_float_file_without_normalization(tmp_path):
+    """Its input is what `normalization` says, and without that an error."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 4, 4, 3])])
+    def network(images):
+        kernel = tf.reshape(tf.eye(3), [1, 1, 3, 3])
+        return tf.nn.conv2d(images, kernel, 1, "SAME")
+
+    path = tmp_path / "plain.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
+    path.write_bytes(converter.convert())
+    with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
+        predictors.of_file(str(path))
+    image = np.full((1, 4, 4, 3), 255, np.uint8)
+    for name, value in (("symmetric", 1.0), ("none", 255.0)):
+        np.testing.assert_allclose(predictors.of_file(str(path), name).run(image), value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "cannot be run"), (b"xxxxTFL3" + bytes(64), "cannot be run")],
+)
+def test_bad_tflite_files(tmp_path, content, message):
+    path = tmp_path / "bad.tflite"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=f"bad.tflite: .*{message}"):
+        predictors.of_file(str(path))
+
+
+def test_bad_saved_models(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        predictors.of_file(str(tmp_path))
+    module = tf.Module()
+    module.serve = tf.function(lambda x: {"y": x}, [tf.TensorSpec([None, 5], name="x")])
+    tf.saved_model.save(module, str(tmp_path / "other"), {"serving_default": module.serve})
+    with pytest.raises(UserError, match=r"its input of \[None, 5\] is not RGB images"):
+        predictors.of_file(str(tmp_path / "other"))
+
+
+def test_saved_model_of_a_single_image_and_labels(tmp_path):
+    """As the Garden exports them: a batch of 1, uint8, and more outputs than the logits."""
+    module = tf.Module()
+    spec = tf.TensorSpec([1, 8, 8, 3], tf.uint8, "inputs")
+    module.serve = tf.function(
+        lambda inputs: {"logits": tf.cast(inputs, tf.float32), "image_info": tf.zeros([1, 4, 2])},
+        [spec],
+    )
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
+    predictor = predictors.of_file(str(tmp_path))
+    assert predictor.input_size == (8, 8) and predictor.num_classes == 3
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(predictor(images), images.argmax(-1))
