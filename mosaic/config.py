@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gin
 
@@ -148,13 +149,11 @@ def _selectors() -> list[str]:
     return [selector.rpartition(".")[2] for selector in registered._selector_map]
 
 
-def _parameters(name: str) -> list[str]:
-    import inspect
-
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
     try:
-        return list(inspect.signature(gin.get_configurable(name)).parameters)
+        return inspect.signature(gin.get_configurable(name)).parameters
     except (ValueError, TypeError):
-        return []
+        return {}
 
 
 def build(parameter: str):
@@ -168,6 +167,22 @@ def build(parameter: str):
     except ValueError:
         raise UserError(f"the configuration does not set {parameter}") from None
     return resolve(value)
+
+
+def arguments(parameter: str) -> dict:
+    """Returns what the configurable of a binding such as `train.model` is called with."""
+    selector = gin.query_parameter(parameter).selector
+    return {name: value(f"{selector}.{name}") for name in _parameters(selector)}
+
+
+def value(parameter: str):
+    """Returns what a parameter such as `Augment.flip` is bound to, or else its default, or None."""
+    try:
+        return resolve(gin.query_parameter(parameter))
+    except ValueError:
+        selector, _, name = parameter.rpartition(".")
+        default = _parameters(selector)[name].default if name in _parameters(selector) else None
+        return None if default is inspect.Parameter.empty else default
 
 
 def resolve(value):

@@ -6,20 +6,22 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gin
 import numpy as np
 import tensorflow as tf
 
 from mosaic import metrics, visualize
+from mosaic import published as results
 from mosaic.baselines import baselines
 from mosaic.errors import UserError, nearest
 from mosaic.files import replacing, write_text
+from mosaic.multiscale import average
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
 
-_PUBLISHED = pathlib.Path(__file__).with_name("published.json")
 # The classes of each protocol, by name, whose pixels count nowhere in the truth.
 PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
 
@@ -29,7 +31,7 @@ PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31":
 class Evaluation:
     """How networks of an experiment are scored, during training and afterwards.
 
-    The last three are for scoring afterwards; in training, images and classes are the data set's.
+    From `scales` on they are for scoring afterwards; in training, images go in as they are.
 
     Attributes:
       split: of the data set.
@@ -41,6 +43,10 @@ class Evaluation:
       published: key in mosaic/published.json of the result that the experiment reproduces.
       num_pictures: images of the split that are shown, evenly spread.
       baselines: also score answers without a network (`mosaic.baselines`), for comparison.
+      scales: of the images, whose probabilities are averaged; (1.0,) is plain.
+      flip: also average with the mirrored image's.
+      window: (height, width) of sliding windows, or None for whole images.
+      overlap: least share of a window in common with the next.
       input_size: (height, width) that images are resized to for the network; None leaves them.
       labels_first: see `mosaic.predictors.Predictor`.
       class_map: for a network with other classes than the data set's: for each of its classes the
@@ -53,6 +59,10 @@ class Evaluation:
     published: str | None = None
     num_pictures: int = 6
     baselines: bool = False
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+    window: Sequence[int] | None = None
+    overlap: float = 1 / 3
     input_size: Sequence[int] | None = None
     labels_first: bool = False
     class_map: Sequence[int] | None = None
@@ -68,18 +78,6 @@ class Evaluation:
         return [i for i, name in enumerate(class_names) if name in PROTOCOLS[self.protocol]]
 
 
-def published_result(key: str) -> dict:
-    """Returns a published result by its key.
-
-    Raises:
-      UserError: unknown key.
-    """
-    results = json.loads(_PUBLISHED.read_text())
-    if key not in results:
-        raise UserError(f"no published result {key!r} in {_PUBLISHED.name}{nearest(key, results)}")
-    return results[key]
-
-
 def evaluate(
     predictor: Predictor,
     dataset,
@@ -87,6 +85,8 @@ def evaluate(
     checkpoint: str,
     output_dir: str,
     command: str = "",
+    network: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> dict:
     """Scores what segments and writes report.json, confusion.png and overlays into a folder.
 
@@ -97,10 +97,17 @@ def evaluate(
       checkpoint: where the weights came from, for the report.
       output_dir: for what is written; each file appears only once it is whole.
       command: that led here, for the report.
+      network: further settings of what segments, such as `normalization`, for the report.
+      recipe: how it was trained, by gin parameter; None for weights trained elsewhere.
 
     Returns:
       The report.
     """
+    published = evaluation.published and results.result(evaluation.published)
+    if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
+        predictor = average(
+            predictor, evaluation.scales, evaluation.flip, evaluation.window, evaluation.overlap
+        )
     classes = dataset.num_classes
     matrix = np.zeros([classes, classes + 1], np.int64)
     total = dataset.num_images(evaluation.split)
@@ -134,13 +141,18 @@ def evaluate(
             bar.update(len(images))
     seconds = time.monotonic() - start
     report = _report(matrix, dataset, evaluation, checkpoint)
-    report.update(
-        form=predictor.form,
-        input_size=list(predictor.input_size or evaluation.input_size or []) or None,
-        num_images=done,
-        seconds=round(seconds, 3),
-        command=command,
-    )
+    report.update(num_images=done, seconds=round(seconds, 3), command=command)
+    report["settings"] = _settings(report, predictor, dataset, evaluation, network or {})
+    if published:
+        report["published"] = {
+            "key": evaluation.published,
+            **{k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published},
+        }
+        report["verdict"] = results.verdict(
+            published, report["mean_iou"], report["settings"], recipe
+        )
+        if report["mean_iou"] is not None:
+            report["difference"] = report["verdict"]["difference"]
     if evaluation.baselines:
         report["baselines"] = baselines(dataset, evaluation.split)
     figure = visualize.confusion_figure(matrix[:, :classes], dataset.class_names)
@@ -180,16 +192,26 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         # By true class: answers that are no class of the data set.
         "other_answers": matrix[:, classes].tolist(),
     }
-    if evaluation.published:
-        published = published_result(evaluation.published)
-        report["published"] = {
-            "key": evaluation.published,
-            "mean_iou": published["mean_iou"],
-            "source": published["source"],
-        }
-        if report["mean_iou"] is not None:
-            report["difference"] = report["mean_iou"] - published["mean_iou"]
     return report
+
+
+def _settings(report: dict, predictor, dataset, evaluation: Evaluation, network: Mapping) -> dict:
+    """All that a figure depends on, by the names in published.json."""
+    truth = dataset.image_size
+    return {
+        "dataset": dataset.name,
+        "split": evaluation.split,
+        "num_images": report["num_images"],
+        "truth_size": truth and list(truth),
+        "input_size": list(predictor.input_size or evaluation.input_size or truth or ()) or None,
+        "protocol": evaluation.protocol,
+        "scales": list(evaluation.scales),
+        "flip": evaluation.flip,
+        "window": evaluation.window and list(evaluation.window),
+        "class_map": evaluation.class_map and list(evaluation.class_map),
+        "form": predictor.form,
+        **network,
+    }
 
 
 def _number(value: float) -> float | None:
@@ -213,6 +235,5 @@ def table(report: dict) -> str:
         rows.append(f"{name:{width}}  {100 * value:7.2f}   (mIoU without a network)")
     if "published" in report:
         rows.append(f"{'published':{width}}  {100 * report['published']['mean_iou']:7.2f}")
-        if "difference" in report:
-            rows.append(f"{'difference':{width}}  {100 * report['difference']:+7.2f}")
+        rows += results.lines(report["verdict"])
     return "\n".join(rows)

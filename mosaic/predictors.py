@@ -12,7 +12,7 @@ import tensorflow as tf
 from mosaic import tflite_graph
 from mosaic.errors import UserError
 from mosaic.graphs import ancestors
-from mosaic.layers import half_pixel_centers, size_of
+from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.metrics import predictions
 from mosaic.network import NORMALIZATIONS
 
@@ -72,6 +72,12 @@ class Predictor:
         size = size_of(images) if size is None else size
         return self._answer(images, size, self.input_size or input_size, labels_first)
 
+    def logits(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+        """Logits [batch, *size, classes], float32, of a batch of the size that goes in."""
+        return resize_bilinear(
+            tf.cast(self.run(images), tf.float32), size, self._half_pixel_centers
+        )
+
     def _compute(self, images, size, input_size, labels_first: bool):
         if input_size is not None:
             images = fit(images, input_size)
@@ -98,8 +104,13 @@ def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
 
 def of_network(model) -> Predictor:
     """Returns a predictor of a network of this project."""
+
+    @tf.function(reduce_retracing=True)
+    def run(images):
+        return model(tf.cast(images, tf.float32), training=False)
+
     return Predictor(
-        lambda images: model(tf.cast(images, tf.float32), training=False),
+        run,
         "network",
         model.output_shape[-1],
         half_pixel_centers=half_pixel_centers(model),

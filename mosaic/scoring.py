@@ -7,6 +7,7 @@ import shlex
 import sys
 
 from mosaic import checkpoints, config, predictors
+from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
 
@@ -67,6 +68,26 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
     return predictors.of_file(path, normalization)
 
 
+def _network_settings() -> dict:
+    """What published.json knows of networks, which a file keeps to itself."""
+    arguments = config.arguments("train.model")
+    stride = arguments.get("output_stride", 16)  # MOSAIC has no other
+    return {"normalization": arguments.get("normalization"), "output_stride": stride}
+
+
+def _trained_here(path: str, as_network: bool) -> bool:
+    """Whether the weights come from this project's training: what others published has a form."""
+    if as_network or predictors.form_of(path) == "tflite":
+        return False
+    return predictors.form_of(path) == "saved_model" or checkpoints.read(path).form == "mosaic"
+
+
+def _recipe(key: str | None) -> dict:
+    """The configured values of the gin parameters that a published recipe names."""
+    names = results.result(key).get("recipe", {}) if key else {}
+    return {name: config.value(name) for name in names}
+
+
 def score(
     path: str,
     output_dir: str,
@@ -102,7 +123,9 @@ def score(
             + "; it needs an Evaluation.class_map of its own (see configs/ade20k_on_camvid.gin)"
         )
     command = "python " + shlex.join(sys.argv)
-    report = evaluate(predictor, dataset, evaluation, path, output_dir, command)
+    network = _network_settings() if predictor.form == "network" else {}
+    recipe = _recipe(evaluation.published) if _trained_here(path, as_network) else None
+    report = evaluate(predictor, dataset, evaluation, path, output_dir, command, network, recipe)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")
     return report

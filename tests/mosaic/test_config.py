@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 import mosaic.training  # noqa: F401 - registers what gin files bind
-from mosaic import cli, config, losses
+from mosaic import cli, config, losses, published
 from mosaic.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
@@ -121,6 +121,35 @@ def test_experiment_without_training(experiment):
     _load([path], "DATA_DIR = 'nowhere'")
     evaluation = config.build("train.evaluation")
     assert len(evaluation.class_map) == config.build("train.model").output_shape[-1]
+
+
+def test_arguments_of_what_is_bound():
+    _load([config.find("mosaic_cityscapes_paper")], "DATA_DIR = 'nowhere'")
+    arguments = config.arguments("train.model")
+    assert arguments["bins"] == (4, 8, 16) and arguments["num_classes"] == 19
+    assert arguments["normalization"] == "imagenet"
+    assert config.value("Augment.crop_size") == (1024, 2048)
+    assert config.value("mosaic.nothing") is None
+
+
+@pytest.mark.parametrize("experiment", TRAINED)
+def test_published_recipes_are_those_of_the_experiments(experiment):
+    """An experiment as it stands departs in nothing from what it reproduces."""
+    required = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": "nowhere", "LABEL_MAP": "camvid"}
+    given = {"NUM_CLASSES": 11, "CROP_SIZE": (64, 64), **required}
+    path = config.find(experiment)
+    _load([path], *(f"{name} = {given[name]!r}" for name in config.missing([path], [])))
+    evaluation = config.build("train.evaluation")
+    if evaluation.published is None:
+        pytest.skip("it reproduces no published figure")
+    row = published.result(evaluation.published)
+    recipe = {name: config.value(name) for name in row.get("recipe", {})}
+    assert published.departures(row.get("recipe", {}), recipe) == []
+    assert evaluation.protocol == row["settings"]["protocol"]
+    arguments = config.arguments("train.model")
+    for name in ("normalization", "output_stride"):
+        if name in row["settings"]:
+            assert arguments.get(name, 16) == row["settings"][name]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.evaluation import Evaluation, evaluate, published_result, table
+from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.predictors import Predictor, of_network
 
 
@@ -59,12 +59,24 @@ def test_difference_from_the_published_figure(drawn, tmp_path):
     report = evaluate(threshold, drawn, evaluation, "c", str(tmp_path))
     assert report["published"]["mean_iou"] == 0.7724
     assert report["difference"] == pytest.approx(1 - 0.7724)
-    assert "+22.76" in table(report)
+    assert report["verdict"]["status"] == "not comparable"
+    assert {
+        "setting": "num_images",
+        "here": 5,
+        "published": 500,
+    } in report["verdict"]["departures"]
+    assert "not comparable (+22.76 points" in table(report)
 
 
-def test_an_unknown_published_result_is_named():
-    with pytest.raises(UserError, match="did you mean 'mosaic_cityscapes'"):
-        published_result("mosaic_cityscape")
+def test_settings_of_the_figure(drawn, tmp_path):
+    evaluation = Evaluation(flip=True)
+    report = evaluate(
+        threshold, drawn, evaluation, "c", str(tmp_path), network={"output_stride": 8}
+    )
+    assert report["mean_iou"] == 1.0
+    settings = report["settings"]
+    assert settings["flip"] is True and settings["output_stride"] == 8
+    assert settings["input_size"] == settings["truth_size"] == [64, 96]
 
 
 def test_table_has_every_class_and_the_mean(drawn, tmp_path):
@@ -107,7 +119,7 @@ def test_mlperfs_protocol(drawn, tmp_path):
         """Class 0 is `other`."""
 
         class_names, colors = ("other", "dark", "bright"), drawn.colors
-        name, ignore_label, num_classes, splits = "drawn", 255, 3, ("val",)
+        name, ignore_label, num_classes, image_size = "drawn", 255, 3, None
         num_images, image_id = drawn.num_images, drawn.image_id
 
         def eval_batches(self, split, batch_size):

@@ -1,0 +1,84 @@
+"""Scoring at several scales, mirrored, and in sliding windows: probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+from mosaic.errors import UserError
+from mosaic.layers import resize_bilinear, size_of
+from mosaic.predictors import Predictor, fit
+
+
+def average(
+    predictor: Predictor,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    window: Sequence[int] | None = None,
+    overlap: float = 1 / 3,
+) -> Predictor:
+    """Returns a predictor of the mean of a predictor's probabilities.
+
+    Args:
+      predictor: gives logits.
+      scales: factors of the image's size, above 0.
+      flip: also of the mirrored image.
+      window: (height, width) of windows that a scaled image larger than that is taken in; None
+        takes images whole.
+      overlap: least share of a window that it has in common with the next, 0 to below 1.
+
+    Raises:
+      UserError: it gives no logits, takes a single size, or an argument is out of its range.
+    """
+    if predictor.num_classes is None:
+        raise UserError("several scales, flip and windows need logits; the model answers labels")
+    if predictor.input_size and (tuple(scales) != (1.0,) or window):
+        size = "x".join(map(str, predictor.input_size))
+        raise UserError(f"scales and windows need a model of any input size; this one takes {size}")
+    if not scales or min(scales) <= 0:
+        raise UserError(f"Evaluation.scales = {tuple(scales)}: factors above 0 are needed")
+    if not 0 <= overlap < 1:
+        raise UserError(f"Evaluation.overlap = {overlap}: not in 0 to below 1")
+
+    def run(images):
+        size = size_of(images)
+        total = 0.0
+        for scale in scales:
+            scaled = fit(images, [max(1, round(float(side) * scale)) for side in size])
+            for mirrored in (False, True) if flip else (False,):
+                seen = tf.reverse(scaled, [2]) if mirrored else scaled
+                share = _windows(predictor, seen, window, overlap)
+                share = tf.reverse(share, [2]) if mirrored else share
+                total += resize_bilinear(share, size)
+        return total
+
+    return Predictor(
+        run, predictor.form, predictor.num_classes, predictor.input_size, traceable=False
+    )
+
+
+def _windows(predictor: Predictor, images, window, overlap: float) -> tf.Tensor:
+    """Probabilities [batch, height, width, classes] at the images' size."""
+    height, width = map(int, size_of(images))
+    if window is None or (height <= window[0] and width <= window[1]):
+        return tf.nn.softmax(predictor.logits(images, (height, width)))
+    total = tf.zeros([images.shape[0], height, width, predictor.num_classes])
+    count = tf.zeros([1, height, width, 1])
+    for top in _starts(height, window[0], overlap):
+        for left in _starts(width, window[1], overlap):
+            part = images[:, top : top + window[0], left : left + window[1]]
+            size = tuple(part.shape[1:3])
+            share = tf.nn.softmax(predictor.logits(part, size))
+            room = [[0, 0], [top, height - top - size[0]], [left, width - left - size[1]], [0, 0]]
+            total += tf.pad(share, room)
+            count += tf.pad(tf.ones([1, *size, 1]), room)
+    return total / count
+
+
+def _starts(size: int, window: int, overlap: float) -> Iterator[int]:
+    """Where windows start that cover `size`, evenly spread, with at least the overlap."""
+    if size <= window:
+        return iter((0,))
+    steps = -(-(size - window) // max(1, int(window * (1 - overlap))))
+    return (round(index * (size - window) / steps) for index in range(steps + 1))

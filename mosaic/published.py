@@ -1,0 +1,110 @@
+"""Published results, and whether a run reproduced one."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from mosaic.errors import UserError, nearest
+
+_FILE = pathlib.Path(__file__).with_name("published.json")
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+NOT_COMPARABLE = "not comparable"
+
+# Difference in mIoU, 0 to 1, up to which a figure counts as reproduced. Published weights have
+# one score, which was printed with two decimals of a per cent; a training run of one's own draws
+# other random numbers, and runs of one recipe differ by some tenths of a point.
+TOLERANCE_WEIGHTS = 0.0005
+TOLERANCE_TRAINING = 0.005
+
+
+def result(key: str) -> dict:
+    """Returns a published result: `mean_iou`, `source`, `settings` and, if published, `recipe`.
+
+    Raises:
+      UserError: unknown key.
+    """
+    results = json.loads(_FILE.read_text())
+    if key not in results:
+        raise UserError(f"no published result {key!r} in {_FILE.name}{nearest(key, results)}")
+    return results[key]
+
+
+def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[dict]:
+    """Lists the settings in which a run differs from a published one.
+
+    Args:
+      published: settings by name.
+      here: those of the run; a setting that it does not know of is one in which it departs.
+
+    Returns:
+      `{"setting", "here", "published"}` for each.
+    """
+    return [
+        {"setting": name, "here": here.get(name, "unknown"), "published": value}
+        for name, value in published.items()
+        if _plain(here.get(name, "unknown")) != _plain(value)
+    ]
+
+
+def _plain(value):
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def verdict(
+    published: Mapping[str, Any],
+    mean_iou: float | None,
+    settings: Mapping[str, Any],
+    recipe: Mapping[str, Any] | None,
+) -> dict:
+    """Compares a run with a published result.
+
+    Args:
+      published: of `result`.
+      mean_iou: of the run, 0 to 1; None where nothing was labelled.
+      settings: of its evaluation, by the names in published.json.
+      recipe: of its training, by gin parameter; None for weights that others published, which no
+        recipe here has touched.
+
+    Returns:
+      `status`, one of `REPRODUCED`, `NOT_REPRODUCED`, `NOT_COMPARABLE`; `difference` in mIoU or
+      None; `tolerance`; and `departures`. With any departure it is not comparable.
+    """
+    found = departures(published["settings"], settings)
+    if recipe is not None:
+        if "recipe" in published:
+            found += departures(published["recipe"], recipe)
+        else:
+            found.append({"setting": "recipe", "here": "trained here", "published": "unpublished"})
+    tolerance = TOLERANCE_WEIGHTS if recipe is None else TOLERANCE_TRAINING
+    difference = None if mean_iou is None else mean_iou - published["mean_iou"]
+    if found or difference is None:
+        status = NOT_COMPARABLE
+    else:
+        # Figures of two decimals have no more digits than these to compare.
+        status = REPRODUCED if round(abs(difference), 9) <= tolerance else NOT_REPRODUCED
+    return {
+        "status": status,
+        "difference": difference,
+        "tolerance": tolerance,
+        "departures": found,
+    }
+
+
+def lines(verdict: Mapping[str, Any]) -> list[str]:
+    """The verdict for people."""
+    text = verdict["status"]
+    if verdict["difference"] is not None:
+        text += f" ({100 * verdict['difference']:+.2f} points"
+        text += f", {100 * verdict['tolerance']:g} allowed)"
+    return [
+        text,
+        *(
+            f"  {entry['setting']}: {entry['here']} here, {entry['published']} published"
+            for entry in verdict["departures"]
+        ),
+    ]

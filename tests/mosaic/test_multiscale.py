@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic.errors import UserError
+from mosaic.multiscale import _starts, average
+from mosaic.predictors import Predictor, of_network
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 36, 3), np.uint8)
+# The channels are the logits: what a pixel gets depends on that pixel alone.
+PIXELS = Predictor(lambda images: tf.cast(images, tf.float32) / 32.0, "network", 3)
+
+
+def test_one_scale_is_the_predictor_itself(small_network):
+    network = of_network(small_network)
+    images = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    np.testing.assert_array_equal(average(network)(images), network(images))
+
+
+@pytest.mark.parametrize("arguments", [{"flip": True}, {"window": (10, 13)}])
+def test_pixelwise_answers_do_not_change(arguments):
+    """Mirroring back, and putting windows where they were cut."""
+    np.testing.assert_array_equal(average(PIXELS, **arguments)(IMAGES), PIXELS(IMAGES))
+    answer = average(PIXELS, **arguments).run(tf.constant(IMAGES))
+    factor = 2 if "flip" in arguments else 1
+    expected = factor * tf.nn.softmax(IMAGES.astype(np.float32) / 32.0)
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scales_are_averaged():
+    answer = average(PIXELS, scales=(0.5, 1.0)).run(tf.constant(IMAGES))
+    half = np.round(tf.image.resize(IMAGES, (12, 18)))
+    expected = tf.image.resize(tf.nn.softmax(half / 32.0), (24, 36)) + tf.nn.softmax(
+        IMAGES.astype(np.float32) / 32.0
+    )
+    np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "overlap"), [(100, 30, 1 / 3), (31, 30, 0), (90, 30, 0)]
+)
+def test_windows_cover_all(size, window, overlap):
+    starts = list(_starts(size, window, overlap))
+    assert starts[0] == 0 and starts[-1] == size - window
+    assert max(np.diff(starts)) <= window * (1 - overlap)
+
+
+@pytest.mark.parametrize(
+    ("predictor", "arguments", "message"),
+    [
+        (Predictor(lambda x: x, "tflite", None), {"flip": True}, "need logits"),
+        (Predictor(lambda x: x, "tflite", 3, (8, 8)), {"scales": (2.0,)}, "this one takes 8x8"),
+        (PIXELS, {"scales": (0.0,)}, "factors above 0"),
+        (PIXELS, {"window": (8, 8), "overlap": 1.0}, "not in 0 to below 1"),
+    ],
+)
+def test_what_cannot_be(predictor, arguments, message):
+    with pytest.raises(UserError, match=message):
+        average(predictor, **arguments)

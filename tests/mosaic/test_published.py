@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from mosaic import published
+from mosaic.errors import UserError
+from mosaic.evaluation import PROTOCOLS
+
+ROW = {
+    "mean_iou": 0.7724,
+    "settings": {"split": "val", "input_size": [1024, 2048], "scales": [1.0]},
+    "recipe": {"train.steps": 100000},
+}
+HERE = {"split": "val", "input_size": (1024, 2048), "scales": [1.0], "dataset": "cityscapes"}
+
+
+@pytest.mark.parametrize(
+    ("mean_iou", "recipe", "status"),
+    [
+        (0.7724, None, published.REPRODUCED),
+        (0.7729, None, published.REPRODUCED),
+        (0.77291, None, published.NOT_REPRODUCED),
+        (0.7718, None, published.NOT_REPRODUCED),
+        (0.7680, {"train.steps": 100000}, published.REPRODUCED),
+        (0.7673, {"train.steps": 100000}, published.NOT_REPRODUCED),
+        (0.7724, {"train.steps": 90000}, published.NOT_COMPARABLE),
+        (0.7724, {}, published.NOT_COMPARABLE),
+        (None, None, published.NOT_COMPARABLE),
+    ],
+)
+def test_status(mean_iou, recipe, status):
+    assert published.verdict(ROW, mean_iou, HERE, recipe)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("change", "here"),
+    [({"split": "train"}, "train"), ({"input_size": [512, 1024]}, [512, 1024]), ({}, "unknown")],
+)
+def test_a_run_that_departs_is_never_reproduced(change, here):
+    settings = {**HERE, **change}
+    if not change:
+        del settings["split"]
+    verdict = published.verdict(ROW, 0.7724, settings, None)
+    assert verdict["status"] == published.NOT_COMPARABLE
+    (departure,) = verdict["departures"]
+    name = next(iter(change), "split")
+    assert departure == {"setting": name, "here": here, "published": ROW["settings"][name]}
+
+
+def test_weights_of_an_unpublished_recipe():
+    row = {k: v for k, v in ROW.items() if k != "recipe"}
+    assert published.verdict(row, 0.7724, HERE, None)["status"] == published.REPRODUCED
+    assert published.verdict(row, 0.7724, HERE, {})["status"] == published.NOT_COMPARABLE
+
+
+def test_lines_tell_every_departure():
+    verdict = published.verdict(ROW, 0.78, {**HERE, "split": "test"}, {"train.steps": 5})
+    first, *rest = published.lines(verdict)
+    assert first == "not comparable (+0.76 points, 0.5 allowed)"
+    assert rest == [
+        "  split: test here, val published",
+        "  train.steps: 5 here, 100000 published",
+    ]
+
+
+def test_an_unknown_result_is_named():
+    with pytest.raises(UserError, match="did you mean 'mosaic_cityscapes'"):
+        published.result("mosaic_cityscape")
+
+
+def test_the_table():
+    table = json.loads(published._FILE.read_text())
+    assert table["mosaic_cityscapes"]["mean_iou"] == 0.7724
+    for key, row in table.items():
+        assert published.result(key) == row
+        assert 0.5 < row["mean_iou"] < 0.8 and row["source"]
+        assert row["settings"]["protocol"] in PROTOCOLS
+        assert row["settings"]["split"] == "val" and row["settings"]["num_images"] >= 500
