@@ -156,8 +156,9 @@ def tflite(
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}
 
+    # The converter saves what it is given: a Keras model layer by layer, at some ten seconds.
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [answer.get_concrete_function()], model
+        [answer.get_concrete_function()], Serving(model)
     )
     if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
