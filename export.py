@@ -1,8 +1,9 @@
-r"""Exports a checkpoint as SavedModel and TFLite, each checked on real images.
+r"""Exports a checkpoint as SavedModel and TFLite, each checked on real images, or to the Garden.
 
 python export.py --model_dir=runs/quickstart --export_dir=exports
 python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \
       --export_dir=exports --format=tflite --output=labels --size=1024x2048
+python export.py --model_dir=runs/camvid --export_dir=exports --format=garden_checkpoint
 """
 
 import sys
@@ -29,7 +30,12 @@ def main(values, bindings):
 if __name__ == "__main__":
     FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint")
     flags.DEFINE_string("export_dir", None, "Folder for the exports.", flag_values=FLAGS)
-    flags.DEFINE_list("format", "saved_model,tflite", "What to write.", flag_values=FLAGS)
+    flags.DEFINE_list(
+        "format",
+        "saved_model,tflite",
+        "saved_model, tflite, garden_checkpoint (as the Model Garden's own code restores it).",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_list("quantize", "none", "none, float16, dynamic, int8.", flag_values=FLAGS)
     flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)
     flags.DEFINE_enum(

@@ -1,7 +1,7 @@
-"""Reading checkpoints: ours, and by name tables those that the Model Garden published.
+"""Checkpoints: ours, and by name tables (`mosaic.garden`) those of the Model Garden.
 
-Every form is reduced to one mapping from this project's variable names (`layer/kernel`) to arrays,
-and assigned in one place, where a variable that matches nothing, on either side, is an error.
+Every form is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned in
+one place, where a variable that matches nothing, on either side, is an error.
 """
 
 from __future__ import annotations
@@ -20,46 +20,14 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic.errors import UserError
+from mosaic import diagnosis, garden
+from mosaic.errors import RunError, UserError
+from mosaic.files import replacing
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _STEP = "global_step"
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
-_GARDEN_ROOTS = frozenset(("backbone", "neck", "head"))
-
-# This project's layer names (regular expressions) and where the Garden keeps the same layer.
-# Blocks of its MobileNet number their layers, and lists in MOSAIC's encoder and decoder number
-# what they apply, activations included: hence the gaps.
-GARDEN_LAYERS = (
-    (r"backbone_(\d+)_(?:expand_)?conv", "backbone/layer_with_weights-{0:d}/_conv0"),
-    (r"backbone_(\d+)_(?:expand_)?bn", "backbone/layer_with_weights-{0:d}/_norm0"),
-    (r"backbone_(\d+)_spatial_depthwise", "backbone/layer_with_weights-{0:d}/_conv1"),
-    (r"backbone_(\d+)_spatial_bn", "backbone/layer_with_weights-{0:d}/_norm1"),
-    (r"backbone_(\d+)_project_conv", "backbone/layer_with_weights-{0:d}/_conv2"),
-    (r"backbone_(\d+)_project_bn", "backbone/layer_with_weights-{0:d}/_norm2"),
-    (
-        r"encoder_group(\d)_spatial_depthwise",
-        "neck/_multi_kernel_group_conv/_conv_branches/{0:d}/0",
-    ),
-    (r"encoder_group(\d)_spatial_bn", "neck/_multi_kernel_group_conv/_conv_branches/{0:d}/1"),
-    (r"encoder_group(\d)_project_conv", "neck/_multi_kernel_group_conv/_conv_branches/{0:d}/3"),
-    (r"encoder_group(\d)_project_bn", "neck/_multi_kernel_group_conv/_conv_branches/{0:d}/4"),
-    (r"encoder_bins1_conv", "neck/_global_pool_branch/1"),
-    (r"encoder_bins1_bn", "neck/_global_pool_branch/2"),
-    (r"encoder_project_conv", "neck/_encoder_projection/0"),
-    (r"encoder_project_bn", "neck/_encoder_projection/1"),
-    (r"decoder1_merge_conv", "head/_merge_stages/0/_feature_fusion_block/0"),
-    (r"decoder1_merge_bn", "head/_merge_stages/0/_feature_fusion_block/1"),
-    (r"decoder1_spatial_depthwise", "head/_merge_stages/0/_feature_fusion_block/3"),
-    (r"decoder1_spatial_bn", "head/_merge_stages/0/_feature_fusion_block/4"),
-    (r"decoder1_project_conv", "head/_merge_stages/0/_feature_fusion_block/6"),
-    (r"decoder1_project_bn", "head/_merge_stages/0/_feature_fusion_block/7"),
-    (r"decoder2_low_conv", "head/_merge_stages/1/_low_res_branch/0"),
-    (r"decoder2_low_bn", "head/_merge_stages/1/_low_res_branch/1"),
-    (r"decoder2_high_conv", "head/_merge_stages/1/_high_res_branch/0"),
-    (r"decoder2_high_bn", "head/_merge_stages/1/_high_res_branch/1"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +38,8 @@ class Variables:
       path: the checkpoint as the user named it.
       form: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite_import`).
       step: the training step it was saved at, or None where it does not say.
-      arrays: this project's variable names, such as `encoder_project_conv/kernel`, and values. A
-        Garden variable that the table has no name for keeps the Garden's.
+      arrays: variable names, such as `encoder_project_conv/kernel`, and values. Those of the form
+        `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on.
     """
 
     path: str
@@ -83,16 +51,6 @@ class Variables:
 def variable_name(variable: tf.Variable) -> str:
     """Returns a model variable's name without the output index: `layer/kernel`."""
     return variable.name.removesuffix(":0")
-
-
-def garden_name(name: str) -> str | None:
-    """Returns where the Garden keeps the variable that this project calls `layer/kernel`."""
-    layer, _, attribute = name.rpartition("/")
-    for pattern, template in GARDEN_LAYERS:
-        match = re.fullmatch(pattern, layer)
-        if match:
-            return f"{template.format(*map(int, match.groups()))}/{attribute}"
-    return None
 
 
 @contextlib.contextmanager
@@ -108,9 +66,9 @@ def _located(path: str) -> Iterator[str]:
                 raise UserError(f"{path}: no such file") from None
             except (tarfile.TarError, EOFError, OSError, zlib.error):
                 raise UserError(f"{path}: not a readable archive; download it again") from None
-            yield _only_prefix(folder, path)
+            yield _prefix_in(folder, path)
     elif os.path.isdir(path):
-        yield tf.train.latest_checkpoint(path) or _only_prefix(path, path)
+        yield _prefix_in(path, path)
     else:
         prefix = re.sub(r"\.(index|data-\d+-of-\d+)$", "", path)
         if not os.path.exists(f"{prefix}.index"):
@@ -118,18 +76,26 @@ def _located(path: str) -> Iterator[str]:
         yield prefix
 
 
-def _only_prefix(folder: str, path: str) -> str:
-    """Finds the checkpoint below a folder whose state file names none that exists."""
+def _prefix_in(folder: str, path: str) -> str:
+    """Finds the one checkpoint below a folder, or the one that a state file names."""
     found = sorted(
         os.path.join(root, name).removesuffix(".index")
         for root, _, names in os.walk(folder)
         for name in names
         if name.endswith(".index") and not root.endswith("variables")
     )
-    if len(found) == 1:
-        return found[0]
+    named = [prefix for prefix in found if prefix == _latest(os.path.dirname(prefix))]
+    for choice in ([p for p in named if os.path.dirname(p) == folder], found, named):
+        if len(choice) == 1:
+            return choice[0]
     what = "no checkpoint" if not found else f"{len(found)} checkpoints and none named as latest"
     raise UserError(f"{path}: {what} in it; give the file prefix of one (without .index)")
+
+
+def _latest(folder: str) -> str | None:
+    """The prefix that a folder's state file names, wherever the folder was when it was written."""
+    state = tf.train.get_checkpoint_state(folder)
+    return state and os.path.join(folder, os.path.basename(state.model_checkpoint_path))
 
 
 def read(path: str) -> Variables:
@@ -148,13 +114,16 @@ def read(path: str) -> Variables:
             if _GRAPH not in keys:
                 raise UserError(f"{path}: not an object-based checkpoint of TensorFlow 2")
             step = reader.get_tensor(_STEP + _VALUE) if _STEP + _VALUE in keys else None
-            roots = {key.split("/")[0] for key in keys}
-            form = "garden" if roots & _GARDEN_ROOTS else "mosaic"
-            names = _mosaic_names(reader) if form == "mosaic" else _garden_names(keys)
+            graph = graph_pb2.TrackableObjectGraph()
+            graph.ParseFromString(reader.get_tensor(_GRAPH))
+            names = garden.variables(graph)
+            form = "garden" if names else "mosaic"
+            names = names or _mosaic_names(graph)
             if not names:
+                roots = ", ".join(sorted({key.split("/")[0] for key in keys} - {_GRAPH}))
                 raise UserError(
                     f"{path}: neither a checkpoint of this project nor of the Model Garden's "
-                    f"MOSAIC (its roots are {', '.join(sorted(roots - {_GRAPH}))})"
+                    f"segmentation networks and backbones (its roots are {roots})"
                 )
             arrays = {name: reader.get_tensor(key) for name, key in names.items()}
         except UserError:
@@ -166,27 +135,14 @@ def read(path: str) -> Variables:
     return Variables(path, form, None if step is None else int(step), arrays)
 
 
-def _mosaic_names(reader) -> dict[str, str]:
+def _mosaic_names(graph) -> dict[str, str]:
     """Variable names and keys of this project's form, where the object graph keeps the names."""
-    graph = graph_pb2.TrackableObjectGraph()
-    graph.ParseFromString(reader.get_tensor(_GRAPH))
     return {
         attribute.full_name: attribute.checkpoint_key
         for node in graph.nodes
         for attribute in node.attributes
         if attribute.checkpoint_key.startswith("model/")
         and not any(part in attribute.checkpoint_key for part in _NOT_WEIGHTS)
-    }
-
-
-def _garden_names(keys: set[str]) -> dict[str, str]:
-    """Garden names and keys of the network's variables, without the trainer's other objects."""
-    return {
-        key.removesuffix(_VALUE): key
-        for key in keys
-        if key.split("/")[0] in _GARDEN_ROOTS
-        and key.endswith(_VALUE)
-        and "/.OPTIMIZER_SLOT/" not in key
     }
 
 
@@ -217,9 +173,10 @@ def load(
 
         return tflite_import.load(model, path, images, prefixes)
     checkpoint = read(path)
-    arrays = dict(checkpoint.arrays)
-    partial = "" not in prefixes
+    rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
+    is_garden = checkpoint.form == "garden"
+    theirs = garden.names(names) if is_garden else {name: name for name in names}
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in names):
             raise UserError(f"init_prefixes: no variable of the network begins with {prefix!r}")
@@ -227,34 +184,95 @@ def load(
     for ours, variable in zip(names, model.variables):
         if not ours.startswith(prefixes):
             continue
-        name = garden_name(ours) if checkpoint.form == "garden" else ours
-        array = arrays.pop(name, None)
+        array = rest.pop(theirs.get(ours), None)
         if array is None:
             missing.append(f"{ours} {tuple(variable.shape)}")
         elif array.shape != tuple(variable.shape):
             wrong.append(f"{ours} is {tuple(variable.shape)} here and {array.shape} there")
         else:
             pairs.append((variable, array))
-    unused = [] if partial else _unexplained(model, checkpoint, arrays)
+    known = theirs.values() if is_garden else ()
+    unused = [
+        f"{name} {array.shape}"
+        for name, array in sorted(rest.items())
+        if "" in prefixes and not garden.is_unread(name, known)
+    ]
     if missing or wrong or unused:
-        lists = (
-            ("of another shape", wrong),
-            ("not in the checkpoint", missing),
-            ("only in the checkpoint", unused),
+        raise UserError(f"{path}: {_difference(model, checkpoint, missing, wrong, unused)}")
+    if is_garden and "" in prefixes and (settings := garden.unlike(model)):
+        raise UserError(
+            f"{path}: the Model Garden trains its networks with other settings of "
+            f"{', '.join(settings)} than this network's; leave them at their defaults"
         )
-        detail = "; ".join(
-            f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items
-        )
-        raise UserError(f"{path}: the checkpoint does not fit this network: {detail}")
     for variable, array in pairs:
         variable.assign(array)
     return checkpoint
 
 
-def _unexplained(model: tf_keras.Model, checkpoint: Variables, rest: Mapping) -> list[str]:
-    """Lists what a checkpoint has too much, but for the convolution that no network here reads."""
-    head = ""
-    if checkpoint.form == "garden":
-        blocks = {v.name.split("_")[1] for v in model.variables if v.name.startswith("backbone_")}
-        head = f"backbone/layer_with_weights-{len(blocks)}/"
-    return [f"{k} {v.shape}" for k, v in sorted(rest.items()) if not (head and k.startswith(head))]
+def _difference(
+    model: tf_keras.Model,
+    checkpoint: Variables,
+    missing: list[str],
+    wrong: list[str],
+    unused: list[str],
+) -> str:
+    """Tells why a checkpoint does not fit a network, and what would."""
+    lists = (
+        ("of another shape", wrong),
+        ("not in the checkpoint", missing),
+        ("only in the checkpoint", unused),
+    )
+    is_backbone = all(name.startswith("backbone/") for name in checkpoint.arrays)
+    if is_backbone and not (wrong or unused or any(m.startswith("backbone_") for m in missing)):
+        return (
+            "a backbone alone, without the rest of a network; to start training from it, set "
+            "`train.init_prefixes = ('backbone_',)`"
+        )
+    shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
+    fitting = diagnosis.fitting(model, shapes, checkpoint.form == "garden")
+    detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
+    return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"
+
+
+def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = None) -> str:
+    """Writes a network as a checkpoint of the Model Garden's form, and reads it back to check it.
+
+    The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
+
+    Args:
+      model: a network of this project with the Garden's arithmetic (`mosaic.garden.unlike`).
+      folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
+      loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
+        which no network here reads, is kept: the Garden's own networks have it, and
+        `assert_existing_objects_matched` asks for it.
+
+    Returns:
+      The checkpoint's prefix.
+
+    Raises:
+      UserError: the Garden has no such network.
+      RunError: what was written reads otherwise; nothing is left under `folder`.
+    """
+    values = {variable_name(variable): variable.numpy() for variable in model.variables}
+    theirs = garden.names(values)
+    lacking = sorted({name.rpartition("/")[0] for name in values.keys() - theirs.keys()})
+    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *garden.unlike(model)]
+    if reasons:
+        raise UserError(
+            f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
+        )
+    arrays = {theirs[name]: value for name, value in values.items()}
+    if loaded and loaded.form == "garden":
+        unread = (name for name in loaded.arrays if garden.is_unread(name, theirs.values()))
+        arrays.update((name, loaded.arrays[name]) for name in unread)
+    name = f"ckpt-{(loaded and loaded.step) or 0}"
+    with replacing(folder) as aside:
+        garden.write(arrays, aside / name)
+        # TensorFlow's own function would name the folder aside.
+        (aside / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
+        found = read(str(aside)).arrays
+        if found.keys() != arrays.keys() or any(
+            not np.array_equal(found[key], arrays[key], equal_nan=True) for key in arrays
+        ):
+            raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
+    return os.path.join(folder, name)

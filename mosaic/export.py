@@ -16,6 +16,7 @@ from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.network import check_size
 from mosaic.predictors import fit, of_tflite
 
+FORMATS = ("saved_model", "tflite", "garden_checkpoint")
 OUTPUTS = ("logits", "labels")
 
 
@@ -238,22 +239,28 @@ def export_checkpoint(
 
     Args:
       checkpoint: as for `checkpoints.read`.
-      export_dir: receives saved_model/ and {network}_{quantize}_{output}.tflite.
-      formats: `saved_model`, `tflite`, or both.
+      export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite and
+        garden_checkpoint/.
+      formats: of `FORMATS`.
       quantize: of the TFLite files, one for each.
       size: (height, width) of TFLite's input; the images' own size if None.
       output: of TFLite: `logits` or `labels`.
       num_images: of the evaluation split, on which each export is checked.
     """
+    from mosaic import checkpoints
     from mosaic.scoring import load_experiment
 
-    unknown = set(formats) - {"saved_model", "tflite"}
+    unknown = set(formats) - set(FORMATS)
     if unknown:
-        raise UserError(f"--format={sorted(unknown)[0]}: not one of saved_model, tflite")
+        raise UserError(f"--format={sorted(unknown)[0]}: not one of {', '.join(FORMATS)}")
     model, dataset, evaluation = load_experiment(checkpoint)
     count = min(num_images, dataset.num_images(evaluation.split))
     images = [dataset.example(evaluation.split, index)[0] for index in range(count)]
     folder = pathlib.Path(export_dir)
+    if "garden_checkpoint" in formats:
+        loaded = None if checkpoint.endswith(".tflite") else checkpoints.read(checkpoint)
+        path = checkpoints.save_garden(model, str(folder / "garden_checkpoint"), loaded)
+        print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
         path = folder / "saved_model"
         print(f"{path}: {saved_model(model, images, str(path), dataset)}")

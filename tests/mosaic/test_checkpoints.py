@@ -172,16 +172,20 @@ def test_variables_missing(saved, source):
 
 
 def test_too_many_in_a_garden_checkpoint(source, tmp_path):
-    """Only the convolution that no network reads may be left over."""
-    layers = {f"layer_with_weights-{index}": tf.Module() for index in (18, 19)}
-    for module in layers.values():
-        module.kernel = tf.Variable([1.0])
+    """Only the classification head that no network reads may be left over."""
+
+    def block(name):
+        layer = tf.train.Checkpoint(kernel=tf.Variable([1.0]))
+        return tf.train.Checkpoint(**{name: layer})
+
+    layers = {f"layer_with_weights-{index}": block("_conv0") for index in (18, 19)}
+    layers["layer_with_weights-20"] = block("_conv1")
     backbone = tf.train.Checkpoint(**layers)
     neck = tf.train.Checkpoint(odd=tf.Variable([1.0, 2.0]))
     path = tf.train.Checkpoint(backbone=backbone, neck=neck).write(str(tmp_path / "garden"))
     message = _fails(path, "does not fit", source)
     listed = message.partition("only in the checkpoint: ")[2]
-    assert listed == "backbone/layer_with_weights-19/kernel (1,), neck/odd (2,)"
+    assert listed == "backbone/layer_with_weights-20/_conv1/kernel (1,), neck/odd (2,)"
 
 
 def test_backbone_alone(saved, source, model):

@@ -5,6 +5,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
 from mosaic import backbones, checkpoints, cli, counting, layers, network
+from mosaic import garden as garden_form
 from mosaic.errors import UserError
 
 PAPER = {"branch_filters": (32, 32), "bins": (4, 8, 16)}
@@ -80,10 +81,8 @@ def test_variables_are_those_of_the_garden(paper, shared):
         for name, shape in listed
         if name.split("/")[0] in ("backbone", "neck", "head")
     }
-    ours = {
-        checkpoints.garden_name(checkpoints.variable_name(variable)): tuple(variable.shape)
-        for variable in paper.variables
-    }
+    shapes = {checkpoints.variable_name(v): tuple(v.shape) for v in paper.variables}
+    ours = {place: shapes[name] for name, place in garden_form.names(shapes).items()}
     assert len(ours) == len(paper.variables)
     assert {**ours, **UNUSED} == theirs
     assert not ours.keys() & UNUSED.keys()

@@ -1,0 +1,206 @@
+"""Which settings of a network fit a checkpoint, by the names and shapes of its variables."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import tf_keras
+from official.vision.modeling.backbones import mobilenet as tables
+
+from mosaic import garden
+
+Shape = tuple[int, ...]
+Settings = dict[str, object]
+
+_MOST = 40  # Blocks, branches or convolutions of one kind that a network may have.
+_WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
+# Layers whose kernels tell the settings.
+_BACKBONE = (
+    "backbone_{:02}_conv",
+    "backbone_{:02}_spatial_depthwise",
+    "backbone_{:02}_project_conv",
+)
+_MOSAIC = (
+    *("encoder_group{}_spatial_depthwise", "encoder_group{}_project_conv", "encoder_bins1_conv"),
+    *("encoder_project_conv", "decoder1_merge_conv", "decoder1_project_conv"),
+    *("decoder2_low_conv", "decoder2_high_conv"),
+)
+_DEEPLAB = (
+    *("aspp{}_conv", "aspp_pooling_conv", "aspp_project_conv", "decoder_low_conv", "logits"),
+    *("head{}_conv", "head{}_spatial_depthwise", "head{}_project_conv"),
+)
+
+
+def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool) -> str:
+    """Says what a network would have to be for a checkpoint to fit it.
+
+    Args:
+      model: the network that it does not fit.
+      shapes: of the checkpoint's variables, by this project's names or the Garden's.
+      is_garden: whether they are the Garden's.
+
+    Returns:
+      Such as "it fits `NUM_CLASSES = 19`, `mosaic.bins = (4, 8, 16)`", with those settings that
+      are other than the network's; or nothing, where none can be told.
+    """
+    own = _kernels({v.name.removesuffix(":0"): tuple(v.shape) for v in model.variables})
+    found = _garden_kernels(shapes) if is_garden else _kernels(shapes)
+    kind = _kind(own)
+    if not kind:
+        return ""
+    other = _kind(found) or kind
+    bins = re.findall(r"encoder_bins(\d+)_pool", " ".join(layer.name for layer in model.layers))
+    levels = sorted(int(level) for level in bins if level != "1")
+    try:
+        here, there = _settings(own, kind, levels), _settings(found, other, levels)
+    except (LookupError, ValueError, ArithmeticError):
+        # Parts of a network, or an unusual one: the lists of variables must do.
+        return ""
+    different = [f"`{k} = {v!r}`" for k, v in there.items() if k not in here or here[k] != v]
+    if other != kind:
+        title = {"mosaic": "MOSAIC", "deeplab": "DeepLab"}[other]
+        return f"it is of {title} and fits `train.model = @{other}()`, {', '.join(different)}"
+    return f"it fits {', '.join(different)}" if different else ""
+
+
+def _kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Layers and the shapes of their kernels, by this project's names."""
+    return {
+        name.rpartition("/")[0]: shape
+        for name, shape in shapes.items()
+        if name.endswith(("/kernel", "/depthwise_kernel"))
+    }
+
+
+def _garden_kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The same of a Garden checkpoint, as far as this project's names are known."""
+    is_deeplab = any(name.startswith("decoder/aspp/") for name in shapes)
+    templates = _BACKBONE + (_DEEPLAB if is_deeplab else _MOSAIC)
+    candidates = {t.format(k): None for k in range(_MOST) for t in templates}
+    found: dict[str, Shape] = {}
+    # Twice, as where one layer is kept may depend on which others there are.
+    for _ in range(2):
+        known: Collection[str] = found or list(candidates)
+        for layer in candidates:
+            attribute = "depthwise_kernel" if layer.endswith("depthwise") else "kernel"
+            shape = shapes.get(f"{garden.layer_name(layer, known)}/{attribute}")
+            if shape is not None:
+                found[layer] = shape
+    return found
+
+
+def _kind(kernels: Mapping[str, Shape]) -> str:
+    """Whose they are: `mosaic`, `deeplab`, or nothing where they are a backbone alone."""
+    if "encoder_project_conv" in kernels:
+        return "mosaic"
+    return "deeplab" if "aspp_project_conv" in kernels else ""
+
+
+def _settings(kernels: Mapping[str, Shape], kind: str, levels: Sequence[int]) -> Settings:
+    """Gin's names of the settings that shapes can tell, and their values.
+
+    Args:
+      kernels: of the network, or of its backbone alone.
+      kind: `mosaic` or `deeplab`.
+      levels: bins above 1 to assume where their number is right: shared convolutions do not tell.
+    """
+    settings: Settings = {}
+    if _kind(kernels) == "mosaic":
+        settings = _mosaic(kernels, levels)
+    elif _kind(kernels) == "deeplab":
+        settings = _deeplab(kernels)
+    classes = settings.pop("num_classes", None)
+    settings = {**_backbone(kernels, kind), **settings}
+    return {
+        **({"NUM_CLASSES": classes} if classes else {}),
+        **{f"{kind}.{name}": value for name, value in settings.items()},
+    }
+
+
+def _mosaic(kernels: Mapping[str, Shape], levels: Sequence[int]) -> Settings:
+    shared = "encoder_group0_project_conv" in kernels
+    if shared:
+        first = "encoder"
+    else:
+        found = (re.fullmatch(r"encoder_bins(\d+)_group0_project_conv", name) for name in kernels)
+        levels = sorted(int(match[1]) for match in found if match)
+        first = f"encoder_bins{levels[0]}"
+    groups = [k for k in range(_MOST) if f"{first}_group{k}_project_conv" in kernels]
+    filters = tuple(kernels[f"{first}_group{k}_project_conv"][-1] for k in groups)
+    depthwise = [kernels[f"{first}_group{k}_spatial_depthwise"] for k in groups]
+    is_global = "encoder_bins1_conv" in kernels
+    if shared:
+        pooled = kernels["encoder_project_conv"][2] - sum(shape[2] for shape in depthwise)
+        count = (pooled - is_global * max(filters)) // sum(filters)
+        if len(levels) != count:
+            levels = [4 * 2**k for k in range(count)]
+    deep = kernels["decoder1_project_conv"][-1]
+    last = kernels.get("decoder2_high_conv") or kernels.get("decoder2_low_conv") or (deep,)
+    projected = (deep, last[-1])
+    classes = kernels.get("logits", projected)[-1]
+    return {
+        "num_classes": classes,
+        "branch_filters": filters,
+        "kernel_sizes": tuple(shape[0] for shape in depthwise),
+        "bins": (1,) * is_global + tuple(levels),
+        "shared_group_convs": shared,
+        "decoder_filters": kernels["decoder1_merge_conv"][-1],
+        "projected_filters": None if projected == (classes, classes) else projected,
+    }
+
+
+def _deeplab(kernels: Mapping[str, Shape]) -> Settings:
+    rates = sum(bool(re.fullmatch(r"aspp[1-9]\d*_conv", name)) for name in kernels)
+    separable = "head0_spatial_depthwise" in kernels
+    convs = [
+        kernels[f"head{k}_project_conv" if separable else f"head{k}_conv"]
+        for k in range(_MOST)
+        if (f"head{k}_spatial_depthwise" if separable else f"head{k}_conv") in kernels
+    ]
+    settings: Settings = {
+        "num_classes": kernels["logits"][-1],
+        # Their values leave no trace; those of three are v3's.
+        "atrous_rates": tuple(6 * (k + 1) for k in range(rates)),
+        "image_pooling": "aspp_pooling_conv" in kernels,
+        "aspp_filters": kernels["aspp_project_conv"][-1],
+        "decoder": "decoder_low_conv" in kernels,
+        "head_convs": len(convs),
+    }
+    if settings["decoder"]:
+        settings["low_level_filters"] = kernels["decoder_low_conv"][-1]
+    if convs:
+        settings |= {"head_filters": convs[0][-1], "separable_head": separable}
+    return settings
+
+
+def _backbone(kernels: Mapping[str, Shape], kind: str) -> Settings:
+    """The MobileNet of the Garden's table whose blocks have these depths, if there is one."""
+    blocks = []
+    for k in range(_MOST):
+        name = f"backbone_{k:02}"
+        last = kernels.get(f"{name}_project_conv") or kernels.get(f"{name}_conv")
+        if last is None:
+            break
+        depthwise = kernels.get(f"{name}_spatial_depthwise")
+        blocks.append((last[-1], depthwise[0] if depthwise else None))
+    for width in _WIDTHS if kind == "deeplab" else (1.0,):
+        for model_id, (needed, expected) in _mobilenets(width).items():
+            if needed <= len(blocks) and blocks == expected[: len(blocks)]:
+                found: Settings = {"backbone": model_id}
+                return found | ({"width_multiplier": width} if kind == "deeplab" else {})
+    return {}
+
+
+@functools.cache
+def _mobilenets(width: float) -> dict[str, tuple[int, list]]:
+    """The Garden's table: how many blocks are read, and depth and kernel of those with weights."""
+    found = {}
+    for model_id, table in tables.SUPPORTED_SPECS_MAP.items():
+        specs = tables.block_spec_decoder(specs=table, filter_size_scale=width)
+        specs = [spec for spec in specs if spec.filters]
+        needed = max(k for k, spec in enumerate(specs, 1) if spec.is_output)
+        kernels = (None if s.block_fn == "convbn" else s.kernel_size for s in specs)
+        found[model_id] = needed, [(s.filters, kernel) for s, kernel in zip(specs, kernels)]
+    return found

@@ -1,0 +1,223 @@
+"""The Model Garden's form of checkpoints: which names it gives to this project's variables.
+
+The names are those of the Garden's object graph: attributes of its classes, `layer_with_weights-N`
+in Keras models, and numbers in lists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from mosaic.layers import Normalize, half_pixel_centers
+from mosaic.network import NORMALIZATIONS
+
+_VALUE = "VARIABLE_VALUE"
+_ROOTS = ("backbone", "neck", "decoder", "head")
+# Whole classification models keep their backbone under the second name.
+_ALIASES = {**{root: root for root in _ROOTS}, "_backbone": "backbone"}
+
+# This project's layer names (regular expressions) and where the Garden keeps the same layer: a
+# format of the expression's numbers, or, where that takes arithmetic or depends on the rest of the
+# network, a function of all of the network's layer names and the numbers.
+Table = tuple[tuple[str, str | Callable[..., str]], ...]
+
+# Blocks of the Garden's MobileNet number their layers.
+BACKBONE: Table = (
+    (r"backbone_(\d+)_(?:expand_)?conv", "backbone/layer_with_weights-{}/_conv0"),
+    (r"backbone_(\d+)_(?:expand_)?bn", "backbone/layer_with_weights-{}/_norm0"),
+    (r"backbone_(\d+)_spatial_depthwise", "backbone/layer_with_weights-{}/_conv1"),
+    (r"backbone_(\d+)_spatial_bn", "backbone/layer_with_weights-{}/_norm1"),
+    (r"backbone_(\d+)_project_conv", "backbone/layer_with_weights-{}/_conv2"),
+    (r"backbone_(\d+)_project_bn", "backbone/layer_with_weights-{}/_norm2"),
+)
+# Lists in the encoder and decoder number what they apply, activations included: hence the gaps.
+# The Garden's optional classifier ends with an activation, and so is not this project's.
+_GROUP = "neck/_multi_kernel_group_conv/_conv_branches/{}"
+MOSAIC: Table = (
+    (r"encoder_group(\d)_spatial_depthwise", f"{_GROUP}/0"),
+    (r"encoder_group(\d)_spatial_bn", f"{_GROUP}/1"),
+    (r"encoder_group(\d)_project_conv", f"{_GROUP}/3"),
+    (r"encoder_group(\d)_project_bn", f"{_GROUP}/4"),
+    (r"encoder_bins1_conv", "neck/_global_pool_branch/1"),
+    (r"encoder_bins1_bn", "neck/_global_pool_branch/2"),
+    (r"encoder_project_conv", "neck/_encoder_projection/0"),
+    (r"encoder_project_bn", "neck/_encoder_projection/1"),
+    (r"decoder1_merge_conv", "head/_merge_stages/0/_feature_fusion_block/0"),
+    (r"decoder1_merge_bn", "head/_merge_stages/0/_feature_fusion_block/1"),
+    (r"decoder1_spatial_depthwise", "head/_merge_stages/0/_feature_fusion_block/3"),
+    (r"decoder1_spatial_bn", "head/_merge_stages/0/_feature_fusion_block/4"),
+    (r"decoder1_project_conv", "head/_merge_stages/0/_feature_fusion_block/6"),
+    (r"decoder1_project_bn", "head/_merge_stages/0/_feature_fusion_block/7"),
+    (r"decoder2_low_conv", "head/_merge_stages/1/_low_res_branch/0"),
+    (r"decoder2_low_bn", "head/_merge_stages/1/_low_res_branch/1"),
+    (r"decoder2_high_conv", "head/_merge_stages/1/_high_res_branch/0"),
+    (r"decoder2_high_bn", "head/_merge_stages/1/_high_res_branch/1"),
+)
+
+
+def _pooling(layers: Collection[str]) -> str:
+    """ASPP's list ends with the image-level features, which are a model within a model."""
+    branches = sum(bool(re.fullmatch(r"aspp\d+_conv", layer)) for layer in layers)
+    return f"decoder/aspp/aspp_layers/{branches}/layer_with_weights-0"
+
+
+# The head's two lists hold both halves of each depthwise separable convolution.
+DEEPLAB: Table = (
+    (r"aspp(\d+)_conv", "decoder/aspp/aspp_layers/{}/layer_with_weights-0"),
+    (r"aspp(\d+)_bn", "decoder/aspp/aspp_layers/{}/layer_with_weights-1"),
+    (r"aspp_pooling_conv", lambda layers: f"{_pooling(layers)}/layer_with_weights-0"),
+    (r"aspp_pooling_bn", lambda layers: f"{_pooling(layers)}/layer_with_weights-1"),
+    (r"aspp_project_conv", "decoder/aspp/projection/layer_with_weights-0"),
+    (r"aspp_project_bn", "decoder/aspp/projection/layer_with_weights-1"),
+    (r"decoder_low_conv", "head/_dlv3p_conv"),
+    (r"decoder_low_bn", "head/_dlv3p_norm"),
+    (r"head(\d+)_conv", "head/_convs/{}"),
+    (r"head(\d+)_bn", "head/_norms/{}"),
+    (r"head(\d+)_spatial_depthwise", lambda layers, k: f"head/_convs/{2 * k}"),
+    (r"head(\d+)_spatial_bn", lambda layers, k: f"head/_norms/{2 * k}"),
+    (r"head(\d+)_project_conv", lambda layers, k: f"head/_convs/{2 * k + 1}"),
+    (r"head(\d+)_project_bn", lambda layers, k: f"head/_norms/{2 * k + 1}"),
+    (r"logits", "head/_classifier"),
+)
+
+
+def layer_name(layer: str, layers: Collection[str]) -> str | None:
+    """Returns where the Garden keeps a layer, or None where it has no such layer.
+
+    Args:
+      layer: its name in this project.
+      layers: the names of all layers of its network.
+    """
+    is_deeplab = any(name.startswith("aspp") for name in layers)
+    for pattern, place in BACKBONE + (DEEPLAB if is_deeplab else MOSAIC):
+        match = re.fullmatch(pattern, layer)
+        if match:
+            numbers = map(int, match.groups())
+            return place(layers, *numbers) if callable(place) else place.format(*numbers)
+    return None
+
+
+def names(variables: Iterable[str]) -> dict[str, str]:
+    """Returns the Garden's names of a network's variables, without those that it has no name for.
+
+    Args:
+      variables: all of the network's, as `layer/kernel`.
+    """
+    split = {variable: variable.rpartition("/") for variable in variables}
+    layers = {layer for layer, _, _ in split.values()}
+    places = {layer: layer_name(layer, layers) for layer in layers}
+    return {
+        variable: f"{places[layer]}/{attribute}"
+        for variable, (layer, _, attribute) in split.items()
+        if places[layer]
+    }
+
+
+def is_unread(name: str, known: Collection[str]) -> bool:
+    """Whether a Garden variable belongs to a MobileNet's classification head.
+
+    It is one or two 1x1 convolutions after the last block that a segmentation network reads; the
+    Garden's segmentation networks have them all the same.
+
+    Args:
+      name: the Garden's.
+      known: Garden names of the variables that the network has.
+    """
+    block = re.compile(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)\d/")
+    match = re.match(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)0/", name)
+    if not match:
+        return False
+    blocks = [int(found[1]) for found in map(block.match, known) if found]
+    return bool(blocks) and int(match[1]) > max(blocks)
+
+
+def variables(graph) -> dict[str, str]:
+    """Finds the network in the object graph of a Garden checkpoint.
+
+    The keys of a checkpoint are no guide: they are the shortest way to each variable, which may
+    lead through a classification model, an optimizer or a moving average.
+
+    Args:
+      graph: a `TrackableObjectGraph`, of the network's parts alone, of a trainer, or of a whole
+        model.
+
+    Returns:
+      The Garden's names, from `backbone`, `neck`, `decoder` or `head` on, and the checkpoint's
+      keys; nothing where the graph has none of these parts.
+    """
+    starts = {0: graph.nodes[0]}
+    starts.update((c.node_id, graph.nodes[c.node_id]) for c in starts[0].children)
+    for start in starts.values():
+        parts = {child.local_name: child.node_id for child in start.children}
+        found = {_ALIASES[name]: node for name, node in parts.items() if name in _ALIASES}
+        if found:
+            return {
+                name: key
+                for root, node in found.items()
+                for name, key in _below(graph, node, root).items()
+            }
+    return {}
+
+
+def _below(graph, start: int, root: str) -> dict[str, str]:
+    """Names and keys of all variables below a node; of several ways to one the shortest."""
+    paths, queue, found = {start: root}, [start], {}
+    for node in queue:
+        for attribute in graph.nodes[node].attributes:
+            if attribute.name == _VALUE:
+                found[paths[node]] = attribute.checkpoint_key
+        for child in graph.nodes[node].children:
+            if child.node_id not in paths:
+                paths[child.node_id] = f"{paths[node]}/{child.local_name}"
+                queue.append(child.node_id)
+    return found
+
+
+def write(arrays: Mapping[str, np.ndarray], prefix: str | os.PathLike) -> None:
+    """Writes an object checkpoint.
+
+    Args:
+      arrays: the Garden's names and values.
+      prefix: of its files.
+    """
+    tree: dict = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = tf.Variable(array)
+    _checkpoint(tree).write(str(prefix))
+
+
+def _checkpoint(tree: dict) -> tf.train.Checkpoint:
+    children = {k: _checkpoint(v) if isinstance(v, dict) else v for k, v in tree.items()}
+    return tf.train.Checkpoint(**children)
+
+
+def unlike(model: tf_keras.Model) -> list[str]:
+    """Lists the settings by which a network computes something else than the Garden's does.
+
+    They leave no trace in a checkpoint. Dilations are not looked at.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    differences = []
+    for layer in layers.values():
+        if isinstance(layer, Normalize) and (layer.mean, layer.std) != NORMALIZATIONS["imagenet"]:
+            differences.append("normalization")
+    if not half_pixel_centers(model):
+        differences.append("half_pixel_centers")
+    for name, setting in (
+        ("encoder_concat", "backbone_map_first"),
+        ("aspp_concat", "pooling_first"),
+    ):
+        first = layers[name].input[0].node.layer.name if name in layers else ""
+        if first.endswith("_resize"):
+            differences.append(setting)
+    return differences
