@@ -1,54 +1,182 @@
-"""Cityscapes, fine annotations, through TFDS's own builder from the zips that its site offers."""
+"""Cityscapes from whatever of it is in a folder: zips, the unpacked tree, or TFRecords."""
 
 from __future__ import annotations
 
 import pathlib
+import re
 
 import gin
 import tensorflow_datasets as tfds
 
-from data.dataset import Dataset, prepare, records_dir
+from data.dataset import Dataset, records_dir
 from data.errors import DataError
+from data.files import Pair, Tree
+from data.garden import Records, record_files
 from data.label_map import LabelMap
+from data.layout import Layout
 from data.pipeline import Augment
 
-ZIPS = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
-SPLITS = {"train": "train", "val": "validation", "test": "test"}
+ZIPS = {
+    "leftImg8bit_trainvaltest.zip": "leftImg8bit",
+    "gtFine_trainvaltest.zip": "gtFine",
+}
+COARSE_ZIPS = {"leftImg8bit_trainextra.zip": "leftImg8bit/train_extra", "gtCoarse.zip": "gtCoarse"}
+# TFDS's names: with its keys, they give the order of its own builder `cityscapes`.
+SPLITS = {"train": "train", "val": "validation", "test": "test", "train_extra": "train_extra"}
+_IMAGE = re.compile(r"leftImg8bit/(\w+)/([^/]+)/([^/]+)_leftImg8bit\.png")
+_RECORDS = {
+    "train": re.compile(r"train(?!val|_?extra|_?coarse)"),
+    "val": re.compile(r"val"),
+    "test": re.compile(r"test"),
+    "train_extra": re.compile(r"train_?(extra|coarse)"),
+}
 
 
 @gin.configurable(module="datasets")
-def cityscapes(data_dir: str = gin.REQUIRED, augment: Augment | None = None) -> Dataset:
+def cityscapes(
+    data_dir: str = gin.REQUIRED, augment: Augment | None = None, coarse: bool = False
+) -> Dataset:
     """Cityscapes' 2,975 training, 500 validation and 1,525 test images of 1024x2048.
 
-    The label ids of gtFine become the 19 train ids by data/labels/cityscapes.json, everything
-    else the ignore label.
+    Labels become the 19 train ids by data/labels/cityscapes.json, everything else the ignore
+    label. Whatever `data_dir` holds, the batches and their order are the same: examples have the
+    ids (`aachen_000000_000019`) and splits of TFDS's builder, by which TFDS orders them.
 
     Args:
-      data_dir: holds `leftImg8bit_trainvaltest.zip` and `gtFine_trainvaltest.zip`.
+      data_dir: holds one of the following, looked for in this order.
+        The tree: `leftImg8bit/{train,val,test}/CITY/*_leftImg8bit.png` and
+        `gtFine/...*_gtFine_labelIds.png` or, for images without these,
+        `*_gtFine_labelTrainIds.png`.
+        The zips: `leftImg8bit_trainvaltest.zip` and `gtFine_trainvaltest.zip`; either may be
+        unpacked.
+        The Garden's TFRecords, `train*`, `val*` and `test*` with `.tfrecord` or `-00000-of-00010`
+        in the name: `image/encoded`, `image/segmentation/class/encoded` with train ids, and
+        `image/filename`, without which the order is another.
+        Records that TFDS prepared in array_record format; they may also be in TFDS's own folder.
+        The test split needs no labels: what is missing is ignored.
       augment: of training examples.
+      coarse: the training split also has the 19,998 images of train_extra with their coarse
+        annotations, from the tree (`gtCoarse/train_extra/...*_gtCoarse_labelIds.png`), from
+        `leftImg8bit_trainextra.zip` and `gtCoarse.zip`, or from `train_extra*` TFRecords.
 
     Raises:
-      DataError: a zip is missing, or no zip.
+      DataError: nothing of that is there, or a file is wrong; it is named.
     """
-    folder = pathlib.Path(data_dir)
-    config = tfds.download.DownloadConfig(manual_dir=str(folder))
-    builder = tfds.builder(
-        "cityscapes/semantic_segmentation", data_dir=records_dir(), file_format="array_record"
-    )
-    if not pathlib.Path(builder.data_dir).exists():
-        for name in ZIPS:
-            if not (folder / name).is_file():
-                raise DataError(
-                    f"{folder / name}: missing; download it from cityscapes-dataset.com into the "
-                    "folder that --data_dir names"
-                )
-    labels = LabelMap.named("cityscapes")
+    splits = {k: SPLITS[k] for k in ("train", "val", "test")}
+    if coarse:
+        splits["train"] = "train+train_extra"
+    found = layout(data_dir, coarse)
+    nothing = found.problems == [_nothing(found.root)]
+    prepared = _prepared(found.root) if nothing and not coarse else None
+    if prepared is None:
+        return Dataset(found.prepare(), found.label_map, splits, augment, name="cityscapes")
     return Dataset(
-        prepare(builder, config),
-        labels,
-        SPLITS,
+        prepared,
+        found.label_map,
+        splits,
         augment,
         image_key="image_left",
         label_key="segmentation_label",
         id_key="image_id",
     )
+
+
+def layout(data_dir: str, coarse: bool = False) -> Layout:
+    """Finds the files of Cityscapes in a folder; the arguments are those of `cityscapes`."""
+    root = pathlib.Path(data_dir)
+    found = Layout("cityscapes", root, LabelMap.named("cityscapes"))
+    splits = [split for split in SPLITS if coarse or split != "train_extra"]
+    folders = ("leftImg8bit", "gtFine", *(["gtCoarse"] if coarse else []))
+    tree = Tree(root, folders, ZIPS | (COARSE_ZIPS if coarse else {}))
+    if tree.files or tree.sources:
+        _add_tree(found, tree, splits)
+    else:
+        _add_records(found, splits)
+    if not found.splits and not found.problems:
+        found.problems.append(_nothing(root))
+    if coarse and found.splits and "train_extra" not in found.splits:
+        found.problems.append(
+            f"{root}: no coarse annotations in it; unpack {' and '.join(COARSE_ZIPS)} there, or "
+            "set cityscapes.coarse = False"
+        )
+    return found
+
+
+def _nothing(root: pathlib.Path) -> str:
+    return (
+        f"{root}: no Cityscapes in it; --data_dir names the folder with leftImg8bit/ and gtFine/, "
+        f"with {' and '.join(ZIPS)}, or with train*.tfrecord"
+    )
+
+
+def _add_tree(found: Layout, tree: Tree, splits: list[str]) -> None:
+    """Pairs images with labels; every zip and folder is named that lacks altogether."""
+    found.problems += tree.problems
+    images = [match for path in tree.sources if (match := _IMAGE.fullmatch(path))]
+    kinds = {path.partition("/")[0] for path in tree.sources}
+    for name, kind in ZIPS.items():
+        needed = kind == "leftImg8bit" or any(match[1] in ("train", "val") for match in images)
+        if needed and kind not in kinds and found.root / name not in tree.files:
+            found.problems.append(
+                f"{found.root / name}: missing, and no images are in {kind}/ beside it; download "
+                "it from cityscapes-dataset.com into the folder that --data_dir names"
+            )
+    if found.problems:
+        return
+    for split in splits:
+        pairs = []
+        for match in images:
+            if match[1] == split:
+                image = tree.sources[match[0]]
+                label, label_map = _label(found, tree, match)
+                if label is None and split != "test":
+                    continue
+                pairs.append(Pair(match[3], image, label, label_map))
+        if pairs:
+            found.add(SPLITS[split], pairs)
+            found.files += tree.used(pairs)
+        elif (found.root / "leftImg8bit" / split).is_dir():
+            folder = found.root / "leftImg8bit" / split
+            found.problems.append(f"{folder}: no CITY/*_leftImg8bit.png with labels in it")
+
+
+def _label(found: Layout, tree: Tree, image: re.Match):
+    """The label's file and how it is labelled, (None, None) where there is none."""
+    kind = "gtCoarse" if image[1] == "train_extra" else "gtFine"
+    stem = f"{kind}/{image[1]}/{image[2]}/{image[3]}_{kind}"
+    label = tree.sources.get(f"{stem}_labelIds.png")
+    if label is not None:
+        return label, None
+    label = tree.sources.get(f"{stem}_labelTrainIds.png")
+    if label is not None:
+        return label, found.label_map.indexed()
+    if image[1] != "test":
+        missing = found.root / f"{stem}_labelIds.png"
+        found.problems.append(f"{missing}: missing; it is the label of {image[0]}")
+    return None, None
+
+
+def _add_records(found: Layout, splits: list[str]) -> None:
+    """Sorts TFRecords to splits by their names."""
+    files = record_files(found.root)
+    for split in splits:
+        own = [file for file in files if _RECORDS[split].match(file.name)]
+        if own:
+            found.splits[SPLITS[split]] = Records(
+                own, "_leftImg8bit", found.label_map.indexed(), labelled=split != "test"
+            )
+            found.files += own
+
+
+def _prepared(root: pathlib.Path) -> tfds.core.DatasetBuilder | None:
+    """The records of TFDS's own builder in a folder or, failing that, in TFDS's folder."""
+    for folder in (str(root), records_dir()):
+        builder = tfds.builder("cityscapes/semantic_segmentation", data_dir=folder)
+        if pathlib.Path(builder.data_dir).is_dir():
+            if builder.info.file_format.value != "array_record":
+                raise DataError(
+                    f"{builder.data_dir}: prepared as {builder.info.file_format.value}, which has "
+                    "no random access; --data_dir must name the folder with the zips or the tree"
+                )
+            return builder
+    return None

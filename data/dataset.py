@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data.errors import DataError
+from data.fit import Fit
 from data.label_map import LabelMap
 from data.pipeline import Augment, eval_batches, train_batches
 
@@ -24,12 +25,14 @@ class Dataset:
     Args:
       builder: prepared in a random-access format (`prepare`).
       label_map: classes, colours and which label means which class.
-      splits: this project's split names (`train`, `val`, `test`) and TFDS's.
+      splits: this project's split names (`train`, `val`, `test`) and TFDS's, or several of them
+        joined by `+`.
       augment: of training examples; None for a data set that is only evaluated.
       image_key: the builder's feature with the image.
       label_key: the builder's feature with the label, [height, width, 1].
       id_key: the builder's feature with the image's name.
       name: for reports; the builder's own if None.
+      fit: what evaluation does to images and labels; they keep their sizes if None.
     """
 
     def __init__(
@@ -42,12 +45,15 @@ class Dataset:
         label_key: str = "label",
         id_key: str = "id",
         name: str | None = None,
+        fit: Fit | None = None,
     ):
         self.name = name or builder.name
         self.label_map = label_map
         self.augment = augment
         self._builder = builder
-        self._splits = {k: v for k, v in splits.items() if v in builder.info.splits}
+        self._fit = fit
+        there = set(builder.info.splits)
+        self._splits = {k: v for k, v in splits.items() if set(v.split("+")) <= there}
         self._keys = (image_key, label_key, id_key)
 
     @property
@@ -77,9 +83,8 @@ class Dataset:
 
     @functools.cached_property
     def image_size(self) -> tuple[int, int] | None:
-        """(height, width) of every image, or None where they differ."""
-        shape = self._builder.info.features[self._keys[0]].shape
-        return None if None in shape[:2] else tuple(shape[:2])
+        """(height, width) of every image in evaluation, or None where they differ."""
+        return self._fit.size if self._fit else self._size
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -88,13 +93,16 @@ class Dataset:
 
     def image_id(self, split: str, index: int) -> str:
         """Returns the name of an image of a split."""
-        key = self._keys[2]
-        example = self._source(split)[index]
-        return example[key].decode() if key in example else f"{index:06}"
+        record = self._source(split).data_source[index]
+        found = tf.train.Example.FromString(record).features.feature.get(self._keys[2])
+        return found.bytes_list.value[0].decode() if found else f"{index:06}"
 
     def example(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns one image and its class indices, uint8 [height, width, 3], [height, width]."""
-        image, label = self._load(split)(tf.constant(index, tf.int64))
+        """Returns one image and its class indices as evaluation has them.
+
+        They are uint8 [height, width, 3] and [height, width].
+        """
+        image, label = self._load(split, self._fit)(tf.constant(index, tf.int64))
         return image.numpy(), label.numpy()
 
     def train_batches(
@@ -137,7 +145,7 @@ class Dataset:
         replicas = num_workers * num_replicas
         each = max(1, batch_size // replicas) if self.image_size else 1
         return eval_batches(
-            self._load(split),
+            self._load(split, self._fit),
             self.num_images(split),
             each,
             self.ignore_label,
@@ -145,6 +153,13 @@ class Dataset:
             num_workers,
             each * num_replicas if replicas > 1 else None,
         )
+
+    @functools.cached_property
+    def _size(self) -> tuple[int, int] | None:
+        """(height, width) of every image in the records, or None where they differ."""
+        size = (self._builder.info.metadata or {}).get("image_size")
+        size = size or self._builder.info.features[self._keys[0]].shape[:2]
+        return None if None in size else tuple(size)
 
     def _augmentation(self) -> Augment:
         if self.augment is None:
@@ -163,12 +178,13 @@ class Dataset:
         return self._builder.as_data_source(self._split(split))
 
     @functools.cache  # noqa: B019
-    def _load(self, split: str):
+    def _load(self, split: str, fit: Fit | None = None):
         """From a record index to (image, label), as a graph function."""
         records = self._source(split).data_source
         features = self._builder.info.features
         table = tf.constant(self.label_map.lookup())
         image_key, label_key, _ = self._keys
+        size = self._size or (None, None)
 
         def read(index):
             return records[int(index)]
@@ -176,8 +192,9 @@ class Dataset:
         def load(index):
             record = tf.numpy_function(read, [index], tf.string, stateful=False)
             example = features.deserialize_example(tf.ensure_shape(record, []))
+            image = tf.ensure_shape(example[image_key], [*size, 3])
             label = tf.gather(table, tf.cast(example[label_key][..., 0], tf.int32))
-            return example[image_key], label
+            return fit(image, label) if fit else (image, tf.ensure_shape(label, size))
 
         return load
 

@@ -92,5 +92,5 @@ def street_scenes(
     )
     splits = {split: split for split, _ in counts}
     # The scenes hold train ids, not the label ids of Cityscapes' files.
-    label_map = dataclasses.replace(LabelMap.named("cityscapes"), labels=tuple(range(19)))
+    label_map = LabelMap.named("cityscapes").indexed()
     return Dataset(prepare(builder), label_map, splits, augment)

@@ -1,5 +1,7 @@
 """Tests of the label maps."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,33 @@ def test_camvid_lookup_keeps_classes_and_ignores_the_rest():
     assert set(table[11:].tolist()) == {255}
 
 
-@pytest.mark.parametrize("name", ["camvid", "cityscapes"])
+def test_ade20k_is_in_the_benchmark_order():
+    everything, top31 = LabelMap.named("ade20k"), LabelMap.named("ade20k_top31")
+    assert everything.labels == tuple(range(1, 151))
+    assert everything.names[:4] == ("wall", "building", "sky", "floor")
+    assert [everything.names[i - 1] for i in (20, 21, 31, 32, 150)] == [
+        *("chair", "car", "armchair", "seat", "flag")
+    ]
+    assert len(set(everything.names)) == 150
+    assert top31.names == ("other", *everything.names[:31])
+    assert top31.colors[1:] == everything.colors[:31]
+
+
+def test_ade20k_lookups():
+    everything, top31 = LabelMap.named("ade20k").lookup(), LabelMap.named("ade20k_top31").lookup()
+    assert everything.tolist() == [255, *range(150), *[255] * 105]
+    assert top31.tolist() == [*range(32), *[0] * 119, *[255] * 105]
+
+
+def test_class_indices_and_labels_are_each_other():
+    label_map = LabelMap.named("cityscapes")
+    index = label_map.values()
+    assert index[:19].tolist() == list(label_map.labels) and set(index[19:]) == {255}
+    indexed = label_map.indexed().lookup()
+    assert indexed.tolist() == [*range(19), *[255] * 237]
+
+
+@pytest.mark.parametrize("name", ["camvid", "cityscapes", "pascal_voc", "ade20k_top31"])
 def test_classes_are_told_apart(name):
     label_map = LabelMap.named(name)
     count = len(label_map.names)
@@ -69,6 +97,28 @@ def test_own_file_is_read(tmp_path):
     label_map = LabelMap.named(str(file))
     assert (label_map.names, label_map.colors, label_map.labels) == (("a",), ((1, 2, 3),), (5,))
     assert label_map.ignore_label == 255
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"classes": []}, "no classes"),
+        ({"ignore_label": 1}, "ignore_label is a class index"),
+        ({"ignore_label": 256}, r"not in 0\.\.255"),
+        ({"void_labels": [5]}, "both void and a class"),
+        ({"void_colors": [[0, 0]]}, "expected 3"),
+        ({"void_colors": [[0, 0, 256]]}, "not three numbers"),
+        ({"classes": [{"name": "a", "color": [0, 0, 0], "label": [1, 1]}]}, "two classes"),
+        ({"classes": [{"name": "a", "color": [0, 0, 0], "label": i} for i in (1, 2)]}, "one name"),
+    ],
+)
+def test_wrong_content_is_told(tmp_path, change, what):
+    file = tmp_path / "own.json"
+    classes = [{"name": name, "color": [1, 2, 3], "label": i} for i, name in enumerate("ab", 4)]
+    file.write_text(json.dumps({"classes": classes} | change))
+    with pytest.raises(DataError, match=what) as error:
+        LabelMap.named(str(file))
+    assert str(error.value).startswith(f"{file}: ")
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"classes": [{"name": "a"}]}'])

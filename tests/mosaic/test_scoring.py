@@ -31,7 +31,7 @@ def test_zero_shot(shared, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["num_images"] == 101 and report["form"] == "tflite"
+    assert report["num_images"] == 101 and report["settings"]["form"] == "tflite"
     for name, value in report["per_class_iou"].items():
         assert value == pytest.approx(ZERO_SHOT.get(name, 0.0), abs=0.01), name
 

@@ -1,0 +1,94 @@
+"""ADE20K's scene parsing benchmark (SceneParse150): 150 classes, or MLPerf Mobile's 32."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import gin
+
+from data.dataset import Dataset
+from data.errors import DataError
+from data.files import Pair, Tree
+from data.fit import Fit
+from data.label_map import LabelMap
+from data.layout import Layout
+from data.pipeline import Augment
+
+TREE = "ADEChallengeData2016"
+SPLITS = {"train": "training", "val": "validation"}
+CLASSES = {"all": "ade20k", "top31": "ade20k_top31"}
+
+
+@gin.configurable(module="datasets")
+def ade20k(
+    data_dir: str = gin.REQUIRED,
+    augment: Augment | None = None,
+    classes: str = "all",
+    size: Sequence[int] | None = None,
+) -> Dataset:
+    """ADE20K's 20,210 training and 2,000 validation images, of varying size.
+
+    TFDS's `scene_parse150` is no source: it loads annotations_instance.tar, whose masks are the
+    objects of 100 classes, without wall, sky, road and the like.
+
+    Args:
+      data_dir: holds ADEChallengeData2016/ or ADEChallengeData2016.zip, or is that folder: JPEG
+        images in images/{training,validation}, RGB or grey, and PNG labels 0 to 150 under the same
+        names in annotations/{training,validation}.
+      augment: of training examples.
+      classes: `all`: 150 classes, label 0 ignored. `top31`: MLPerf's 32, the first 31 labels under
+        their own numbers and 0 for all else, padding included; nothing is ignored in evaluation.
+      size: (height, width) that evaluation brings images and labels to, as MLPerf prepares them:
+        scaled to the largest size that fits, keeping the aspect, pixels by bilinear and labels by
+        nearest-neighbour interpolation with corners aligned; padded at the bottom and right with
+        grey (127) and the class of label 0 (see data/fit.py). They keep their sizes if None.
+
+    Raises:
+      DataError: nothing of that is there, or a file is wrong; it is named.
+    """
+    if classes not in CLASSES:
+        raise DataError(f"ade20k.classes {classes!r}: not one of {', '.join(CLASSES)}")
+    labels = LabelMap.named(CLASSES[classes])
+    fit = Fit(tuple(size), int(labels.lookup()[0])) if size else None
+    builder = layout(data_dir).prepare()
+    return Dataset(builder, labels, {s: s for s in SPLITS}, augment, name="ade20k", fit=fit)
+
+
+def layout(data_dir: str) -> Layout:
+    """Finds the files of ADE20K in a folder."""
+    root = pathlib.Path(data_dir)
+    # The records hold labels as they are in the files, the same for all choices of classes.
+    found = Layout("ade20k", root, LabelMap.named(CLASSES["all"]), grey=True)
+    if (root / "scene_parse150").is_dir() or (root / "annotations_instance").is_dir():
+        found.problems.append(
+            f"{root}: TFDS's scene_parse150 and annotations_instance hold objects of 100 classes, "
+            f"not the 150 of scene parsing; download {TREE}.zip from sceneparsing.csail.mit.edu"
+        )
+        return found
+    inside = "" if (root / "images").is_dir() else f"{TREE}/"
+    folders = [inside + folder for folder in ("images", "annotations")]
+    tree = Tree(root, folders, {f"{TREE}.zip": TREE})
+    found.problems += tree.problems
+    for split, folder in SPLITS.items():
+        start = f"{inside}images/{folder}/"
+        pairs = []
+        for path, image in tree.sources.items():
+            if path.startswith(start) and path.endswith(".jpg"):
+                stem = path.removeprefix(start).removesuffix(".jpg")
+                name = f"{inside}annotations/{folder}/{stem}.png"
+                label = tree.sources.get(name)
+                if label is None:
+                    found.problems.append(f"{root / name}: missing; it is the label of {path}")
+                else:
+                    pairs.append(Pair(stem, image, label))
+        if pairs:
+            found.add(split, pairs)
+            found.files += tree.used(pairs)
+        elif (root / start).is_dir():
+            found.problems.append(f"{root / start}: no JPEG images with labels in it")
+    if not found.splits and not found.problems:
+        found.problems.append(
+            f"{root}: no ADE20K in it; --data_dir names the folder with {TREE}/ or {TREE}.zip"
+        )
+    return found

@@ -1,0 +1,57 @@
+"""Images and labels brought to one size for evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """Scales to the largest size that fits, keeping the aspect, and pads at the bottom and right.
+
+    As MLPerf prepares ADE20K (vision/deeplab in mlcommons/mobile_open, by DeepLab's
+    `resize_to_range`): each side times the same factor, rounded up; pixels by bilinear, labels by
+    nearest-neighbour interpolation, corners of both aligned; pixels cut to whole numbers.
+
+    Attributes:
+      size: (height, width) of the result.
+      label: the class index of padding.
+      level: of padding in the image, 0 to 255, in all three channels.
+    """
+
+    size: tuple[int, int]
+    label: int
+    level: int = 127
+
+    def __call__(self, image, label):
+        """Fits one example.
+
+        Args:
+          image: uint8 [height, width, 3].
+          label: uint8 [height, width], class indices.
+
+        Returns:
+          (image, label), uint8 [*size, 3] and [*size].
+        """
+        target = tf.constant(self.size, tf.int32)
+        found = tf.shape(image)[:2]
+        # The side that decides is exact in integers; floats could round it up by a pixel.
+        rows_first = target[0] * found[1] <= target[1] * found[0]
+        over, under = tf.cond(
+            rows_first, lambda: (target[0], found[0]), lambda: (target[1], found[1])
+        )
+        size = -(-found * over // under)
+        image = tf.compat.v1.image.resize_bilinear(image[tf.newaxis], size, align_corners=True)[0]
+        label = tf.compat.v1.image.resize_nearest_neighbor(
+            label[tf.newaxis, ..., tf.newaxis], size, align_corners=True
+        )[0, ..., 0]
+        (bottom, right) = tf.unstack(target - size)
+        image = tf.pad(
+            tf.cast(image, tf.uint8), [[0, bottom], [0, right], [0, 0]], constant_values=self.level
+        )
+        label = tf.pad(label, [[0, bottom], [0, right]], constant_values=self.label)
+        image.set_shape([*self.size, 3])
+        label.set_shape(self.size)
+        return image, label

@@ -1,0 +1,116 @@
+"""Your own images and masks in folders, the splits as folders or as lists."""
+
+from __future__ import annotations
+
+import pathlib
+
+import gin
+
+from data.dataset import Dataset
+from data.files import File, Pair
+from data.label_map import LabelMap
+from data.layout import Layout
+from data.pipeline import Augment
+
+SPLITS = ("train", "val", "test")
+_IMAGES = (".png", ".jpg", ".jpeg")
+
+
+@gin.configurable(module="datasets")
+def folders(
+    data_dir: str = gin.REQUIRED,
+    label_map: str = gin.REQUIRED,
+    augment: Augment | None = None,
+    name: str = "folders",
+) -> Dataset:
+    """A data set from images and masks under the same names.
+
+    Images are PNG or JPEG, 8-bit RGB. Masks are PNG: one 8-bit channel of labels, a palette whose
+    indices are labels, or RGB in the colours of the label map.
+
+    Args:
+      data_dir: of one of two layouts.
+        Splits by folder: train/ and trainannot/, val/ and valannot/ and, where there is one, test/
+        and testannot/.
+        Splits by list: images/ and masks/, and train.txt, val.txt and, where there is one,
+        test.txt with one name in each line, with or without suffix.
+      label_map: a file such as data/labels/camvid.json, or the name of one there: classes,
+        colours, and which labels and colours are void.
+      augment: of training examples.
+      name: for reports.
+
+    Raises:
+      DataError: the folder is not of that layout, or a file is wrong; it is named.
+    """
+    found = layout(data_dir, label_map, name)
+    return Dataset(found.prepare(), found.label_map, {s: s for s in SPLITS}, augment, name=name)
+
+
+def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
+    """Finds images and masks in a folder; the arguments are those of `folders`."""
+    root = pathlib.Path(data_dir)
+    found = Layout(name, root, LabelMap.named(label_map))
+    if not root.is_dir():
+        found.problems.append(f"{root}: no such folder; --data_dir names the one with the images")
+        return found
+    listed = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
+    if (root / "images").is_dir() and listed:
+        images = _images(root / "images")
+        for split in listed:
+            file = root / f"{split}.txt"
+            names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+            if not names:
+                found.problems.append(f"{file}: empty; it holds one name in each line")
+            _add(found, split, names, images, root / "images", root / "masks")
+    for split in () if listed else SPLITS:
+        if (root / split).is_dir():
+            images = _images(root / split)
+            if not images:
+                found.problems.append(f"{root / split}: no PNG or JPEG images in it")
+            _add(found, split, None, images, root / split, root / f"{split}annot")
+    if not found.splits and not found.problems:
+        found.problems.append(
+            f"{root}: neither train/, val/ or test/ in it, nor images/ with train.txt or val.txt"
+        )
+    return found
+
+
+def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """The images of a folder by their path in it without suffix."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if _is_image(path.name):
+            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return found
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(_IMAGES)
+
+
+def _add(
+    found: Layout,
+    split: str,
+    names: list[str] | None,
+    images: dict[str, list[pathlib.Path]],
+    image_folder: pathlib.Path,
+    mask_folder: pathlib.Path,
+) -> None:
+    """Adds a split: the images that are named, or all of the folder."""
+    if not mask_folder.is_dir():
+        found.problems.append(f"{mask_folder}: no such folder; the masks of {split} belong there")
+        return
+    pairs = []
+    for name in images if names is None else names:
+        stem = name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
+        mask = mask_folder / f"{stem}.png"
+        if stem not in images:
+            found.problems.append(f"{image_folder / name}: missing; {split}.txt names it")
+            continue
+        if not mask.is_file():
+            found.problems.append(f"{mask}: missing; it is the mask of {images[stem][0]}")
+            continue
+        pairs += [Pair(stem, File(image), File(mask)) for image in images[stem]]
+        found.files += [*images[stem], mask]
+    if pairs:
+        found.add(split, pairs)

@@ -1,0 +1,113 @@
+"""What was found in a data set's folder: to be checked, or to be written into records."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import tensorflow_datasets as tfds
+
+from data.dataset import fingerprint, png_features, prepare, records_dir
+from data.errors import DataError
+from data.files import Pair, read_pair
+from data.label_map import LabelMap
+
+
+@dataclasses.dataclass
+class Layout:
+    """Images and labels of a data set, before anything is read.
+
+    Attributes:
+      name: of the data set, for its records.
+      root: the folder that the user named.
+      label_map: of the label files.
+      splits: examples by TFDS's name of the split; records are ordered by a hash of the split's
+        name and the example's id, wherever the example comes from.
+      files: that the examples are in, on disk; when one changes, other records are written.
+      problems: what is wrong with the folder itself, one line each.
+      grey: images of one channel are as good.
+    """
+
+    name: str
+    root: pathlib.Path
+    label_map: LabelMap
+    splits: dict[str, Iterable[Pair]] = dataclasses.field(default_factory=dict)
+    files: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+    grey: bool = False
+
+    def add(self, split: str, pairs: list[Pair]) -> None:
+        """Adds a split of files on disk; an id that is there twice is a problem."""
+        self.splits[split] = pairs
+        for name, count in collections.Counter(pair.id for pair in pairs).items():
+            if count > 1:
+                self.problems.append(f"{self.root}: {count} images of {split} are called {name}")
+
+    def check(self) -> Iterator[str]:
+        """Reads every file; yields every problem as one line, and raises none of them."""
+        yield from self.problems
+        for pairs in self.splits.values():
+            for pair in pairs:
+                yield from map(str, read_pair(pair, self.label_map, self.grey)[2])
+
+    def prepare(self) -> tfds.core.DatasetBuilder:
+        """Returns the builder of the records, which are written where they are not there yet.
+
+        Raises:
+          DataError: with the first problem that `check` would yield.
+        """
+        if self.problems:
+            raise DataError(self.problems[0])
+        settings = repr((self.label_map, self.grey, list(self.splits)))
+        config = RecordsConfig(
+            name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
+            layout=self,
+        )
+        records = SegmentationRecords(
+            data_dir=records_dir(), config=config, file_format="array_record"
+        )
+        return prepare(records)
+
+
+@dataclasses.dataclass
+class RecordsConfig(tfds.core.BuilderConfig):
+    """The records of one folder; the name holds its fingerprint."""
+
+    # TFDS logs the configuration; a layout lists thousands of files.
+    layout: Layout | None = dataclasses.field(default=None, repr=False)
+
+
+class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
+    """Images and labels as TFDS records; every file is checked on the way in.
+
+    Images stay the files they are; labels become PNG of one channel.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS: ClassVar[list] = []
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            description="Images and label images for semantic segmentation.",
+            features=png_features((None, None)),
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        self._sizes = set()
+        return {k: self._generate_examples(v) for k, v in self.builder_config.layout.splits.items()}
+
+    def _generate_examples(self, pairs: Iterable[Pair]):
+        layout = self.builder_config.layout
+        for pair in pairs:
+            image, labels, errors = read_pair(pair, layout.label_map, layout.grey)
+            if errors:
+                raise errors[0]
+            self._sizes.add(labels.shape)
+            size = list(labels.shape) if len(self._sizes) == 1 else None
+            self.info.metadata["image_size"] = size
+            yield pair.id, {"image": image, "label": labels[..., None], "id": pair.id}

@@ -1,0 +1,101 @@
+"""PASCAL VOC 2012, segmentation, from the development kit's tree."""
+
+from __future__ import annotations
+
+import pathlib
+
+import gin
+
+from data.dataset import Dataset
+from data.files import File, Pair
+from data.label_map import LabelMap
+from data.layout import Layout
+from data.pipeline import Augment
+
+# TFDS keeps no test labels apart; trainval is both splits, one after the other.
+SPLITS = {"train": "train", "val": "val", "trainval": "train+val", "test": "test"}
+_LABELS, _AUGMENTED = "SegmentationClass", "SegmentationClassAug"
+
+
+@gin.configurable(module="datasets")
+def pascal_voc(
+    data_dir: str = gin.REQUIRED, augment: Augment | None = None, augmented: bool = False
+) -> Dataset:
+    """PASCAL VOC 2012's 1,464 training and 1,449 validation images with 21 classes, 255 ignored.
+
+    Images vary in size, so that evaluation takes them one by one.
+
+    Args:
+      data_dir: holds VOCdevkit/VOC2012, or is VOCdevkit or VOC2012: images in JPEGImages, palette
+        PNGs in SegmentationClass, and the names of the splits in
+        ImageSets/Segmentation/{train,val}.txt; a test.txt there adds a split without labels.
+      augment: of training examples.
+      augmented: train on the masks in SegmentationClassAug, index PNGs that add the Semantic
+        Boundaries Dataset: those that ImageSets/Segmentation/trainaug.txt names or, without it,
+        all that val.txt does not (10,582). Validation is the same.
+
+    Raises:
+      DataError: the folder is not of that layout, or a file is wrong; it is named.
+    """
+    found = layout(data_dir, augmented)
+    return Dataset(found.prepare(), found.label_map, SPLITS, augment, name="pascal_voc")
+
+
+def layout(data_dir: str, augmented: bool = False) -> Layout:
+    """Finds the files of PASCAL VOC in a folder; the arguments are those of `pascal_voc`."""
+    root = pathlib.Path(data_dir)
+    found = Layout("pascal_voc", root, LabelMap.named("pascal_voc"))
+    places = (root / "VOCdevkit" / "VOC2012", root / "VOC2012", root)
+    voc = next((place for place in places if (place / "JPEGImages").is_dir()), None)
+    if voc is None:
+        found.problems.append(
+            f"{root}: no VOCdevkit/VOC2012/JPEGImages; unpack VOCtrainval_11-May-2012.tar there"
+        )
+        return found
+    names = {split: _names(found, voc, split) for split in ("train", "val")}
+    folders = {"train": _AUGMENTED if augmented else _LABELS, "val": _LABELS, "test": None}
+    for folder in dict.fromkeys(folders[split] for split in names):
+        if not (voc / folder).is_dir():
+            found.problems.append(f"{voc / folder}: no such folder; the labels belong there")
+            return found
+    if augmented:
+        names["train"] = _augmented_names(found, voc, set(names["val"]))
+    if (voc / "ImageSets" / "Segmentation" / "test.txt").is_file():
+        names["test"] = _names(found, voc, "test")
+    for split, stems in names.items():
+        _add(found, voc, split, stems, folders[split])
+    return found
+
+
+def _names(found: Layout, voc: pathlib.Path, split: str) -> list[str]:
+    path = voc / "ImageSets" / "Segmentation" / f"{split}.txt"
+    if not path.is_file():
+        found.problems.append(f"{path}: missing; it names the images of the split")
+        return []
+    names = path.read_text().split()
+    if not names:
+        found.problems.append(f"{path}: empty; it names the images of the split")
+    return names
+
+
+def _augmented_names(found: Layout, voc: pathlib.Path, val: set[str]) -> list[str]:
+    if (voc / "ImageSets" / "Segmentation" / "trainaug.txt").is_file():
+        return _names(found, voc, "trainaug")
+    return sorted({path.stem for path in (voc / _AUGMENTED).glob("*.png")} - val)
+
+
+def _add(
+    found: Layout, voc: pathlib.Path, split: str, names: list[str], folder: str | None
+) -> None:
+    """Adds a split; folder: of its labels, None where it has none."""
+    pairs = []
+    for name in names:
+        image = voc / "JPEGImages" / f"{name}.jpg"
+        label = voc / folder / f"{name}.png" if folder else None
+        missing = [path for path in (image, label) if path and not path.is_file()]
+        found.problems += [f"{path}: missing; {name} is in the {split} split" for path in missing]
+        if not missing:
+            pairs.append(Pair(name, File(image), File(label) if label else None))
+            found.files += [image] + ([label] if label else [])
+    if pairs:
+        found.add(split, pairs)

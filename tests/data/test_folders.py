@@ -1,0 +1,337 @@
+"""Own images and masks in folders: every form of mask, both layouts, and what can be wrong."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from data.check import problems
+from data.errors import DataError
+from data.folders import folders
+from data.pipeline import Augment
+
+SIZE = (12, 16)
+COLORS = {3: (10, 20, 30), 7: (200, 0, 0), 9: (0, 0, 200)}
+VOID, VOID_COLOR = 1, (255, 255, 255)
+CLASSES = [{"name": f"c{label}", "color": color, "label": label} for label, color in COLORS.items()]
+INDEX = {3: 0, 7: 1, 9: 2, VOID: 255}
+
+
+@pytest.fixture
+def label_map(tmp_path):
+    file = tmp_path / "labels.json"
+    table = {"classes": CLASSES, "void_labels": [VOID], "void_colors": [VOID_COLOR]}
+    file.write_text(json.dumps(table))
+    return str(file)
+
+
+def mask_of(index):
+    return np.random.default_rng(index).choice([3, 7, 9, VOID], SIZE).astype(np.uint8)
+
+
+def index_mask(labels):
+    return Image.fromarray(labels)
+
+
+def palette_mask(labels):
+    """Indices are labels; the colours are those of the label map where it has one."""
+    image = Image.fromarray(labels, "P")
+    colors = np.random.default_rng(0).integers(0, 256, (256, 3))
+    for label, color in (COLORS | {VOID: VOID_COLOR}).items():
+        colors[label] = color
+    image.putpalette(colors.reshape(-1).tolist())
+    return image
+
+
+def other_palette_mask(labels):
+    """A palette that has nothing to do with the label map's colours: a ramp of greys."""
+    image = Image.fromarray(labels, "P")
+    image.putpalette(np.repeat(np.arange(256), 3).tolist())
+    return image
+
+
+def rgb_mask(labels):
+    pixels = np.zeros((*labels.shape, 3), np.uint8)
+    for label, color in (COLORS | {VOID: VOID_COLOR}).items():
+        pixels[labels == label] = color
+    return Image.fromarray(pixels)
+
+
+def rgba_mask(labels):
+    image = rgb_mask(labels)
+    image.putalpha(255)
+    return image
+
+
+MASKS = [index_mask, palette_mask, other_palette_mask, rgb_mask, rgba_mask]
+
+
+def image_of(index):
+    pixels = np.random.default_rng(100 + index).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def by_folder(root, mask=index_mask, ending="png"):
+    """Three training and two validation examples; returns where images and masks of val are."""
+    for split, indices in {"train": (0, 1, 2), "val": (3, 4)}.items():
+        for folder in (split, f"{split}annot"):
+            (root / folder).mkdir(parents=True)
+        for index in indices:
+            image_of(index).save(root / split / f"x{index}.{ending}")
+            mask(mask_of(index)).save(root / f"{split}annot" / f"x{index}.png")
+    return root / "val", root / "valannot"
+
+
+def by_list(root, mask=index_mask, ending="png"):
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for index in range(6):  # The last is in no list.
+        image_of(index).save(root / "images" / f"x{index}.{ending}")
+        mask(mask_of(index)).save(root / "masks" / f"x{index}.png")
+    (root / "train.txt").write_text("x0\nx1.png\n\nx2\n")
+    (root / "val.txt").write_text("x3\nx4\n")
+    return root / "images", root / "masks"
+
+
+def examples(dataset, split):
+    count = dataset.num_images(split)
+    return {dataset.image_id(split, i): dataset.example(split, i) for i in range(count)}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(("write", "ending"), [(by_folder, "png"), (by_list, "jpg")])
+def test_every_form_gives_the_same_labels(tmp_path, label_map, mask, write, ending):
+    root = tmp_path / "own"
+    images, _ = write(root, mask, ending)
+    dataset = folders(str(root), label_map)
+    assert dataset.splits == ("train", "val") and dataset.image_size == SIZE
+    assert dataset.class_names == ("c3", "c7", "c9") and dataset.colors == tuple(COLORS.values())
+    assert sorted(examples(dataset, "train")) == ["x0", "x1", "x2"]
+    found = examples(dataset, "val")
+    assert sorted(found) == ["x3", "x4"]
+    for name, (image, label) in found.items():
+        content = (images / f"{name}.{ending}").read_bytes()
+        np.testing.assert_array_equal(image, tf.io.decode_image(content))
+        np.testing.assert_array_equal(label, np.vectorize(INDEX.get)(mask_of(int(name[1]))))
+
+
+def test_both_layouts_give_the_same_batches(tmp_path, label_map):
+    augment = Augment(SIZE, scale=(1.0, 1.0))
+    batches = []
+    for write in (by_folder, by_list):
+        write(tmp_path / write.__name__)
+        dataset = folders(str(tmp_path / write.__name__), label_map, augment)
+        batches.append(next(dataset.train_batches(3, 0).as_numpy_iterator()))
+    np.testing.assert_array_equal(batches[0][0], batches[1][0])
+    np.testing.assert_array_equal(batches[0][1], batches[1][1])
+
+
+def test_records_are_read_again_as_they_were_written(tmp_path, label_map, monkeypatch):
+    images, masks = by_folder(tmp_path / "own")
+    first = folders(str(tmp_path / "own"), label_map)
+    monkeypatch.setattr("data.layout.read_pair", None)
+    second = folders(str(tmp_path / "own"), label_map)
+    assert first.image_size == second.image_size == SIZE
+    np.testing.assert_array_equal(first.example("val", 1)[0], second.example("val", 1)[0])
+    monkeypatch.undo()
+    image_of(3).resize((8, 8)).save(images / "x3.png")
+    Image.fromarray(np.full((8, 8), 3, np.uint8)).save(masks / "x3.png")
+    for _ in range(2):
+        assert folders(str(tmp_path / "own"), label_map).image_size is None
+
+
+def test_white_and_black_masks_with_void_colours(tmp_path):
+    """255 may be a class; then what is void needs another value in the records."""
+    file = tmp_path / "labels.json"
+    classes = [
+        {"name": "no", "color": [0, 0, 0], "label": 0},
+        {"name": "yes", "color": [255, 255, 255], "label": 255},
+    ]
+    file.write_text(json.dumps({"classes": classes, "void_colors": [[255, 0, 0]]}))
+    _, masks = by_folder(tmp_path / "own", lambda _: index_mask(np.zeros(SIZE, np.uint8)))
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[0], pixels[1] = (255, 255, 255), (255, 0, 0)
+    Image.fromarray(pixels).save(masks / "x3.png")
+    index_mask(np.full(SIZE, 255, np.uint8)).save(masks / "x4.png")
+    found = examples(folders(str(tmp_path / "own"), str(file)), "val")
+    assert found["x3"][1][:3, 0].tolist() == [1, 255, 0]
+    assert (found["x4"][1] == 1).all()
+
+
+def test_names_in_lists_may_hold_folders(tmp_path, label_map):
+    root = tmp_path / "own"
+    by_list(root)
+    for folder in ("images", "masks"):
+        (root / folder / "sub").mkdir()
+        (root / folder / "x5.png").rename(root / folder / "sub" / "x5.png")
+    (root / "val.txt").write_text("sub/x5.png\n")
+    assert list(examples(folders(str(root), label_map), "val")) == ["sub/x5"]
+
+
+# What can be wrong with a mask or an image. Each fault returns what must be told.
+
+
+def unknown_color(images, masks):
+    pixels = np.array(rgb_mask(mask_of(3)))
+    pixels[2, 3] = (1, 2, 3)
+    Image.fromarray(pixels).save(masks / "x3.png")
+    return masks / "x3.png", r"colour \(1, 2, 3\) is no class"
+
+
+def many_colors(images, masks):
+    image_of(3).save(masks / "x3.png")
+    return masks / "x3.png", r"and \d+ more is no class"
+
+
+def palette_of_colors(images, masks):
+    """Numbered by the order of colours, as programs that shrink PNGs do."""
+    image = Image.fromarray(np.where(mask_of(3) == 3, 7, 3).astype(np.uint8), "P")
+    colors = np.zeros((256, 3), int)
+    colors[7], colors[3] = COLORS[3], COLORS[7]
+    image.putpalette(colors.reshape(-1).tolist())
+    image.save(masks / "x3.png")
+    return masks / "x3.png", r"palette index 3 has the colour \(200, 0, 0\) of another class"
+
+
+def label_200(images, masks):
+    Image.fromarray(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
+    return masks / "x3.png", r"label 200 is no class; known are 3 to 9, void 1 and 255"
+
+
+def wide(images, masks):
+    Image.fromarray(mask_of(3).astype(np.uint16)).save(masks / "x3.png")
+    return masks / "x3.png", "16 bits"
+
+
+def one_bit(images, masks):
+    Image.fromarray(mask_of(3) > 5).save(masks / "x3.png")
+    return masks / "x3.png", "1 bits"
+
+
+def translucent(images, masks):
+    image = rgb_mask(mask_of(3))
+    image.putalpha(100)
+    image.save(masks / "x3.png")
+    return masks / "x3.png", "RGBA"
+
+
+def jpeg_mask(images, masks):
+    rgb_mask(mask_of(3)).save(masks / "x3.png", format="JPEG")
+    return masks / "x3.png", "not a whole PNG image"
+
+
+def other_size(images, masks):
+    index_mask(mask_of(3)[:-1]).save(masks / "x3.png")
+    return masks / "x3.png", "16x11 pixels, but .*x3.png has 16x12"
+
+
+def missing_mask(images, masks):
+    (masks / "x3.png").unlink()
+    return masks / "x3.png", "missing; it is the mask of"
+
+
+def grey_image(images, masks):
+    Image.fromarray(mask_of(3)).save(images / "x3.png")
+    return images / "x3.png", "not an 8-bit RGB image"
+
+
+def truncated_jpeg(images, masks):
+    (images / "x3.png").unlink()
+    image_of(3).resize((160, 120)).save(images / "x3.jpg")
+    content = (images / "x3.jpg").read_bytes()
+    (images / "x3.jpg").write_bytes(content[: len(content) * 3 // 4])
+    return images / "x3.jpg", "not a whole PNG or JPEG image"
+
+
+def gif(images, masks):
+    image_of(3).save(images / "x3.png", format="GIF")
+    return images / "x3.png", "not a whole PNG or JPEG image"
+
+
+def two_images(images, masks):
+    image_of(3).save(images / "x3.jpg")
+    return images.parent, "2 images of val are called x3"
+
+
+FAULTS = [
+    *(unknown_color, many_colors, palette_of_colors, label_200, wide, one_bit, translucent),
+    *(jpeg_mask, other_size, missing_mask, grey_image, truncated_jpeg, gif, two_images),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_named(tmp_path, label_map, fault):
+    root = tmp_path / "own"
+    wrong, what = fault(*by_folder(root))
+    with pytest.raises(DataError, match=what) as error:
+        folders(str(root), label_map)
+    first = str(error.value).splitlines()[0]
+    assert first.startswith(f"{wrong}: ")
+    assert first in list(problems("folders", str(root), label_map=label_map))
+
+
+# What can be wrong with lists.
+
+
+def unlisted(root):
+    (root / "val.txt").write_text("x3\nx9\n")
+    return root / "images" / "x9"
+
+
+def empty_list(root):
+    (root / "val.txt").write_text("\n")
+    return root / "val.txt"
+
+
+def named_twice(root):
+    (root / "val.txt").write_text("x3\nx3.png\n")
+    return root
+
+
+def no_masks(root):
+    (root / "masks").rename(root / "labels")
+    return root / "masks"
+
+
+def no_lists(root):
+    for split in ("train", "val"):
+        (root / f"{split}.txt").unlink()
+    return root
+
+
+@pytest.mark.parametrize("fault", [unlisted, empty_list, named_twice, no_masks, no_lists])
+def test_fault_in_lists_is_named(tmp_path, label_map, fault):
+    root = tmp_path / "own"
+    by_list(root)
+    wrong = fault(root)
+    with pytest.raises(DataError) as error:
+        folders(str(root), label_map)
+    assert str(error.value).splitlines()[0].startswith(f"{wrong}: ")
+
+
+# Everything at once.
+
+
+def test_all_problems_are_yielded_one_line_each(tmp_path, label_map):
+    root = tmp_path / "own"
+    images, masks = by_folder(root)
+    wrong = [grey_image(images, masks)[0], label_200(images, masks)[0]]
+    (masks / "x4.png").write_bytes((masks / "x4.png").read_bytes()[:40])
+    (images / "x4.png").write_bytes(b"")
+    (root / "trainannot" / "x1.png").unlink()
+    wrong += [masks / "x4.png", images / "x4.png", root / "trainannot" / "x1.png"]
+    found = list(problems("folders", str(root), label_map=label_map))
+    assert sorted(line.partition(": ")[0] for line in found) == sorted(map(str, wrong))
+    assert not any("\n" in line for line in found)
+
+
+def test_a_good_set_has_no_problems(tmp_path, label_map):
+    by_list(tmp_path / "own")
+    assert list(problems("folders", str(tmp_path / "own"), label_map=label_map)) == []
+
+
+def test_only_known_sets_are_checked(tmp_path):
+    with pytest.raises(DataError, match=r"imagenet: no data set.*camvid"):
+        problems("imagenet", str(tmp_path))
