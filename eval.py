@@ -19,13 +19,26 @@ def main(values, bindings):
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.scoring import score
 
-    score(checkpoint, output_dir, values.split, values.normalization, values.as_network)
+    score(
+        checkpoint,
+        output_dir,
+        values.split,
+        values.normalization,
+        values.as_network,
+        values.submission_dir,
+    )
 
 
 if __name__ == "__main__":
     FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint", "normalization")
     flags.DEFINE_string("output_dir", None, "Folder for the report.", flag_values=FLAGS)
     flags.DEFINE_string("split", None, "Split to score, such as val.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "submission_dir",
+        None,
+        "Folder for predictions as the official scorer takes them.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_bool(
         "as_network",
         False,

@@ -65,6 +65,16 @@ class Dataset:
         return self.label_map.colors
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """The category of each class; empty without any."""
+        return self.label_map.categories
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """What the label files have for each class: in Cityscapes, label ids."""
+        return self.label_map.labels
+
+    @property
     def ignore_label(self) -> int:
         return self.label_map.ignore_label
 

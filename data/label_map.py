@@ -25,6 +25,7 @@ class LabelMap:
       ignore_label: what pixels without a class have in the batches.
       merged: (label, class index) of further values that stand for a class.
       void_colors: RGB in 0..255 of pixels without a class, in masks that hold colours.
+      categories: of each class, for figures of groups of classes; empty without any.
     """
 
     names: tuple[str, ...]
@@ -34,6 +35,7 @@ class LabelMap:
     ignore_label: int = 255
     merged: tuple[tuple[int, int], ...] = ()
     void_colors: tuple[tuple[int, int, int], ...] = ()
+    categories: tuple[str, ...] = ()
 
     @classmethod
     def named(cls, name: str) -> LabelMap:
@@ -57,6 +59,7 @@ class LabelMap:
                 ignore_label=int(table.get("ignore_label", 255)),
                 merged=tuple((x, i) for i, values in enumerate(labels) for x in values[1:]),
                 void_colors=tuple(map(_color, table.get("void_colors", ()))),
+                categories=tuple(str(c["category"]) for c in classes if "category" in c),
             )
             label_map._check()
             return label_map
@@ -81,6 +84,8 @@ class LabelMap:
             raise ValueError("ignore_label is a class index")
         if len(set(self.names)) < len(self.names):
             raise ValueError("two classes have one name")
+        if self.categories and len(self.categories) != len(self.names):
+            raise ValueError("some classes have a category and some have none")
 
     def lookup(self) -> np.ndarray:
         """Returns uint8 [256]: the class index of each label, the ignore label for all others."""

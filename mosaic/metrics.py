@@ -122,3 +122,21 @@ def frequency_weighted_iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) ->
     labelled = _counted(matrix, uncounted).sum(1)
     values = np.nan_to_num(iou(matrix, uncounted))
     return float(values @ labelled / labelled.sum()) if labelled.any() else float("nan")
+
+
+def category_iou(matrix: np.ndarray, categories: Sequence[str]) -> dict[str, float]:
+    """IoU of groups of classes, within which a confusion is none.
+
+    Args:
+      matrix: as for `iou`.
+      categories: of each class.
+
+    Returns:
+      IoU by category, 0 to 1, in the order in which they first occur; NaN as for `iou`.
+    """
+    names = list(dict.fromkeys(categories))
+    member = np.array([[category == name for category in categories] for name in names], np.int64)
+    rows = member @ np.asarray(matrix, np.int64)
+    classes = len(categories)
+    grouped = np.concatenate([rows[:, :classes] @ member.T, rows[:, classes:]], axis=1)
+    return dict(zip(names, map(float, iou(grouped))))

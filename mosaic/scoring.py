@@ -94,6 +94,7 @@ def score(
     split: str | None = None,
     normalization: str | None = None,
     as_network: bool = False,
+    submission_dir: str | None = None,
 ) -> dict:
     """Scores under the configured experiment, prints the table, writes the report.
 
@@ -103,6 +104,7 @@ def score(
       split: instead of the experiment's own.
       normalization: see `predictors.of_file`.
       as_network: see `load_predictor`.
+      submission_dir: see `evaluate`.
 
     Returns:
       The report.

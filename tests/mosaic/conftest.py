@@ -18,6 +18,8 @@ class Drawn:
     num_classes = 3
     image_size = (64, 96)
     splits = ("train", "val")
+    categories = ()
+    label_values = (10, 20, 30)
 
     def __init__(self, count=5):
         rng = np.random.default_rng(1)

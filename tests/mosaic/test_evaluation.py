@@ -121,6 +121,7 @@ def test_mlperfs_protocol(drawn, tmp_path):
         class_names, colors = ("other", "dark", "bright"), drawn.colors
         name, ignore_label, num_classes, image_size = "drawn", 255, 3, None
         num_images, image_id = drawn.num_images, drawn.image_id
+        categories, label_values = (), (0, 1, 2)
 
         def eval_batches(self, split, batch_size):
             labels = ((truth + 1) % 3).astype(np.uint8)
