@@ -82,6 +82,11 @@ def layout(data_dir: str) -> Layout:
                     found.problems.append(f"{root / name}: missing; it is the label of {path}")
                 else:
                     pairs.append(Pair(stem, image, label))
+        stems = {pair.id for pair in pairs}
+        labels = f"{inside}annotations/{folder}/"
+        for path, source in tree.sources.items():
+            if path.startswith(labels) and pathlib.PurePath(path).stem not in stems:
+                found.strays.append(f"{source.name}: a label without an image in {start}")
         if pairs:
             found.add(split, pairs)
             found.files += tree.used(pairs)

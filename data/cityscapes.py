@@ -24,6 +24,7 @@ COARSE_ZIPS = {"leftImg8bit_trainextra.zip": "leftImg8bit/train_extra", "gtCoars
 # TFDS's names: with its keys, they give the order of its own builder `cityscapes`.
 SPLITS = {"train": "train", "val": "validation", "test": "test", "train_extra": "train_extra"}
 _IMAGE = re.compile(r"leftImg8bit/(\w+)/([^/]+)/([^/]+)_leftImg8bit\.png")
+_LABEL = re.compile(r"gt(?:Fine|Coarse)/(.+)_gt(?:Fine|Coarse)_label(?:Train)?Ids\.png")
 _RECORDS = {
     "train": re.compile(r"train(?!val|_?extra|_?coarse)"),
     "val": re.compile(r"val"),
@@ -123,6 +124,13 @@ def _add_tree(found: Layout, tree: Tree, splits: list[str]) -> None:
             )
     if found.problems:
         return
+    stems = {
+        match[0].removeprefix("leftImg8bit/").removesuffix("_leftImg8bit.png") for match in images
+    }
+    for path, source in tree.sources.items():
+        label = _LABEL.fullmatch(path)
+        if label and label[1] not in stems:
+            found.strays.append(f"{source.name}: a label without an image in leftImg8bit/")
     for split in splits:
         pairs = []
         for match in images:

@@ -114,3 +114,10 @@ def _add(
         found.files += [*images[stem], mask]
     if pairs:
         found.add(split, pairs)
+    if names is None:
+        masks = sorted(path for path in mask_folder.rglob("*.png"))
+        found.strays += [
+            f"{mask}: a mask without an image in {image_folder}"
+            for mask in masks
+            if mask.relative_to(mask_folder).with_suffix("").as_posix() not in images
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
@@ -28,6 +28,7 @@ class Layout:
         name and the example's id, wherever the example comes from.
       files: that the examples are in, on disk; when one changes, other records are written.
       problems: what is wrong with the folder itself, one line each.
+      strays: masks without an image, one line each; they are no hindrance, and a likely mistake.
       grey: images of one channel are as good.
     """
 
@@ -37,6 +38,7 @@ class Layout:
     splits: dict[str, Iterable[Pair]] = dataclasses.field(default_factory=dict)
     files: list[pathlib.Path] = dataclasses.field(default_factory=list)
     problems: list[str] = dataclasses.field(default_factory=list)
+    strays: list[str] = dataclasses.field(default_factory=list)
     grey: bool = False
 
     def add(self, split: str, pairs: list[Pair]) -> None:
@@ -46,18 +48,11 @@ class Layout:
             if count > 1:
                 self.problems.append(f"{self.root}: {count} images of {split} are called {name}")
 
-    def check(self) -> Iterator[str]:
-        """Reads every file; yields every problem as one line, and raises none of them."""
-        yield from self.problems
-        for pairs in self.splits.values():
-            for pair in pairs:
-                yield from map(str, read_pair(pair, self.label_map, self.grey)[2])
-
     def prepare(self) -> tfds.core.DatasetBuilder:
         """Returns the builder of the records, which are written where they are not there yet.
 
         Raises:
-          DataError: with the first problem that `check` would yield.
+          DataError: with the first problem of the folder, or of a file, that there is.
         """
         if self.problems:
             raise DataError(self.problems[0])

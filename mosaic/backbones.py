@@ -26,6 +26,7 @@ def mobilenet(
     output_stride: int = 16,
     first_atrous_dilation: int = 2,
     width_multiplier: float = 1.0,
+    width_divisor: int = 8,
     name: str = "backbone",
 ) -> dict[str, object]:
     """Lays a MobileNet on a tensor of normalised images.
@@ -40,7 +41,8 @@ def mobilenet(
       output_stride: from where this stride is reached, strides become dilations.
       first_atrous_dilation: dilation of the first block whose stride is removed: the Garden uses
         what the later blocks use (2), MLPerf's files 1.
-      width_multiplier: of every block's filters, rounded to a multiple of 8.
+      width_multiplier: of every block's filters.
+      width_divisor: the filters so multiplied are rounded to a multiple of it.
       name: prefix of the layers' names; block k is `{name}_{k:02}`.
 
     Returns:
@@ -56,7 +58,9 @@ def mobilenet(
             f"unknown backbone {model_id!r}{nearest(model_id, garden.SUPPORTED_SPECS_MAP)}"
         )
     blocks = garden.block_spec_decoder(
-        specs=garden.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=width_multiplier
+        specs=garden.SUPPORTED_SPECS_MAP[model_id],
+        filter_size_scale=width_multiplier,
+        divisible_by=width_divisor,
     )
     while not blocks[-1].is_output:
         blocks.pop()

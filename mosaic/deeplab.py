@@ -1,7 +1,8 @@
-"""DeepLabv3 (arXiv 1706.05587) and DeepLabv3+ (arXiv 1802.02611) on MobileNet backbones."""
+"""DeepLabv3 (arXiv 1706.05587) and v3+ (arXiv 1802.02611) on MobileNets and dilated ResNets."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ import tf_keras
 from mosaic.backbones import mobilenet
 from mosaic.layers import Dropout, Norm, ResizeLike, conv_bn, depthwise_bn
 from mosaic.network import image_input
+from mosaic.pooling import PoolWindows
+from mosaic.resnet import DILATED_RESNETS, dilated_resnet
 
 # The Garden's, of ASPP (`official.vision.modeling.decoders.aspp`).
 _ASPP_INITIALIZER = "VarianceScaling"
@@ -21,10 +24,12 @@ def deeplab(
     num_classes: int,
     backbone: str = "MobileNetV2",
     width_multiplier: float = 1.0,
+    width_divisor: int = 8,
     output_stride: int = 16,
     first_atrous_dilation: int = 2,
     atrous_rates: Sequence[int] = (),
     image_pooling: bool = True,
+    pooling_window: Sequence[int] | None = None,
     pooling_first: bool = False,
     aspp_filters: int = 256,
     decoder: bool = False,
@@ -33,6 +38,7 @@ def deeplab(
     head_convs: int = 0,
     head_filters: int = 256,
     separable_head: bool = True,
+    activation: str = "relu",
     half_pixel_centers: bool = True,
     normalization: str = "imagenet",
     dropout: float = 0.0,
@@ -44,7 +50,10 @@ def deeplab(
     """Builds DeepLab as plain layers in a functional model.
 
     The defaults are the Model Garden's `mnv2_deeplabv3_pascal` but for the class count, dropout
-    and weight decay; its `mnv2_deeplabv3plus_cityscapes` adds `decoder=True, head_convs=2`.
+    and weight decay; its `mnv2_deeplabv3plus_cityscapes` adds `decoder=True, head_convs=2,
+    pooling_window=(512, 1024)`, and its `seg_deeplabv3plus_pascal` has
+    `backbone="DilatedResNet101", activation="swish", atrous_rates=(6, 12, 18), decoder=True,
+    low_level="2", head_convs=2, separable_head=False, norm_momentum=0.9997`.
     MLPerf Mobile's "DeepLabv3" has `decoder=True, head_convs=2, pooling_first=True,
     half_pixel_centers=False, first_atrous_dilation=1, normalization="symmetric"` and 32 classes.
 
@@ -52,24 +61,34 @@ def deeplab(
 
     Args:
       num_classes: logits of each pixel.
-      backbone: a MobileNet of the Garden's table, as for `mosaic.backbones.mobilenet`.
-      width_multiplier: of the backbone's filters.
+      backbone: a MobileNet of the Garden's table, as for `mosaic.backbones.mobilenet`, or one of
+        `mosaic.resnet.DILATED_RESNETS`, whose own settings are those of
+        `mosaic.resnet.dilated_resnet`.
+      width_multiplier: of a MobileNet's filters.
+      width_divisor: of which the filters so multiplied are made a multiple: the Garden has 8,
+        DeepLab's first implementation 1 where the multiplier is not 1.
       output_stride: of the backbone's last map, 8, 16 or 32.
-      first_atrous_dilation: dilation of the first block whose stride is removed: the Garden has 2,
-        MLPerf's files 1.
+      first_atrous_dilation: dilation of a MobileNet's first block whose stride is removed: the
+        Garden has 2, MLPerf's files 1.
       atrous_rates: dilations of ASPP's 3x3 convolutions at output stride 16, such as (6, 12, 18),
         or none. They cover the same part of the image at every stride: doubled at 8 (v3, section
         4.1), halved at 32.
-      image_pooling: ASPP's image-level features: global average pooling and a 1x1 convolution.
+      image_pooling: ASPP's image-level features: average pooling and a 1x1 convolution.
+      pooling_window: (height, width) in pixels of the image that are pooled into one, or None for
+        the whole image. The Garden has its training crop for Cityscapes, so that a frame four
+        times as large is pooled into 2x2.
       pooling_first: concatenate the image-level features before the other branches, as DeepLab's
         first implementation did, instead of after them, as the Garden does.
       aspp_filters: of each branch and of the projection after their concatenation.
       decoder: v3+'s: the projection, resized, meets a low-level map before the head.
-      low_level: which of the backbone's endpoints the decoder takes.
+      low_level: which of the backbone's endpoints the decoder takes, such as `2/depthwise` of a
+        MobileNet or `2` of a ResNet.
       low_level_filters: to which it is reduced by a 1x1 convolution.
       head_convs: 3x3 convolutions before the classifier.
       head_filters: of each of them.
-      separable_head: makes them depthwise separable, with batch norm and ReLU after both halves.
+      separable_head: makes them depthwise separable, with batch norm and activation after both
+        halves.
+      activation: of all convolutions but a MobileNet's, whose table has its own, and the last.
       half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
       normalization: of the input, a key of `mosaic.network.NORMALIZATIONS`.
       dropout: rate after ASPP's projection.
@@ -91,18 +110,35 @@ def deeplab(
         raise ValueError(f"output_stride {output_stride} is not 8, 16 or 32")
     norm = Norm(norm_momentum, norm_epsilon, synchronized_norm, weight_decay)
     images, x = image_input(normalization)
-    features = mobilenet(x, norm, backbone, output_stride, first_atrous_dilation, width_multiplier)
+    if backbone in DILATED_RESNETS:
+        if (width_multiplier, width_divisor, first_atrous_dilation) != (1.0, 8, 2):
+            raise ValueError(f"width and first_atrous_dilation are MobileNets', not {backbone}'s")
+        features = dilated_resnet(x, norm, DILATED_RESNETS[backbone], output_stride, activation)
+    else:
+        features = mobilenet(
+            x, norm, backbone, output_stride, first_atrous_dilation, width_multiplier, width_divisor
+        )
     rates = [max(1, round(rate * 16 / output_stride)) for rate in atrous_rates]
     x = features[str(round(math.log2(output_stride)))]
-    x = _aspp(x, norm, rates, image_pooling, pooling_first, aspp_filters, half_pixel_centers)
+    window = pooling_window and tuple(size // output_stride for size in pooling_window)
+    conv = functools.partial(conv_bn, norm, activation=activation)
+    x = _aspp(
+        x, conv, rates, image_pooling, window, pooling_first, aspp_filters, half_pixel_centers
+    )
     if dropout:
         x = Dropout(dropout, name="aspp_dropout")(x)
     if decoder:
         if low_level not in features:
             raise ValueError(f"low_level {low_level!r} is not one of {', '.join(features)}")
-        x = _decoder(x, features[low_level], norm, low_level_filters, half_pixel_centers)
+        x = _decoder(x, features[low_level], conv, low_level_filters, half_pixel_centers)
     for index in range(head_convs):
-        x = _head_conv(x, norm, f"head{index}", head_filters, separable_head)
+        name, kernel = f"head{index}", 3
+        if separable_head:
+            spatial = depthwise_bn(
+                norm, f"{name}_spatial", 3, activation=activation, initializer=_head_initializer()
+            )
+            x, name, kernel = spatial(x), f"{name}_project", 1
+        x = conv(name, head_filters, kernel, initializer=_head_initializer())(x)
     logits = tf_keras.layers.Conv2D(
         num_classes,
         1,
@@ -113,39 +149,33 @@ def deeplab(
     return tf_keras.Model(images, logits, name="deeplab")
 
 
-def _aspp(x, norm, rates, image_pooling, pooling_first, filters, half_pixel_centers):
+def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, half_pixel_centers):
     """Atrous spatial pyramid pooling with image-level features (v3, section 3.3)."""
-    branches = [conv_bn(norm, "aspp0", filters, initializer=_ASPP_INITIALIZER)(x)]
+    conv = functools.partial(conv, initializer=_ASPP_INITIALIZER)
+    branches = [conv("aspp0", filters)(x)]
     for index, rate in enumerate(rates, 1):
-        branch = conv_bn(
-            norm, f"aspp{index}", filters, 3, dilation=rate, initializer=_ASPP_INITIALIZER
-        )
-        branches.append(branch(x))
+        branches.append(conv(f"aspp{index}", filters, 3, dilation=rate)(x))
     if image_pooling:
-        pooled = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)
-        pooled = conv_bn(norm, "aspp_pooling", filters, initializer=_ASPP_INITIALIZER)(pooled)
+        name = "aspp_pool"
+        if window:
+            pool = PoolWindows(window, name=name)
+        else:
+            pool = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
+        pooled = conv("aspp_pooling", filters)(pool(x))
         pooled = ResizeLike(half_pixel_centers, name="aspp_resize")([pooled, x])
         branches.insert(0 if pooling_first else len(branches), pooled)
     if len(branches) > 1:
         x = tf_keras.layers.Concatenate(name="aspp_concat")(branches)
     else:
         x = branches[0]
-    return conv_bn(norm, "aspp_project", filters, initializer=_ASPP_INITIALIZER)(x)
+    return conv("aspp_project", filters)(x)
 
 
-def _decoder(x, low, norm, filters, half_pixel_centers):
+def _decoder(x, low, conv, filters, half_pixel_centers):
     """Concatenation with a low-level map (v3+, section 3.1)."""
-    low = conv_bn(norm, "decoder_low", filters, initializer=_head_initializer())(low)
+    low = conv("decoder_low", filters, initializer=_head_initializer())(low)
     x = ResizeLike(half_pixel_centers, name="decoder_resize")([x, low])
     return tf_keras.layers.Concatenate(name="decoder_concat")([x, low])
-
-
-def _head_conv(x, norm, name, filters, separable):
-    """A 3x3 convolution of the head, in one piece or depthwise separable."""
-    if not separable:
-        return conv_bn(norm, name, filters, 3, initializer=_head_initializer())(x)
-    x = depthwise_bn(norm, f"{name}_spatial", 3, initializer=_head_initializer())(x)
-    return conv_bn(norm, f"{name}_project", filters, initializer=_head_initializer())(x)
 
 
 def _head_initializer() -> tf_keras.initializers.Initializer:

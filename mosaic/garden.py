@@ -28,7 +28,7 @@ _ALIASES = {**{root: root for root in _ROOTS}, "_backbone": "backbone"}
 Table = tuple[tuple[str, str | Callable[..., str]], ...]
 
 # Blocks of the Garden's MobileNet number their layers.
-BACKBONE: Table = (
+MOBILENET: Table = (
     (r"backbone_(\d+)_(?:expand_)?conv", "backbone/layer_with_weights-{}/_conv0"),
     (r"backbone_(\d+)_(?:expand_)?bn", "backbone/layer_with_weights-{}/_norm0"),
     (r"backbone_(\d+)_spatial_depthwise", "backbone/layer_with_weights-{}/_conv1"),
@@ -36,6 +36,34 @@ BACKBONE: Table = (
     (r"backbone_(\d+)_project_conv", "backbone/layer_with_weights-{}/_conv2"),
     (r"backbone_(\d+)_project_bn", "backbone/layer_with_weights-{}/_norm2"),
 )
+
+
+def _resnet(place: str) -> Callable[..., str]:
+    """A ResNet's blocks come after its stem, each of whose convolutions and batch norms counts."""
+
+    def name(layers: Collection[str], block: int) -> str:
+        stem = sum(bool(re.fullmatch(r"backbone_stem\d_conv", layer)) for layer in layers)
+        return f"backbone/layer_with_weights-{2 * stem + block}/{place}"
+
+    return name
+
+
+RESNET: Table = (
+    (r"backbone_stem(\d)_conv", lambda layers, k: f"backbone/layer_with_weights-{2 * k}"),
+    (r"backbone_stem(\d)_bn", lambda layers, k: f"backbone/layer_with_weights-{2 * k + 1}"),
+    (r"backbone_block(\d+)_shortcut_conv", _resnet("_shortcut")),
+    (r"backbone_block(\d+)_shortcut_bn", _resnet("_norm0")),
+    (r"backbone_block(\d+)_reduce_conv", _resnet("_conv1")),
+    (r"backbone_block(\d+)_reduce_bn", _resnet("_norm1")),
+    (r"backbone_block(\d+)_spatial_conv", _resnet("_conv2")),
+    (r"backbone_block(\d+)_spatial_bn", _resnet("_norm2")),
+    (r"backbone_block(\d+)_expand_conv", _resnet("_conv3")),
+    (r"backbone_block(\d+)_expand_bn", _resnet("_norm3")),
+    (r"backbone_block(\d+)_se_reduce", _resnet("_squeeze_excitation/_se_reduce")),
+    (r"backbone_block(\d+)_se_expand", _resnet("_squeeze_excitation/_se_expand")),
+)
+
+BACKBONE = MOBILENET + RESNET
 # Lists in the encoder and decoder number what they apply, activations included: hence the gaps.
 # The Garden's optional classifier ends with an activation, and so is not this project's.
 _GROUP = "neck/_multi_kernel_group_conv/_conv_branches/{}"

@@ -131,10 +131,9 @@ def bin_window(size: int, bins: int) -> tuple[int, int]:
     return size // bins + size % bins, size // bins
 
 
-def _bin_weights(size: tf.Tensor, bins: int, dtype: tf.DType) -> tf.Tensor:
-    """Averaging matrix [bins, size] of the windows of `bin_window`, for a size not yet known."""
-    window, stride = size // bins + size % bins, size // bins
-    start = (tf.range(bins) * stride)[:, tf.newaxis]
+def window_weights(size: tf.Tensor, count, window, stride, dtype: tf.DType) -> tf.Tensor:
+    """Averaging matrix [count, size] of pooling windows along an axis of a size not yet known."""
+    start = (tf.range(count) * stride)[:, tf.newaxis]
     position = tf.range(size)[tf.newaxis, :]
     inside = tf.logical_and(position >= start, position < start + window)
     return tf.cast(inside, dtype) / tf.cast(window, dtype)
@@ -196,8 +195,8 @@ class PoolToBins(tf_keras.layers.Layer):
             f"the input is too small for {self.bins}x{self.bins} pooling bins",
         )
         with tf.control_dependencies([check] if check is not None else []):
-            rows = _bin_weights(size[1], self.bins, x.dtype)
-        columns = _bin_weights(size[2], self.bins, x.dtype)
+            rows = window_weights(size[1], self.bins, *bin_window(size[1], self.bins), x.dtype)
+        columns = window_weights(size[2], self.bins, *bin_window(size[2], self.bins), x.dtype)
         pooled = tf.einsum("ij,bjwc->biwc", rows, x)
         return tf.einsum("ij,bhjc->bhic", columns, pooled)
 
@@ -213,11 +212,17 @@ class Dropout(tf_keras.layers.Layer):
     """Dropout whose random state is part of the checkpoint, so that a resumed run draws on.
 
     Keras' own keeps its state where no checkpoint looks.
+
+    Args:
+      rate: share of the values that become 0, 0 to 1; the others grow by as much.
+      per_example: keep or drop the whole map of an example: stochastic depth, where the map is a
+        residual.
     """
 
-    def __init__(self, rate: float, **kwargs):
+    def __init__(self, rate: float, per_example: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
+        self.per_example = per_example
         # The global NumPy seed, which `tf_keras.utils.set_random_seed` sets.
         self._generator = tf.random.Generator.from_seed(np.random.randint(2**31))
 
@@ -225,11 +230,12 @@ class Dropout(tf_keras.layers.Layer):
         if not training:
             return x
         seed = self._generator.make_seeds(1)[:, 0]
-        kept = tf.random.stateless_uniform(tf.shape(x), seed) >= self.rate
+        shape = [tf.shape(x)[0], 1, 1, 1] if self.per_example else tf.shape(x)
+        kept = tf.random.stateless_uniform(shape, seed) >= self.rate
         return tf.where(kept, x / (1.0 - self.rate), 0.0)
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "per_example": self.per_example}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

@@ -1,13 +1,26 @@
+from itertools import chain
+
+import gin
 import numpy as np
+import official.vision.configs.semantic_segmentation  # noqa: F401 - registers the experiments
 import pytest
 import tensorflow as tf
 import tf_keras
+from official.core import exp_factory
+from official.vision.modeling import factory
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 
 from mosaic.checkpoints import variable_name
 from mosaic.counting import count
 from mosaic.deeplab import deeplab
+from mosaic.pooling import PoolWindows
+
+
+@pytest.fixture(autouse=True)
+def _clean_gin():
+    yield
+    gin.clear_config()
 
 
 def shapes(model):
@@ -34,9 +47,14 @@ def test_mlperf_form_costs_what_the_published_file_does():
 
 
 def test_the_starter_network_of_257_pixels_fits_its_published_size():
-    model = deeplab(21, width_multiplier=0.5)
-    assert 4 * count(model, 257, 257).weights < 2.7 * 2**20
+    settings = {"width_multiplier": 0.5, "width_divisor": 1}
+    model = deeplab(21, **settings)
+    assert model.get_layer("backbone_02_project_conv").filters == 12
+    cost = count(model, 257, 257)
+    assert cost.weights == 688_357
+    assert 4 * cost.weights < 2.7 * 2**20
     assert model(pixels(257, 257, 1)).shape == (1, 17, 17, 21)
+    assert shapes(deeplab(21, output_stride=8, **settings)) == shapes(model)
 
 
 @pytest.mark.parametrize("decoder", [False, True])
@@ -82,6 +100,15 @@ HEAD = (
     "head1_project_bn",
     "logits",
 )
+PLAIN_HEAD = (
+    "decoder_low_conv",
+    "decoder_low_bn",
+    "head0_conv",
+    "head1_conv",
+    "head0_bn",
+    "head1_bn",
+    "logits",
+)
 ASPP = ("aspp0", "aspp1", "aspp2", "aspp_pooling", "aspp_project")
 
 
@@ -107,3 +134,240 @@ def test_arithmetic_is_that_of_the_garden():
                 theirs.assign(variable)
         expected = head(({"2": low}, {"4": aspp(deep, training=training)}), training=training)
         np.testing.assert_allclose(model(images, training=training), expected, rtol=1e-3, atol=1e-3)
+
+
+MOBILENET_BLOCKS = tuple(f"{k:02}" for k in range(18))
+MOBILENET_UNITS = (
+    "conv",
+    "bn",
+    "expand_conv",
+    "expand_bn",
+    "spatial_depthwise",
+    "spatial_bn",
+    "project_conv",
+    "project_bn",
+)
+RESNET_BLOCKS = ("stem0", "stem1", "stem2", *(f"block{k:02}" for k in range(16)))
+RESNET_UNITS = (
+    "conv",
+    "bn",
+    "shortcut_conv",
+    "shortcut_bn",
+    "reduce_conv",
+    "reduce_bn",
+    "spatial_conv",
+    "spatial_bn",
+    "expand_conv",
+    "expand_bn",
+    "se_reduce",
+    "se_expand",
+)
+RESNET = {"backbone": "DilatedResNet50", "activation": "swish"}
+PLUS = {"decoder": True, "head_convs": 2}
+# The Garden's experiment, changes to its model, and the same in our terms.
+GARDEN = {
+    "resnet v3+": (
+        "seg_deeplabv3plus_cityscapes",
+        {
+            "num_classes": 5,
+            "backbone": {
+                "dilated_resnet": {
+                    "model_id": 50,
+                    "se_ratio": 0.25,
+                    "stochastic_depth_drop_rate": 0.2,
+                }
+            },
+            "decoder": {"aspp": {"pool_kernel_size": [32, 48]}},
+        },
+        "dilated_resnet.se_ratio = 0.25\ndilated_resnet.stochastic_depth = 0.2",
+        {
+            **RESNET,
+            **PLUS,
+            "atrous_rates": (6, 12, 18),
+            "low_level": "2",
+            "separable_head": False,
+            "pooling_window": (32, 48),
+        },
+    ),
+    "resnet v3, stride 8, stem v0": (
+        "seg_deeplabv3_pascal",
+        {
+            "num_classes": 5,
+            "backbone": {
+                "dilated_resnet": {
+                    "model_id": 50,
+                    "output_stride": 8,
+                    "stem_type": "v0",
+                    "multigrid": [1, 3, 2],
+                }
+            },
+            "decoder": {"aspp": {"level": 3}},
+            "head": {"level": 3},
+        },
+        "dilated_resnet.stem = 'v0'\ndilated_resnet.multigrid = (1, 3, 2)",
+        {**RESNET, "atrous_rates": (6, 12, 18), "output_stride": 8, "norm_momentum": 0.9997},
+    ),
+    "mobilenet v3": ("mnv2_deeplabv3_pascal", {"num_classes": 5}, "", {}),
+    "mobilenet v3+": (
+        "mnv2_deeplabv3plus_cityscapes",
+        {"num_classes": 5, "decoder": {"aspp": {"pool_kernel_size": [32, 48]}}},
+        "",
+        {**PLUS, "pooling_window": (32, 48)},
+    ),
+}
+
+
+def pairs(theirs, ours):
+    """The Garden's layers with weights, in the order of their creation, and ours."""
+    kinds = (
+        tf_keras.layers.Conv2D,
+        tf_keras.layers.DepthwiseConv2D,
+        tf_keras.layers.BatchNormalization,
+    )
+    parts = [
+        [
+            layer
+            for layer in part._flatten_layers(include_self=False)
+            if isinstance(layer, kinds) and layer.weights
+        ]
+        for part in (theirs.backbone, theirs.decoder, theirs.head)
+    ]
+    there = {layer.name for layer in ours.layers}
+    resnet = "backbone_stem0_conv" in there
+    blocks, units = (RESNET_BLOCKS, RESNET_UNITS) if resnet else (MOBILENET_BLOCKS, MOBILENET_UNITS)
+    names = (
+        [f"backbone_{b}_{u}" for b in blocks for u in units],
+        [
+            f"{branch}_{kind}"
+            for branch in ("aspp0", "aspp1", "aspp2", "aspp3", "aspp_pooling", "aspp_project")
+            for kind in ("conv", "bn")
+        ],
+        HEAD if "head0_spatial_bn" in there else PLAIN_HEAD,
+    )
+    found = [[ours.get_layer(name) for name in part if name in there] for part in names]
+    # A MobileNet's last convolution, which our form leaves out.
+    unused = [] if resnet else [parts[0].pop(), parts[0].pop()]
+    assert [len(part) for part in parts] == [len(part) for part in found]
+    return list(zip(chain.from_iterable(parts), chain.from_iterable(found))), unused
+
+
+def randomize(layer):
+    """Gives a layer's variables values of their own.
+
+    Residuals that grow would amplify the last digit's rounding to the third: kernels are small.
+    """
+    rng = np.random.default_rng(2)
+    for variable in layer.variables:
+        if "kernel" in variable.name:
+            inputs = variable.shape[: 2 if "depthwise" in variable.name else 3]
+            value = rng.normal(0, np.sqrt(1 / np.prod(inputs)), variable.shape)
+        elif "variance" in variable.name or "gamma" in variable.name:
+            value = rng.uniform(0.5, 1.5, variable.shape)
+        else:
+            value = rng.normal(0, 0.1, variable.shape)
+        variable.assign(value)
+
+
+@pytest.mark.parametrize("name", GARDEN)
+def test_network_of_a_registered_experiment(name):
+    """Logits, weight decay, batch norm and initial weights are those of the Garden's own model."""
+    experiment, changes, bindings, settings = GARDEN[name]
+    tf_keras.utils.set_random_seed(0)
+    config = exp_factory.get_exp_config(experiment)
+    config.task.model.override(changes)
+    decay = config.task.losses.l2_weight_decay
+    theirs = factory.build_segmentation_model(
+        tf_keras.layers.InputSpec(shape=[None, None, None, 3]),
+        config.task.model,
+        l2_regularizer=tf_keras.regularizers.L2(decay / 2),
+    )
+    gin.parse_config(bindings)
+    ours = deeplab(5, weight_decay=decay, **settings)
+    images = pixels(72, 136, 1)
+    normalized = ours.get_layer("normalize")(images)
+    theirs(normalized)
+
+    same, unused = pairs(theirs, ours)
+    for garden, layer in same:
+        for expected, variable in zip(garden.variables, layer.variables, strict=True):
+            assert np.std(variable) == pytest.approx(np.std(expected), rel=0.2), variable.name
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            assert (layer.momentum, layer.epsilon) == (garden.momentum, garden.epsilon)
+        randomize(garden)
+        layer.set_weights(garden.get_weights())
+    expected = theirs(normalized, training=False)["logits"]
+    scale = np.ptp(expected)
+    assert np.min(np.std(expected, axis=(1, 2))) > 0.01 * scale > 1e-4
+    np.testing.assert_allclose(ours(images, training=False), expected, rtol=0, atol=1e-5 * scale)
+
+    rest = sum(decay * tf.nn.l2_loss(layer.kernel) for layer in unused if hasattr(layer, "kernel"))
+    np.testing.assert_allclose(sum(ours.losses), sum(theirs.losses) - rest, rtol=1e-5)
+
+
+def test_a_resnets_weights_serve_every_output_stride():
+    settings = {**RESNET, **PLUS, "low_level": "2", "atrous_rates": (6,), "separable_head": False}
+    fine, coarse = (deeplab(3, output_stride=stride, **settings) for stride in (8, 16))
+    assert shapes(fine) == shapes(coarse)
+    fine.set_weights(coarse.get_weights())
+    for model, stride in ((fine, 8), (coarse, 16)):
+        assert model(pixels(72, 136, 1)).shape == (1, 18, 34, 3)
+        deep = tf_keras.Model(model.inputs, model.get_layer("aspp_project_swish").output)
+        assert deep(pixels(72, 136, 1)).shape == (1, -(-72 // stride), -(-136 // stride), 256)
+
+
+def test_dilations_of_a_resnet():
+    for stride, expected in ((8, (1, 2, 4)), (16, (1, 1, 2)), (32, (1, 1, 1))):
+        model = deeplab(3, output_stride=stride, **RESNET)
+        dilations = [
+            layer.dilation_rate[0] for layer in model.layers if layer.name.endswith("spatial_conv")
+        ]
+        assert dilations[3:13] == [expected[0]] * 4 + [expected[1]] * 6
+        grid = (1, 2, 4) if expected[2] > 1 else (1, 1, 1)
+        assert dilations[13:] == [expected[2] * factor for factor in grid]
+
+
+def test_stochastic_depth_drops_whole_residuals():
+    gin.parse_config("dilated_resnet.stochastic_depth = 0.5")
+    model = deeplab(3, **RESNET)
+    rates = [layer.rate for layer in model.layers if layer.name.endswith("_drop")]
+    assert rates == pytest.approx([0.2] * 3 + [0.3] * 4 + [0.4] * 6 + [0.5] * 3)
+    dropped = model.get_layer("backbone_block15_drop")(tf.ones([400, 2, 3, 4]), training=True)
+    assert np.all(np.ptp(dropped, axis=(1, 2, 3)) == 0)
+    values, counts = np.unique(dropped[:, 0, 0, 0], return_counts=True)
+    assert values.tolist() == [0, 2]
+    assert min(counts) > 140
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bindings", "message"),
+    [
+        ({"backbone": "DilatedResNet50", "width_multiplier": 0.5}, "", "are MobileNets'"),
+        ({"backbone": "DilatedResNet50"}, "dilated_resnet.stem = 'v2'", "'v2' is not one of v0"),
+        ({"backbone": "DilatedResNet50"}, "dilated_resnet.multigrid = (1, 2)", "3 values"),
+        ({"backbone": "DilatedResNet50", "decoder": True}, "", "not one of 2, 3, 4"),
+    ],
+)
+def test_settings_that_contradict_each_other(arguments, bindings, message):
+    gin.parse_config(bindings)
+    with pytest.raises(ValueError, match=message):
+        deeplab(3, **arguments)
+
+
+@pytest.mark.parametrize("size", [(9, 14), (8, 6), (3, 20), (2, 2)])
+def test_pooling_windows(size):
+    layer = PoolWindows((4, 6))
+    x = tf.random.stateless_normal([2, *size, 3], [1, 2])
+    height, width = min(4, size[0]), min(6, size[1])
+    expected = [
+        [
+            np.mean(x[:, i : i + height, j : j + width], axis=(1, 2))
+            for j in range(0, size[1] - width + 1, width)
+        ]
+        for i in range(0, size[0] - height + 1, height)
+    ]
+    expected = np.transpose(expected, (2, 0, 1, 3))
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    unknown = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    np.testing.assert_allclose(unknown(x), expected, atol=1e-6)
+    assert layer.compute_output_shape(x.shape) == expected.shape
+    assert PoolWindows.from_config(layer.get_config()).window == (4, 6)
