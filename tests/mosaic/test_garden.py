@@ -2,12 +2,14 @@ import re
 import tarfile
 import types
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 from official.modeling import optimization
 from official.vision.modeling.backbones.mobilenet import MobileNet
+from official.vision.modeling.backbones.resnet_deeplab import DilatedResNet
 from official.vision.modeling.classification_model import ClassificationModel
 from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
@@ -360,3 +362,24 @@ def test_imagenet_backbone_where_a_whole_network_is_wanted(imagenet, paper):
         checkpoints.load(paper, imagenet)
     assert str(caught.value).startswith(f"{imagenet}: a backbone alone")
     assert_equal(values(paper), before)
+
+
+def test_dilated_resnet(tmp_path):
+    """Every variable of the Garden's backbone has its place."""
+    theirs = DilatedResNet(50, output_stride=16, stem_type="v1", se_ratio=0.25)
+    randomize(theirs.variables)
+    prefix = tf.train.Checkpoint(backbone=theirs).write(str(tmp_path / "ckpt"))
+    with gin.unlock_config():
+        gin.bind_parameter("dilated_resnet.se_ratio", 0.25)
+    try:
+        ours = deeplab(CLASSES, backbone="DilatedResNet50")
+    finally:
+        gin.clear_config()
+    checkpoints.load(ours, prefix, ("backbone_",))
+    loaded = values(ours)
+    names = garden.names(loaded)
+    backbone = {n: names[n] for n in names if n.startswith("backbone_")}
+    found = stored(prefix)
+    assert sorted(backbone.values()) == sorted(found)
+    for name, place in backbone.items():
+        np.testing.assert_array_equal(loaded[name], found[place], err_msg=name)
