@@ -5,22 +5,26 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from data import ade20k, cityscapes, folders, pascal_voc
 from data.errors import DataError
 from data.files import read_pair
 from data.layout import Layout
 
-LAYOUTS: dict[str, Callable[..., Layout]] = {
-    "ade20k": ade20k.layout,
-    "camvid": lambda data_dir: folders.layout(data_dir, "camvid", "camvid"),
-    "cityscapes": cityscapes.layout,
-    "folders": folders.layout,
-    "pascal_voc": pascal_voc.layout,
+# Modules with a function `layout`, by the name of the function that loads the data set; imported
+# when needed, since gin lets nothing configurable be added after a configuration is read.
+LAYOUTS = {
+    "ade20k": "data.ade20k",
+    "camvid": "data.folders",
+    "cityscapes": "data.cityscapes",
+    "folders": "data.folders",
+    "pascal_voc": "data.pascal_voc",
 }
+# Arguments of data sets that decide which files belong to them.
+SETTINGS = ("data_dir", "label_map", "coarse", "augmented")
 
 
 @dataclasses.dataclass
@@ -60,7 +64,9 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
     """
     if dataset not in LAYOUTS:
         raise DataError(f"{dataset}: no data set that can be checked; {', '.join(LAYOUTS)} can")
-    return LAYOUTS[dataset](data_dir, **settings)
+    if dataset == "camvid":
+        settings = {"label_map": "camvid", "name": "camvid"}
+    return importlib.import_module(LAYOUTS[dataset]).layout(data_dir, **settings)
 
 
 def survey(layout: Layout, progress: Callable | None = None) -> Survey:
@@ -107,3 +113,32 @@ def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:
     weights = np.divide(1.0, share**power, out=np.zeros(len(share)), where=share > 0)
     mean = float(share @ weights)
     return np.where(share > 0, weights / mean if mean else 1.0, 1.0)
+
+
+def table(found: Survey) -> str:
+    """The survey for people: splits, sizes, class frequencies and the weights they suggest."""
+    lines = []
+    for split, images in found.images.items():
+        sizes = found.sizes[split].most_common(3)
+        text = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in sizes)
+        more = len(found.sizes[split]) - len(sizes)
+        lines.append(f"{split}: {images} images" + (f": {text}" if text else ""))
+        lines[-1] += f" and {more} more sizes" if more else ""
+    width = max(map(len, found.class_names))
+    splits = list(found.images)
+    weights = class_weights(found.pixels["train"]) if "train" in found.pixels else None
+    head = "".join(f"  {split + ', %':>10}" for split in splits)
+    lines += ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
+    totals = {k: max(int(found.pixels[k].sum()) + found.ignored[k], 1) for k in splits}
+    for index, name in enumerate(found.class_names):
+        shares = "".join(f"  {100 * found.pixels[k][index] / totals[k]:10.3f}" for k in splits)
+        weight = f"  {weights[index]:6.2f}" if weights is not None else ""
+        lines.append(f"{name:{width}}{shares}{weight}")
+    shares = "".join(f"  {100 * found.ignored[k] / totals[k]:10.3f}" for k in splits)
+    lines.append(f"{'ignored':{width}}{shares}")
+    if weights is not None:
+        lines += ["", f"CLASS_WEIGHTS = ({', '.join(f'{w:.2f}' for w in weights)})"]
+    if found.strays:
+        lines += ["", f"{len(found.strays)} masks without an image:"]
+        lines += [f"  {line}" for line in found.strays]
+    return "\n".join(lines)

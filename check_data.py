@@ -1,0 +1,42 @@
+"""Checks an experiment's data set from end to end, and shows it raw and as training sees it.
+
+python check_data.py --gin_file=mosaic_camvid --data_dir=CAMVID --output_dir=OUT
+
+Lists counts, sizes, class frequencies with the class weights that they suggest, and every problem:
+unreadable files, wrong sizes, unknown labels, images without masks and masks without images.
+"""
+
+import sys
+
+from absl import flags
+
+from mosaic import cli
+
+
+def main(values, bindings):
+    """Checks."""
+    if not values.output_dir:
+        raise cli.UserError("give --output_dir=DIR, the folder for the contact sheets")
+    cli.configure(
+        cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING
+    )
+    from data import check
+    from mosaic import config, data_sheet
+    from mosaic.progress import Progress
+
+    name, settings = data_sheet.configured_dataset(check.SETTINGS)
+    layout = check.layout_of(name, settings.pop("data_dir"), settings)
+    found = check.survey(layout, lambda count: Progress(count, "check", "image"))
+    print(check.table(found))
+    if found.problems:
+        lines = "\n".join(f"  {line}" for line in found.problems)
+        print(f"{len(found.problems)} problems:\n{lines}")
+        raise cli.UserError(f"{layout.root}: {len(found.problems)} problems, listed above")
+    for path in data_sheet.write(config.build("train.dataset"), values.output_dir):
+        print(path)
+
+
+if __name__ == "__main__":
+    FLAGS = cli.common_flags("gin_file", "data_dir")
+    flags.DEFINE_string("output_dir", None, "Folder for the contact sheets.", flag_values=FLAGS)
+    sys.exit(cli.run(__doc__, FLAGS, main))
