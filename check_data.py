@@ -30,8 +30,9 @@ def main(values, bindings):
     print(check.table(found))
     if found.problems:
         lines = "\n".join(f"  {line}" for line in found.problems)
-        print(f"{len(found.problems)} problems:\n{lines}")
-        raise cli.UserError(f"{layout.root}: {len(found.problems)} problems, listed above")
+        count = f"{len(found.problems)} problem" + "s" * (len(found.problems) > 1)
+        print(f"{count}:\n{lines}")
+        raise cli.UserError(f"{layout.root}: {count}, listed above")
     for path in data_sheet.write(config.build("train.dataset"), values.output_dir):
         print(path)
 

@@ -243,8 +243,8 @@ def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = N
       model: a network of this project with the Garden's arithmetic (`mosaic.garden.unlike`).
       folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
       loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
-        which no network here reads, is kept: the Garden's own networks have it, and
-        `assert_existing_objects_matched` asks for it.
+        which no network here reads, is kept; else it is blank. The Garden's own networks have it,
+        and insist on finding it.
 
     Returns:
       The checkpoint's prefix.
@@ -262,6 +262,8 @@ def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = N
             f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
         )
     arrays = {theirs[name]: value for name, value in values.items()}
+    if backbone := diagnosis.mobilenet(model):
+        arrays.update(garden.blank_head(*backbone))
     if loaded and loaded.form == "garden":
         unread = (name for name in loaded.arrays if garden.is_unread(name, theirs.values()))
         arrays.update((name, loaded.arrays[name]) for name in unread)

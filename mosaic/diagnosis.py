@@ -65,6 +65,13 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
     return f"it fits {', '.join(different)}" if different else ""
 
 
+def mobilenet(model: tf_keras.Model) -> tuple[str, float] | None:
+    """Returns the Garden's id and width multiplier of a network's MobileNet, or None without."""
+    kernels = _kernels({v.name.removesuffix(":0"): tuple(v.shape) for v in model.variables})
+    found = _backbone(kernels, "deeplab")
+    return (found["backbone"], found["width_multiplier"]) if found else None
+
+
 def _kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """Layers and the shapes of their kernels, by this project's names."""
     return {

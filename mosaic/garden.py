@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from official.vision.modeling.backbones import mobilenet
 
 from mosaic.layers import Normalize, half_pixel_centers
 from mosaic.network import NORMALIZATIONS
@@ -163,6 +164,34 @@ def is_unread(name: str, known: Collection[str]) -> bool:
         return False
     blocks = [int(found[1]) for found in map(block.match, known) if found]
     return bool(blocks) and int(match[1]) > max(blocks)
+
+
+def blank_head(model_id: str, width_multiplier: float) -> dict[str, np.ndarray]:
+    """Returns blank values for what `is_unread` tells of, by the Garden's names.
+
+    The Garden's segmentation networks have these variables and insist on finding them.
+
+    Args:
+      model_id: of a MobileNet in the Garden's table.
+      width_multiplier: of its filters.
+    """
+    specs = mobilenet.block_spec_decoder(
+        specs=mobilenet.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=width_multiplier
+    )
+    specs = [spec for spec in specs if spec.filters]
+    read = max(index for index, spec in enumerate(specs) if spec.is_output) + 1
+    arrays = {}
+    for index, spec in enumerate(specs[read:], read):
+        block, size = f"backbone/layer_with_weights-{index}", spec.kernel_size
+        shape = (size, size, specs[index - 1].filters, spec.filters)
+        arrays[f"{block}/_conv0/kernel"] = np.zeros(shape, np.float32)
+        if spec.use_bias:
+            arrays[f"{block}/_conv0/bias"] = np.zeros(spec.filters, np.float32)
+        if spec.use_normalization:
+            for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+                value = 1.0 if name in ("gamma", "moving_variance") else 0.0
+                arrays[f"{block}/_norm0/{name}"] = np.full(spec.filters, value, np.float32)
+    return arrays
 
 
 def variables(graph) -> dict[str, str]:

@@ -110,5 +110,5 @@ def test_command(folder, tmp_path, monkeypatch):
     assert sheet.shape[1] == 3 * 366 and sheet.shape[0] > 480
     (folder / "val" / "0.png").write_bytes(b"")
     bad = _command(folder, tmp_path / "none")
-    assert bad.returncode == 2 and "1 problems, listed above" in bad.stderr
+    assert bad.returncode == 2 and "1 problem, listed above" in bad.stderr
     assert "val/0.png: empty" in bad.stdout and not (tmp_path / "none").exists()
