@@ -1,0 +1,108 @@
+"""Evaluation at 1024x2048: images a second of ours and of the Model Garden's loop.
+
+python benchmarks/evaluation.py
+
+The same network (the 77.24 configuration, random weights), the same frames, from PNG to the
+confusion matrix. The two take turns, and medians of their turns are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import frames
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from official.vision.configs import semantic_segmentation as garden_config
+from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
+
+from data.cityscapes import cityscapes
+from mosaic import network
+from mosaic.evaluation import Evaluation, evaluate
+from mosaic.predictors import of_network
+
+
+def garden_turn(folder: pathlib.Path, model: tf_keras.Model):
+    """A function that scores all frames by the Garden's task, as its trainer's evaluation does."""
+    data = garden_config.DataConfig(
+        input_path=str(folder / "val.tfrecord"),
+        output_size=list(frames.SIZE),
+        global_batch_size=1,
+        is_training=False,
+        resize_eval_groundtruth=True,
+        drop_remainder=False,
+        dtype="float32",
+    )
+    task = SemanticSegmentationTask(
+        garden_config.SemanticSegmentationTask(
+            model=garden_config.SemanticSegmentationModel(num_classes=frames.CLASSES),
+            train_data=data,
+            validation_data=data,
+        )
+    )
+    batches = task.build_inputs(data)
+    metrics = task.build_metrics(training=False)
+    # The Garden's batches are normalised already; this network does it itself.
+    first = next(layer for layer in model.layers if layer.name == "normalize")
+    body = tf_keras.Model(first.output, model.output)
+
+    @tf.function
+    def step(inputs):
+        task.validation_step(inputs, body, metrics)
+
+    def turn() -> None:
+        task.iou_metric.reset_state()
+        for inputs in batches:
+            step(inputs)
+        task.iou_metric.result()
+
+    return turn
+
+
+def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str):
+    """A function that scores all frames as eval.py does."""
+    dataset, predictor = cityscapes(str(folder)), of_network(model)
+    evaluation = Evaluation(protocol="cityscapes", batch_size=1, num_pictures=0)
+    return lambda: evaluate(predictor, dataset, evaluation, "random", output)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=3)
+    values = parser.parse_args()
+    model = network.mosaic(frames.CLASSES)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = frames.write(pathlib.Path(temporary) / "data", values.frames)
+        turns = {
+            "Garden": garden_turn(folder, model),
+            "ours": our_turn(folder, model, str(pathlib.Path(temporary) / "out")),
+        }
+        pixels = tf.constant(np.zeros((1, *frames.SIZE, 3), np.float32))
+        forward = tf.function(lambda images: model(images, training=False))
+        turns["network alone"] = lambda: [forward(pixels) for _ in range(values.frames)]
+        rates: dict[str, list[float]] = {name: [] for name in turns}
+        for number in range(values.turns + 1):
+            for name, turn in turns.items():
+                start = time.perf_counter()
+                turn()
+                if number:  # the first warms up
+                    rates[name].append(values.frames / (time.perf_counter() - start))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    for name, found in rates.items():
+        spread = f"{min(found):.2f} to {max(found):.2f}"
+        print(f"{name:14} {medians[name]:6.2f} images/s ({spread})")
+    print(f"ratio          {medians['ours'] / medians['Garden']:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Training pipeline: images a second of ours and of the Model Garden's parser, same frames.
+
+python benchmarks/pipeline.py
+
+1024x2048 PNG frames of some 3 MB; scale 0.5 to 2, crop 1024x2048, mirror. The two take turns, and
+medians of their turns are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import frames
+import tensorflow as tf
+from official.vision.configs import semantic_segmentation as garden_config
+from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
+
+from data.cityscapes import cityscapes
+from data.pipeline import Augment
+
+
+def garden(folder: pathlib.Path, batch_size: int) -> tf.data.Dataset:
+    """The Garden's training batches, by its own task."""
+    data = garden_config.DataConfig(
+        input_path=str(folder / "train.tfrecord"),
+        output_size=list(frames.SIZE),
+        crop_size=list(frames.SIZE),
+        global_batch_size=batch_size,
+        is_training=True,
+        aug_scale_min=0.5,
+        aug_scale_max=2.0,
+        aug_rand_hflip=True,
+        shuffle_buffer_size=16,
+        dtype="float32",
+    )
+    task = SemanticSegmentationTask(
+        garden_config.SemanticSegmentationTask(train_data=data, validation_data=data)
+    )
+    return task.build_inputs(data)
+
+
+def ours(folder: pathlib.Path, batch_size: int) -> tf.data.Dataset:
+    """Our training batches of the same records."""
+    augment = Augment(crop_size=frames.SIZE, scale=(0.5, 2.0))
+    return cityscapes(str(folder), augment).train_batches(batch_size, seed=0)
+
+
+def rate(batches, count: int, batch_size: int) -> float:
+    """Images a second over `count` batches."""
+    start = time.perf_counter()
+    for _ in range(count):
+        next(batches)
+    return count * batch_size / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--batches", type=int, default=8, help="In one turn.")
+    parser.add_argument("--turns", type=int, default=5)
+    values = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = frames.write(pathlib.Path(temporary), values.frames)
+        size = (folder / "train.tfrecord").stat().st_size / values.frames / 1e6
+        streams = {
+            "Garden": iter(garden(folder, values.batch_size)),
+            "ours": iter(ours(folder, values.batch_size)),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in streams}
+        for turn in range(values.turns + 1):
+            for name, batches in streams.items():
+                found = rate(batches, values.batches, values.batch_size)
+                if turn:  # the first warms up
+                    rates[name].append(found)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    for name, found in rates.items():
+        spread = f"{min(found):.1f} to {max(found):.1f}"
+        print(f"{name:8} {medians[name]:6.1f} images/s ({spread})")
+    print(f"ratio    {medians['ours'] / medians['Garden']:6.2f}   ({size:.1f} MB a frame)")
+
+
+if __name__ == "__main__":
+    main()
