@@ -17,14 +17,13 @@ CLASSES = 19
 def write(folder: pathlib.Path, count: int) -> pathlib.Path:
     """Writes train.tfrecord and val.tfrecord with `count` frames each; returns the folder.
 
-    Frames are drawn street scenes, whose grain makes PNGs of some 3 to 4 MB, like those of Cityscapes..
+    Frames are drawn street scenes, whose grain makes PNGs of some 3 MB, like Cityscapes' own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for split, seed in (("train", 0), ("val", 1)):
         with tf.io.TFRecordWriter(str(folder / f"{split}.tfrecord")) as writer:
             for index in range(count):
                 image, label = drawing.draw_scene(1000 * seed + index, *SIZE)
-
                 writer.write(_example(image, label, f"{split}_{index:06}_000000_leftImg8bit.png"))
     return folder
 
