@@ -1,9 +1,13 @@
-"""Scores a network: mIoU, per-class IoU, report.json, confusion matrix and overlays.
+"""Scores a network: mIoU, per-class IoU, report.json and report.html, and overlays.
 
 python eval.py --model_dir=runs/quickstart
 python eval.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR --output_dir=OUT
 
 CKPT may be a checkpoint, ours or the Garden's, a SavedModel folder, or a .tflite file.
+
+python eval.py --compare=runs/a --compare=runs/b --output_dir=OUT
+
+puts reports that were written before side by side, in OUT/compare.html.
 """
 
 import sys
@@ -14,7 +18,10 @@ from mosaic import cli
 
 
 def main(values, bindings):
-    """Scores."""
+    """Scores, or compares."""
+    if values.compare:
+        _compare(values, bindings)
+        return
     files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.scoring import score
@@ -27,6 +34,20 @@ def main(values, bindings):
         values.as_network,
         values.submission_dir,
     )
+
+
+def _compare(values, bindings):
+    own = ("compare", "output_dir", "debug")
+    others = [name for name in values if values[name].present and name not in own]
+    others += ["gin"] if bindings else []
+    if others:
+        raise cli.UserError(f"--compare only reads reports; leave out --{', --'.join(others)}")
+    if not values.output_dir:
+        raise cli.UserError("give --output_dir=DIR, the folder for compare.html")
+    from mosaic.comparison import FILE, compare
+
+    print(compare(values.compare, values.output_dir))
+    print(f"see {values.output_dir}/{FILE}")
 
 
 if __name__ == "__main__":
@@ -43,6 +64,12 @@ if __name__ == "__main__":
         "as_network",
         False,
         "Load a .tflite file into the experiment's network instead of running it as it is.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_multi_string(
+        "compare",
+        [],
+        "Report to put beside others: report.json, its folder or a run's; repeatable.",
         flag_values=FLAGS,
     )
     sys.exit(cli.run(__doc__, FLAGS, main))

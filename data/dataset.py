@@ -185,7 +185,9 @@ class Dataset:
 
     @functools.cache  # noqa: B019 - a data set lives as long as the process
     def _source(self, split: str):
-        return self._builder.as_data_source(self._split(split))
+        # Only `_load` decodes images: an image's name must not cost its decoding.
+        skipped = {key: tfds.decode.SkipDecoding() for key in self._keys[:2]}
+        return self._builder.as_data_source(self._split(split), decoders=skipped)
 
     @functools.cache  # noqa: B019
     def _load(self, split: str, fit: Fit | None = None):

@@ -17,10 +17,12 @@ from mosaic import metrics, visualize
 from mosaic import published as results
 from mosaic.baselines import baselines
 from mosaic.errors import UserError, nearest
+from mosaic.extremes import Extremes
 from mosaic.files import replacing, write_text
 from mosaic.multiscale import average
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
+from mosaic.report import render
 
 # The classes of each protocol, by name, whose pixels count nowhere in the truth.
 PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
@@ -41,7 +43,8 @@ class Evaluation:
         `mlperf_ade20k_top31` leaves out pixels of no class in the truth, while an answer of no
         class is a false negative (MLPerf Mobile).
       published: key in mosaic/published.json of the result that the experiment reproduces.
-      num_pictures: images of the split that are shown, evenly spread.
+      num_pictures: images of the split of which overlays are written, evenly spread.
+      num_extremes: best and worst images, of each so many, that report.html shows.
       baselines: also score answers without a network (`mosaic.baselines`), for comparison.
       scales: of the images, whose probabilities are averaged; (1.0,) is plain.
       flip: also average with the mirrored image's.
@@ -58,6 +61,7 @@ class Evaluation:
     protocol: str = "plain"
     published: str | None = None
     num_pictures: int = 6
+    num_extremes: int = 4
     baselines: bool = False
     scales: Sequence[float] = (1.0,)
     flip: bool = False
@@ -89,7 +93,7 @@ def evaluate(
     recipe: Mapping[str, Any] | None = None,
     submission_dir: str | None = None,
 ) -> dict:
-    """Scores what segments and writes report.json, confusion.png and overlays into a folder.
+    """Scores what segments; writes report.json, report.html, confusion.png and overlays.
 
     Args:
       predictor: of images [batch, height, width, 3].
@@ -122,11 +126,17 @@ def evaluate(
 
     @tf.function(reduce_retracing=True)
     def count(labels, predicted):
+        """Counts [batch, classes, classes + 1] and answers in the data set's classes."""
         known = tf.logical_and(predicted >= 0, predicted < len(table))
         predicted = tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
-        counts = metrics.count_pixels(labels, predicted, classes, dataset.ignore_label, True)
-        return counts, predicted
 
+        def count_image(pair):
+            return metrics.count_pixels(*pair, classes, dataset.ignore_label, True)
+
+        return tf.map_fn(count_image, (labels, predicted), fn_output_signature=tf.int64), predicted
+
+    uncounted = evaluation.uncounted(dataset.class_names)
+    extremes, listed = Extremes(evaluation.num_extremes, total, dataset), []
     start, done = time.monotonic(), 0
     with Progress(total, "evaluate", "image") as bar:
         for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
@@ -134,23 +144,27 @@ def evaluate(
                 images, labels.shape[1:3], evaluation.input_size, evaluation.labels_first
             )
             counts, predicted = count(labels, predicted)
-            matrix += counts.numpy()
-            for index in sorted(chosen & set(range(done, done + len(images)))):
-                at = index - done
-                picture = visualize.overlay(
-                    images[at].numpy(), labels[at].numpy(), predicted[at].numpy(), dataset
-                )
-                name = dataset.image_id(evaluation.split, index)
-                visualize.write_png(out / "overlays" / f"{name}.png", picture)
-            if submission_dir:
-                for at, labels in enumerate(values[predicted.numpy()]):
-                    name = dataset.image_id(evaluation.split, done + at)
-                    visualize.write_png(pathlib.Path(submission_dir) / f"{name}.png", labels)
+            for at, image_counts in enumerate(counts.numpy()):
+                matrix += image_counts
+                name = dataset.image_id(evaluation.split, done + at)
+                value = _number(metrics.mean_iou(image_counts, uncounted))
+                listed.append({"id": name, "mean_iou": value})
+                overlaid, extreme = done + at in chosen, extremes.takes(value)
+                if overlaid or extreme:
+                    shown = [part[at].numpy() for part in (images, labels, predicted)]
+                if overlaid:
+                    picture = visualize.overlay(*shown, dataset)
+                    visualize.write_png(out / "overlays" / f"{name}.png", picture)
+                if extreme:
+                    extremes.add(name, value, *shown)
+                if submission_dir:
+                    answer = values[predicted[at].numpy()]
+                    visualize.write_png(pathlib.Path(submission_dir) / f"{name}.png", answer)
             done += len(images)
             bar.update(len(images))
     seconds = time.monotonic() - start
     report = _report(matrix, dataset, evaluation, checkpoint)
-    report.update(num_images=done, seconds=round(seconds, 3), command=command)
+    report.update(num_images=done, seconds=round(seconds, 3), command=command, images=listed)
     report["settings"] = _settings(report, predictor, dataset, evaluation, network or {})
     if published:
         report["published"] = {
@@ -169,6 +183,7 @@ def evaluate(
     with replacing(out / "confusion.png") as aside:
         figure.savefig(aside, dpi=110)
     write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(out / "report.html", render(report, extremes.best, extremes.worst))
     return report
 
 

@@ -41,4 +41,4 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes a text file under its name only once it is whole."""
     with replacing(path) as aside:
-        aside.write_text(text)
+        aside.write_text(text, encoding="utf-8")

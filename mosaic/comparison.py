@@ -1,0 +1,171 @@
+"""Several reports side by side, as a page of HTML that needs no other file and no network."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+from mosaic.errors import UserError
+from mosaic.files import write_text
+from mosaic.report import FIGURES, conditions, environment, percent, plain, verdict
+
+FILE = "compare.html"
+_REPORTS = ("report.json", os.path.join("eval", "report.json"))
+# Where runs differ in one of these, their figures are of different things.
+_SAME = ("dataset", "split", "protocol", "num_images")
+_COLORS = 6
+
+
+def find(path: str) -> str:
+    """Returns the report.json that a path names: the file, its folder, or its run's folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    if os.path.isfile(path):
+        return path
+    if not os.path.isdir(path):
+        raise UserError(f"--compare={path}: no such file or folder")
+    for name in _REPORTS:
+        if os.path.isfile(os.path.join(path, name)):
+            return os.path.join(path, name)
+    raise UserError(f"--compare={path}: no {' or '.join(_REPORTS)} in it; run eval.py first")
+
+
+def read(path: str) -> dict:
+    """Reads a report.
+
+    Raises:
+      UserError: there is none, or what is there is none.
+    """
+    file = find(path)
+    try:
+        with open(file, encoding="utf-8") as text:
+            report = json.load(text)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: not a report ({reason}); run eval.py again") from None
+    fault = _fault(report)
+    if fault:
+        raise UserError(f"{file}: not a report ({fault}); run eval.py again")
+    return report
+
+
+def _fault(report) -> str | None:
+    """What a comparison could not be made from, or None."""
+    if not isinstance(report, dict):
+        return "no JSON object"
+    for name in ("mean_iou", "per_class_iou", "dataset", "split"):
+        if name not in report:
+            return f"no {name!r}"
+    for name in ("per_class_iou", "settings", "verdict", "published", "categories"):
+        absent = name != "per_class_iou" and report.get(name) is None
+        if not (absent or isinstance(report[name], dict)):
+            return f"{name!r} is no object"
+    figures = {name: report.get(name) for name in FIGURES}
+    if report.get("published"):
+        figures["published mean_iou"] = report["published"].get("mean_iou")
+    for name, value in {**figures, **report["per_class_iou"]}.items():
+        number = isinstance(value, (int, float)) and math.isfinite(value)
+        if value is not None and not number:
+            return f"{name!r} is {value!r}, no number"
+    return None
+
+
+def compare(paths: Sequence[str], output_dir: str) -> str:
+    """Writes compare.html from several reports.
+
+    Args:
+      paths: as for `find`; at least two.
+      output_dir: for the page.
+
+    Returns:
+      Names, mean IoU and verdicts of the runs as a table for people.
+
+    Raises:
+      UserError: fewer than two reports, one of them twice, or one that cannot be read.
+    """
+    if len(paths) < 2:
+        raise UserError("--compare=RUN: give it at least twice, once for each run")
+    reports = [read(path) for path in paths]
+    names = _names([find(path) for path in paths])
+    runs = [
+        {
+            "name": name,
+            "report": report,
+            "verdict": verdict(report),
+            "settings": conditions(report),
+            "color": index % _COLORS + 1,
+        }
+        for index, (name, report) in enumerate(zip(names, reports))
+    ]
+    write_text(os.path.join(output_dir, FILE), render(runs))
+    width = max(map(len, names))
+    figures = [percent(report["mean_iou"]) for report in reports]
+    return "\n".join(
+        f"{run['name']:{width}}  {figure:>6}  {run['verdict']['status']}"
+        for run, figure in zip(runs, figures)
+    )
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """What distinguishes the reports' places: their paths below what all have in common."""
+    places = [os.path.dirname(os.path.realpath(file)) for file in files]
+    if len(set(map(os.path.realpath, files))) < len(files):
+        raise UserError("--compare: a report is named twice; leave one out")
+    if len(set(places)) < len(places):
+        places = [os.path.realpath(file) for file in files]
+    # A run's own folder says more than the `eval` in it, as long as that tells them apart.
+    runs = [os.path.dirname(p) if os.path.basename(p) == "eval" else p for p in places]
+    places = runs if len(set(runs)) == len(runs) else places
+    common = os.path.commonpath(places)
+    return [os.path.basename(p) if p == common else os.path.relpath(p, common) for p in places]
+
+
+def render(runs: Sequence[Mapping]) -> str:
+    """Returns the page of several runs.
+
+    Args:
+      runs: each with `name`, `report`, `verdict`, `settings` and `color`, a number from 1.
+    """
+    reports = [run["report"] for run in runs]
+    settings = _rows([run["settings"] for run in runs], "not recorded")
+    for row in settings:
+        row["differs"] = len({plain(value) for value in row["values"]}) > 1
+    return (
+        environment()
+        .get_template("compare.html")
+        .render(
+            runs=runs,
+            figures=[
+                {"name": label, **_best([report.get(name) for report in reports])}
+                for name, label in FIGURES.items()
+            ],
+            classes=_best_rows([report["per_class_iou"] for report in reports]),
+            categories=_best_rows([report.get("categories") or {} for report in reports]),
+            settings=sorted(settings, key=lambda row: not row["differs"]),
+            unlike=[row["name"] for row in settings if row["name"] in _SAME and row["differs"]],
+        )
+    )
+
+
+def _rows(tables: Sequence[Mapping], missing=None) -> list[dict]:
+    """A row for each name in any of the tables, with the values of all in their order."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [{"name": n, "values": [table.get(n, missing) for table in tables]} for n in names]
+
+
+def _best_rows(tables: Sequence[Mapping]) -> list[dict]:
+    return [{**row, **_best(row["values"])} for row in _rows(tables)]
+
+
+def _best(values: Sequence[float | None]) -> dict:
+    """Values, and which of them are the highest; none where all are alike."""
+    known = [value for value in values if value is not None]
+    alike = len(set(known)) < 2
+    return {
+        "values": list(values),
+        "best": [not alike and value == max(known) for value in values],
+    }

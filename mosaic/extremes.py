@@ -1,0 +1,142 @@
+"""Keeps the images of a split that a network does best and worst, as small pictures."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mosaic.visualize import palette
+
+# Pixels on the longer side: sharp where three stand beside each other on a wide screen.
+_SIDE = 560
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """An image of a report, with what it should have been and what it became.
+
+    Attributes:
+      name: of the image.
+      mean_iou: of this image alone, 0 to 1.
+      image: data URI of a JPEG.
+      truth: data URI of a PNG in the classes' colours.
+      predicted: likewise.
+      size: (height, width) of all three, in pixels.
+      classes: (name, #rrggbb) of what truth and prediction show, the largest first.
+    """
+
+    name: str
+    mean_iou: float
+    image: str
+    truth: str
+    predicted: str
+    size: tuple[int, int]
+    classes: tuple[tuple[str, str], ...]
+
+
+class Extremes:
+    """The best and the worst images by their mean IoU.
+
+    Of equal figures the earlier image is the better one, and none is among both. Only these are
+    held, at the size in which a report shows them.
+
+    Args:
+      count: how many best, and how many worst; fewer where the split has not twice as many.
+      num_images: of the split.
+      dataset: gives colours, class names and the ignore label.
+    """
+
+    def __init__(self, count: int, num_images: int, dataset):
+        self._best_count = min(count, num_images // 2)
+        self._worst_count = min(count, num_images - self._best_count)
+        self._dataset = dataset
+        self._best: list[_Kept] = []
+        self._worst: list[_Kept] = []
+
+    @property
+    def best(self) -> list[Example]:
+        """The best first."""
+        names = {kept.name for kept in self._worst}
+        return [_example(kept, self._dataset) for kept in self._best if kept.name not in names]
+
+    @property
+    def worst(self) -> list[Example]:
+        """The worst first."""
+        return [_example(kept, self._dataset) for kept in self._worst]
+
+    def takes(self, mean_iou: float | None) -> bool:
+        """Returns whether the next image, with this figure or None for none, is one of them."""
+        return mean_iou is not None and (
+            len(self._best) < self._best_count
+            or len(self._worst) < self._worst_count
+            or any(mean_iou > kept.mean_iou for kept in self._best)
+            or any(mean_iou <= kept.mean_iou for kept in self._worst)
+        )
+
+    def add(
+        self,
+        name: str,
+        mean_iou: float,
+        image: np.ndarray,
+        truth: np.ndarray,
+        predicted: np.ndarray,
+    ) -> None:
+        """Adds an image that `takes` took.
+
+        Args:
+          name: of the image.
+          mean_iou: of this image alone, 0 to 1.
+          image: uint8 [height, width, 3].
+          truth: class indices [height, width].
+          predicted: likewise; beyond the classes where the answer is none of them.
+        """
+        scale = min(1.0, _SIDE / max(image.shape[:2]))
+        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+        labels = [np.asarray(part, np.uint8) for part in (truth, predicted)]
+        kept = _Kept(
+            name,
+            mean_iou,
+            cv2.resize(image, size, interpolation=cv2.INTER_AREA),
+            *(cv2.resize(part, size, interpolation=cv2.INTER_NEAREST) for part in labels),
+        )
+        best = sorted([*self._best, kept], key=lambda k: -k.mean_iou)
+        worst = sorted([kept, *self._worst], key=lambda k: k.mean_iou)
+        self._best, self._worst = best[: self._best_count], worst[: self._worst_count]
+
+
+class _Kept(NamedTuple):
+    """An image as it is held: uint8 arrays of the size that is shown."""
+
+    name: str
+    mean_iou: float
+    image: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+
+def _example(kept: _Kept, dataset) -> Example:
+    table = palette(dataset)
+    maps = (kept.truth, kept.predicted)
+    areas = sum(np.bincount(labels.ravel(), minlength=256) for labels in maps)
+    known = [i for i in np.argsort(-areas, kind="stable") if areas[i] and i < dataset.num_classes]
+    classes = [(dataset.class_names[i], "#" + bytes(table[i]).hex()) for i in known]
+    if areas.sum() > areas[known].sum():
+        classes.append(("not labelled, or no class", "#" + bytes(table[255]).hex()))
+    return Example(
+        kept.name,
+        kept.mean_iou,
+        _uri(kept.image, "jpeg", [cv2.IMWRITE_JPEG_QUALITY, 82]),
+        *(_uri(table[labels], "png", [cv2.IMWRITE_PNG_COMPRESSION, 9]) for labels in maps),
+        kept.image.shape[:2],
+        tuple(classes),
+    )
+
+
+def _uri(picture: np.ndarray, kind: str, settings: list[int]) -> str:
+    """A picture, uint8 RGB, as a data URI."""
+    _, data = cv2.imencode(f".{kind}", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), settings)
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
