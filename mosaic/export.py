@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from mosaic import classes
+from mosaic import classes, integer_graph
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
@@ -150,9 +151,14 @@ def tflite(
         raise UserError(f"quantize {quantize!r} is not one of {', '.join(LIMITS)}")
     check_size(model, *size)
 
+    if quantize == "int8":
+        network, centre = integer_graph.from_pixels(model)
+    else:
+        network, centre = functools.partial(model, training=False), 0
+
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
     def answer(pixels):
-        logits = resize_bilinear(model(pixels, training=False), size, half_pixel_centers(model))
+        logits = resize_bilinear(network(pixels), size, half_pixel_centers(model))
         if output == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}
@@ -168,8 +174,8 @@ def tflite(
     if quantize == "int8":
         if representative is None:
             raise UserError("quantize=int8 needs representative images; use a data set")
-        converter.representative_dataset = lambda: (
-            [_fitted(image, size)[np.newaxis].astype(np.float32)] for image in representative()
+        converter.representative_dataset = lambda: integer_graph.samples(
+            (_fitted(image, size) for image in representative()), centre
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8

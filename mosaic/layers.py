@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic.averages import average_pool
 from mosaic.errors import UserError
 
 PACKAGE = "mosaic"
@@ -187,7 +188,8 @@ class PoolToBins(tf_keras.layers.Layer):
                 bin_window(height, self.bins),
                 bin_window(width, self.bins),
             )
-            return tf.nn.avg_pool2d(x, (window_h, window_w), (stride_h, stride_w), "VALID")
+            windows, strides = (window_h, window_w), (stride_h, stride_w)
+            return average_pool(x, windows, strides)
         size = tf.shape(x)
         check = tf.debugging.assert_greater_equal(
             tf.reduce_min(size[1:3]),

@@ -237,17 +237,17 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
     is_logits = _classes(target["shape"]) is not None and target["shape"][-1] > 1
     size = _fixed(shape[1:3])
 
-    def run(images) -> np.ndarray:
-        images = np.asarray(images)
-        if (
-            size is None
-            and tuple(interpreter.get_input_details()[0]["shape"][1:3]) != (images.shape[1:3])
-        ):
-            interpreter.resize_tensor_input(source["index"], [1, *images.shape[1:]])
+    def feed(image: np.ndarray) -> None:
+        shape = (1, *image.shape)
+        if size is None and tuple(interpreter.get_input_details()[0]["shape"]) != shape:
+            interpreter.resize_tensor_input(source["index"], shape)
             interpreter.allocate_tensors()
+        interpreter.set_tensor(source["index"], prepare(image[np.newaxis]))
+
+    def run(images) -> np.ndarray:
         answers = []
-        for image in images:
-            interpreter.set_tensor(source["index"], prepare(image[np.newaxis]))
+        for image in np.asarray(images):
+            feed(image)
             interpreter.invoke()
             answers.append(interpreter.get_tensor(target["index"])[0])
         answer = np.stack(answers)
@@ -255,6 +255,8 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
             return answer.reshape(answer.shape[:3])
         return (answer.astype(np.float32) - zero) * scale if scale else answer
 
+    # Apart, for measuring: the image as the input takes it, giving it, and computing.
+    run.prepare, run.feed, run.invoke = prepare, feed, interpreter.invoke
     classes = int(target["shape"][-1]) if is_logits else None
     return Predictor(run, "tflite", classes, size, traceable=False)
 

@@ -13,12 +13,11 @@ quantization specification: real = scale * (stored - zero point).
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import struct
 from collections.abc import Callable
 
 import numpy as np
 
+from mosaic import tflite_file
 from mosaic.errors import UserError
 from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, Node, Weights
 from mosaic.layers import bin_window
@@ -39,30 +38,15 @@ def read(path: str) -> tuple[Node, ...]:
     """
     from ai_edge_litert import schema_py_generated as schema
 
+    model = tflite_file.parse(path)
     try:
-        content = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    if content[4:8] != b"TFL3":
-        raise UserError(f"{path}: not a TFLite file")
-    try:
-        model = schema.ModelT.InitFromPackedBuf(content)
         return _Reader(model, schema, path).outputs()
     except UserError:
         raise
-    except _DAMAGE as error:
-        raise UserError(f"{path}: the TFLite file cannot be read ({error})") from None
+    except tflite_file.DAMAGE as error:
+        raise tflite_file.unreadable(path, error) from None
 
 
-# What a damaged flatbuffer makes its reader raise.
-_DAMAGE = (
-    struct.error,
-    AttributeError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
 _NUMBERS = {
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
@@ -87,10 +71,6 @@ _ACTIVATION_OPERATORS = {
 }
 
 
-def _names(enumeration) -> dict[int, str]:
-    return {value: key for key, value in vars(enumeration).items() if isinstance(value, int)}
-
-
 class _Reader:
     """Walks the operators, which a TFLite file keeps in an order of execution."""
 
@@ -98,20 +78,18 @@ class _Reader:
         self._path = path
         self._model = model
         self._graph = model.subgraphs[0]
-        self._types = _names(schema.TensorType)
-        self._activations = _names(schema.ActivationFunctionType)
-        self._paddings = _names(schema.Padding)
-        self._operators = _names(schema.BuiltinOperator)
+        self._types = tflite_file.names(schema.TensorType)
+        self._activations = tflite_file.names(schema.ActivationFunctionType)
+        self._paddings = tflite_file.names(schema.Padding)
         self._nodes: dict[int, Node] = {}
         self._passed_on: dict[int, int] = {}
+        # What averaging convolutions have averaged so far: of which tensor, over which window.
+        self._averages: dict[Node, tuple[int, tuple[int, int]]] = {}
 
     def outputs(self) -> tuple[Node, ...]:
         for index in self._graph.inputs:
             self._nodes[index] = self._input(index)
-        for operator in self._graph.operators:
-            code = self._model.operatorCodes[operator.opcodeIndex]
-            # Old files fill only the deprecated 8-bit field, new ones both.
-            name = self._operators[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        for name, operator in tflite_file.operators(self._model):
             for index, node in zip(operator.outputs, self._apply(name, operator)):
                 self._nodes[index] = node
         return tuple(_without_tail(self._nodes[index]) for index in self._graph.outputs)
@@ -227,6 +205,10 @@ class _Reader:
         if source.kind == "space_to_batch_nd":
             dilation, padding, source = source.shape, "same", source.inputs[0]
         stride = (options.strideH, options.strideW)
+        if depthwise and stride == kernel.shape[:2] and not np.any(bias):
+            average = self._average(operator, source, kernel)
+            if average is not None:
+                return average
         return Node(
             "depthwise" if depthwise else "conv",
             self._name(operator.outputs[0]),
@@ -303,18 +285,34 @@ class _Reader:
         return Node("concat", self._name(operator.outputs[0]), sources)
 
     def _pool(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        """Average pooling whose windows are those of `bin_window`, on both axes."""
         options = operator.builtinOptions
-        size, pooled = (self._size(i)[1:3] for i in (operator.inputs[0], operator.outputs[0]))
         windows = (options.filterHeight, options.filterWidth)
         strides = (options.strideH, options.strideW)
+        return self._bins(operator.inputs[0], operator.outputs[0], windows, strides)
+
+    def _bins(self, source: int, output: int, windows, strides) -> Node | None:
+        """Average pooling, if its windows are those of `bin_window` on both axes."""
+        size, pooled = self._size(source)[1:3], self._size(output)[1:3]
         bins = pooled[0]
         for axis, window, stride, count in zip(size, windows, strides, pooled):
             expected = bin_window(axis, bins)
             # A single window is not moved: its stride says nothing.
             if count != bins or window != expected[0] or (bins > 1 and stride != expected[1]):
                 return None
-        return Node("pool", self._name(operator.outputs[0]), sources, bins)
+        return Node("pool", self._name(output), (self._nodes[source],), bins)
+
+    def _average(self, operator, source: Node, kernel: np.ndarray) -> Node | None:
+        """Average pooling as `integer_graph` has it: depthwise convolutions of equal weights."""
+        window = kernel.shape[:2]
+        if window == (1, 1) or not np.allclose(kernel, 1 / np.prod(window), rtol=1e-3):
+            return None
+        start, before = self._averages.get(source, (operator.inputs[0], (1, 1)))
+        whole = (before[0] * window[0], before[1] * window[1])
+        node = self._bins(start, operator.outputs[0], whole, whole)
+        if node is None:
+            node = Node("average", self._name(operator.outputs[0]), (source,), window)
+        self._averages[node] = (start, whole)
+        return node
 
     def _mean(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         axes = self.constant(operator.inputs[1])

@@ -19,7 +19,7 @@ import tf_keras
 from mosaic import graphs, tflite_graph
 from mosaic.checkpoints import Variables, variable_name
 from mosaic.errors import UserError
-from mosaic.graphs import Node
+from mosaic.graphs import Affine, Node, Weights
 
 # Share of its range by which the files' input may differ from the network's. Converters round
 # x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation is off by far more.
@@ -267,7 +267,7 @@ def _check_input(pairs: Pairs, path: str) -> None:
     """Refuses a file that normalises its input otherwise than the network."""
     inputs = ((step, other) for step in pairs if step.kind == "input" for other in pairs[step])
     for step, other in inputs:
-        if not other.content.known:
+        if not other.content.known or _is_in_pixels(other):
             continue
         ranges = []
         for affine in (step.content, other.content):
@@ -281,6 +281,20 @@ def _check_input(pairs: Pairs, path: str) -> None:
             )
 
 
+def _is_in_pixels(node: Node) -> bool:
+    """Whether a file's convolutions take pixels as they are, normalisation inside the first."""
+    return node.kind == "input" and node.content.known and np.allclose(node.content.scale, 1.0)
+
+
+def _normalized(weights: Weights, network: Affine, file: Affine) -> Weights:
+    """The weights of a first convolution for the network's normalisation of its input."""
+    kernel, bias = weights
+    # The file's input in terms of the network's: factor * x + shift, per channel.
+    factor = np.broadcast_to(file.scale / network.scale, 3)
+    shift = np.broadcast_to(file.offset - factor * network.offset, 3)
+    return Weights(kernel * factor[:, np.newaxis], bias + np.einsum("hwio,i->o", kernel, shift))
+
+
 def _interval(ends: np.ndarray) -> str:
     return f"{ends[0].min():.3g}..{ends[1].max():.3g}"
 
@@ -289,6 +303,9 @@ def _values(step: Node, other: Node, path: str) -> list[tuple[tf.Variable, np.nd
     """The variables of a convolution and its batch norm, and what the file says they are."""
     layer, norm = step.content
     kernel, bias = other.content
+    source = other.inputs[0]
+    if _is_in_pixels(source):
+        kernel, bias = _normalized(other.content, step.inputs[0].content, source.content)
     depthwise = step.kind == "depthwise"
     values = [(layer.depthwise_kernel if depthwise else layer.kernel, kernel)]
     if norm is not None:

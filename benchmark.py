@@ -1,0 +1,58 @@
+r"""Measures exported files side by side: size, computation, latency, memory, and where time goes.
+
+python benchmark.py first.tflite second.tflite exports/saved_model --images=photos
+python benchmark.py a.tflite b.tflite --output_dir=out --scores=a.tflite=0.598 \
+      --scores=b.tflite=runs/b/report.json --profile
+
+Models take turns on the same images; ratios are to the first. --adb measures TFLite files also on
+the connected phone, with benchmark_model in /data/local/tmp.
+"""
+
+import shlex
+import sys
+
+from absl import flags
+
+from mosaic import cli
+
+
+def main(values, bindings, models):
+    """Measures."""
+    if bindings:
+        raise cli.UserError("benchmark.py reads no configuration; leave out --gin")
+    size = cli.parse_size(values.size)
+    from mosaic import benchmark_report
+    from mosaic.benchmark import benchmark, use_threads
+
+    settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
+    if values.threads > 0:
+        use_threads(values.threads)
+    results = benchmark(
+        models,
+        size=size,
+        scores=values.scores,
+        profile=values.profile,
+        adb=values.adb,
+        **settings,
+    )
+    print(benchmark_report.table(results))
+    if values.output_dir:
+        command = "python " + shlex.join(sys.argv)
+        written = benchmark_report.save(results, values.output_dir, command, settings)
+        print(f"see {' and '.join(map(str, written))}")
+
+
+if __name__ == "__main__":
+    FLAGS = cli.common_flags()
+    flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
+    flags.DEFINE_string("size", None, "HEIGHTxWIDTH for models that take any.", flag_values=FLAGS)
+    flags.DEFINE_integer("threads", 2, "Of each model's computation.", flag_values=FLAGS)
+    flags.DEFINE_integer("runs", 50, "Timed runs of each model.", flag_values=FLAGS)
+    flags.DEFINE_integer("warmup", 5, "Runs before them.", flag_values=FLAGS)
+    flags.DEFINE_string("output_dir", None, "Folder for JSON and plot.", flag_values=FLAGS)
+    flags.DEFINE_multi_string(
+        "scores", [], "MODEL=MIOU or MODEL=report.json; repeatable.", flag_values=FLAGS
+    )
+    flags.DEFINE_bool("profile", False, "Time TFLite's operators.", flag_values=FLAGS)
+    flags.DEFINE_bool("adb", False, "Measure on the connected phone too.", flag_values=FLAGS)
+    sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True))

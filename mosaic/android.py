@@ -1,0 +1,135 @@
+"""TFLite files on a connected Android phone, by TensorFlow Lite's `benchmark_model`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+from mosaic.errors import RunError, UserError
+
+FOLDER = "/data/local/tmp"
+BINARY = f"{FOLDER}/benchmark_model"
+_HOW = "https://ai.google.dev/edge/litert/models/measurement has it to download"
+_FIGURE = re.compile(r"(\w+)=([\d.]+(?:e[+-]?\d+)?)")
+
+
+@dataclasses.dataclass(frozen=True)
+class PhoneResult:
+    """What benchmark_model reported.
+
+    Attributes:
+      phone: its model's name.
+      runs: that were timed.
+      mean: of one run, in milliseconds.
+      deviation: the runs' standard deviation, in milliseconds.
+      least: the fastest, in milliseconds.
+      median: in milliseconds; None where an old benchmark_model does not tell it.
+      memory: bytes by which the tool's footprint grew; None where it does not tell it.
+    """
+
+    phone: str
+    runs: int
+    mean: float
+    deviation: float
+    least: float
+    median: float | None
+    memory: int | None
+
+
+class Phone:
+    """The phone that `adb` is connected to.
+
+    Raises:
+      UserError: adb, the phone, or benchmark_model on it is missing.
+    """
+
+    def __init__(self):
+        if shutil.which("adb") is None:
+            raise UserError("--adb: no adb on the PATH; install Android's platform tools")
+        lines = self._adb("devices").splitlines()
+        serials = [line.split()[0] for line in lines if line.endswith("\tdevice")]
+        # adb itself goes by this variable.
+        chosen = os.environ.get("ANDROID_SERIAL")
+        if not serials or (chosen and chosen not in serials):
+            name = f"phone {chosen}" if chosen else "phone"
+            raise UserError(f"--adb: no {name}; connect it and allow USB debugging on it")
+        if len(serials) > 1 and not chosen:
+            raise UserError(
+                f"--adb: several phones ({', '.join(serials)}); choose one by ANDROID_SERIAL"
+            )
+        self.name = self._adb("shell", "getprop ro.product.model").strip()
+        # Exit codes come through adb only since Android 7.
+        if "yes" not in self._adb("shell", f"test -x {BINARY} && echo yes || echo no"):
+            raise UserError(f"--adb: no {BINARY} on the phone; push it and chmod +x ({_HOW})")
+
+    def _adb(self, *arguments: str) -> str:
+        result = subprocess.run(["adb", *arguments], capture_output=True, text=True)
+        if result.returncode:
+            lines = (result.stderr or result.stdout).strip().splitlines()
+            reason = lines[-1] if lines else f"exit code {result.returncode}"
+            raise RunError(f"adb {arguments[0]} failed: {reason}")
+        # benchmark_model reports on standard error, which adb passes on as it is.
+        return result.stdout + result.stderr
+
+    def measure(self, path: str, threads: int, runs: int, warmup: int) -> PhoneResult:
+        """Pushes a TFLite file, runs it on the phone's CPU, and removes it.
+
+        Args:
+          path: of the file.
+          threads: of the interpreter, which uses XNNPACK.
+          runs: that are timed; benchmark_model adds some until a second has passed.
+          warmup: runs before them.
+
+        Raises:
+          RunError: adb or benchmark_model failed.
+        """
+        remote = f"{FOLDER}/{pathlib.Path(path).name}"
+        graph = shlex.quote(remote)
+        self._adb("push", path, remote)
+        try:
+            output = self._adb(
+                "shell",
+                f"{BINARY} --graph={graph} --num_threads={threads} --num_runs={runs} "
+                f"--warmup_runs={warmup} --use_xnnpack=true",
+            )
+        finally:
+            self._adb("shell", f"rm -f {graph}")
+        return parse(output, self.name, path)
+
+
+def parse(output: str, phone: str, path: str) -> PhoneResult:
+    """Reads what benchmark_model prints.
+
+    Args:
+      output: all of it; times are in microseconds, memory in units of 2^20 bytes.
+      phone: the phone's name.
+      path: of the file, for messages.
+
+    Raises:
+      RunError: there are no timings in it.
+    """
+    lines = output.splitlines()
+    # The first such line is of the warm-up, the last of the timed runs.
+    timings = [dict(_FIGURE.findall(line)) for line in lines if "count=" in line]
+    memory = [dict(_FIGURE.findall(line)) for line in lines if "Memory footprint delta" in line]
+    if not timings or "Inference (avg)" not in output:
+        errors = [line for line in lines if "ERROR" in line or "rror:" in line] or lines[-1:]
+        raise RunError(f"{path}: benchmark_model failed on {phone}: {' '.join(errors[:1])}")
+    found = {key: float(value) for key, value in timings[-1].items()}
+    # A single run is all of these at once.
+    only = found["curr"]
+    median = found.get("median")
+    return PhoneResult(
+        phone,
+        int(found["count"]),
+        found.get("avg", only) / 1e3,
+        found.get("std", 0.0) / 1e3,
+        found.get("min", only) / 1e3,
+        None if median is None else median / 1e3,
+        int(float(memory[-1]["overall"]) * 2**20) if memory else None,
+    )

@@ -1,0 +1,205 @@
+"""What exported files cost, side by side: computation, latency, memory, and where time goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import itertools
+import json
+import os
+import pathlib
+import platform
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic import file_cost, peak_memory, prediction, profiling, timing
+from mosaic.android import Phone, PhoneResult
+from mosaic.errors import UserError, nearest
+from mosaic.file_cost import FileCost
+from mosaic.predictors import Predictor, fit, form_of, of_file, of_tflite
+from mosaic.progress import Progress
+from mosaic.timing import Latency
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """All that was measured of one model.
+
+    Attributes:
+      name: its file's, or its path where two have one name.
+      path: of the file or folder.
+      form: `tflite` or `saved_model`.
+      input_size: (height, width) of the image, in pixels.
+      cost: size, parameters and multiply-adds.
+      latency: on this machine.
+      ratio: of its median latency to that of the first model.
+      peak_memory: bytes above the bare interpreter; None where the system does not tell.
+      mean_iou: 0 to 1, where it is known.
+      operators: its profile; None where there is none.
+      phone: what it takes on the phone; None where that was not asked for.
+    """
+
+    name: str
+    path: str
+    form: str
+    input_size: tuple[int, int]
+    cost: FileCost
+    latency: Latency
+    ratio: float
+    peak_memory: int | None
+    mean_iou: float | None = None
+    operators: list[profiling.Operator] | None = None
+    phone: PhoneResult | None = None
+
+
+def use_threads(threads: int) -> None:
+    """Binds TensorFlow, which runs SavedModels, to a number of threads before it starts."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def benchmark(
+    paths: Sequence[str],
+    images: Sequence[str] = (),
+    size: tuple[int, int] | None = None,
+    threads: int = 2,
+    runs: int = 50,
+    warmup: int = 5,
+    scores: Sequence[str] = (),
+    profile: bool = False,
+    adb: bool = False,
+) -> list[Result]:
+    """Measures models.
+
+    Args:
+      paths: of TFLite files and SavedModel folders.
+      images: paths of images, folders or videos; noise if there are none.
+      size: (height, width) of images for models that take any; by default what the first that
+        takes only one takes, or the first image's own.
+      threads: of every TFLite file's computation; for SavedModels see `use_threads`.
+      runs: timed, of every model.
+      warmup: runs before them.
+      scores: `MODEL=VALUE` each: a model's path or name, and its mIoU, 0 to 1, or the
+        `report.json` that has it.
+      profile: also time the operators of TFLite files.
+      adb: also measure TFLite files on the connected phone.
+
+    Raises:
+      UserError: a model, an image or a score cannot be read, or there is no phone.
+    """
+    if not paths:
+        raise UserError("name the models: python benchmark.py MODEL [MODEL ...]")
+    for flag, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise UserError(f"--{flag}={value}: at least {least}")
+    names = _names(paths)
+    known = dict(_score(text, paths, names) for text in scores)
+    for path in paths:
+        if not os.path.exists(path):
+            raise UserError(f"{path}: no such file or folder")
+        if form_of(path) == "network":
+            raise UserError(
+                f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
+            )
+    phone = Phone() if adb else None
+    predictors = [_load(path, threads) for path in paths]
+    pictures = _pictures(images, runs + warmup)
+    if not size:
+        fixed = (predictor.input_size for predictor in predictors)
+        size = next(filter(None, fixed), pictures[0].shape[:2] if pictures else None)
+    if not size:
+        raise UserError("the models take any size: give --size=HEIGHTxWIDTH or --images")
+    if not pictures:
+        pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)]
+    latencies = timing.interleaved(predictors, pictures, size, runs, warmup)
+    results = []
+    with Progress(len(paths), "measure memory", "model") as bar:
+        for name, path, predictor, latency in zip(names, paths, predictors, latencies):
+            count = file_cost.of_tflite if predictor.form == "tflite" else file_cost.of_saved_model
+            own = predictor.input_size or size
+            results.append(
+                Result(
+                    name,
+                    path,
+                    predictor.form,
+                    own,
+                    count(path, own),
+                    latency,
+                    latency.median / latencies[0].median,
+                    peak_memory.measure(path, own, threads),
+                    known.get(path),
+                )
+            )
+            bar.update(1)
+    for index, (result, predictor) in enumerate(zip(results, predictors)):
+        if result.form == "tflite":
+            more = {}
+            if profile:
+                image = fit(tf.constant(pictures[0][np.newaxis]), result.input_size).numpy()
+                fed = predictor.run.prepare(image)
+                more["operators"] = profiling.profile(result.path, fed, threads, runs)
+            if phone:
+                more["phone"] = phone.measure(result.path, threads, runs, warmup)
+            results[index] = dataclasses.replace(result, **more)
+    return results
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    short = [pathlib.Path(path).name for path in paths]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UserError(f"{twice}: named twice")
+    return [name if short.count(name) == 1 else path for name, path in zip(short, paths)]
+
+
+def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, float]:
+    """A model's path and its mIoU."""
+    model, equals, value = text.rpartition("=")
+    if not equals:
+        raise UserError(f"--scores={text}: write MODEL=MIOU or MODEL=report.json")
+    matches = [p for p, name in zip(paths, names) if model in (p, name, pathlib.Path(name).stem)]
+    if not matches:
+        raise UserError(f"--scores={text}: no model is called {model!r}{nearest(model, names)}")
+    if value.endswith(".json"):
+        try:
+            value = json.loads(pathlib.Path(value).read_text())["mean_iou"]
+        except OSError as error:
+            raise UserError(f"--scores={text}: {error.strerror}") from None
+        except (ValueError, LookupError, TypeError):
+            raise UserError(f"--scores={text}: {value} is no report with a mean_iou") from None
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"--scores={text}: {value} is neither a number nor a .json file") from None
+    if not 0.0 <= score <= 1.0:
+        raise UserError(f"--scores={text}: an mIoU is from 0 to 1")
+    return matches[0], score
+
+
+def _load(path: str, threads: int) -> Predictor:
+    # What normalises its input elsewhere takes as long without.
+    return of_tflite(path, "none", threads) if form_of(path) == "tflite" else of_file(path)
+
+
+def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:
+    """As many images as there are rounds at most, uint8 [height, width, 3] each."""
+    frames = itertools.chain.from_iterable(map(prediction.read, prediction.find(images)))
+    return [picture for _, picture in itertools.islice(frames, most)]
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures depend on besides the models."""
+    processor = platform.processor() or platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        processor = lines[0].split(":", 1)[1].strip() if lines else processor
+    return {
+        "processor": processor,
+        "cores": os.cpu_count() or 1,
+        "system": platform.platform(terse=True),
+        "tensorflow": tf.__version__,
+        "ai_edge_litert": importlib.metadata.version("ai-edge-litert"),
+    }

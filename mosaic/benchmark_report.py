@@ -1,0 +1,162 @@
+"""What `benchmark` measured, as a table, as JSON, and as a picture of mIoU over latency."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+from mosaic.benchmark import Result, machine
+from mosaic.files import replacing, write_text
+
+
+def table(results: Sequence[Result]) -> str:
+    """The figures of all models, one a line, and below them the profiles."""
+    heads = ["model", "params", "mult-adds", "MB", "ms", "quartiles", "ratio", "memory MB"]
+    rows = [
+        [
+            result.name,
+            f"{result.cost.parameters / 1e6:.2f} M",
+            f"{result.cost.multiply_adds / 1e9:.2f} G",
+            f"{result.cost.size / 1e6:.2f}",
+            f"{result.latency.median:.2f}",
+            f"{result.latency.lower:.2f} to {result.latency.upper:.2f}",
+            f"{result.ratio:.3f}",
+            "-" if result.peak_memory is None else f"{result.peak_memory / 1e6:.1f}",
+        ]
+        for result in results
+    ]
+    if any(result.mean_iou is not None for result in results):
+        heads.append("mIoU, %")
+        for row, result in zip(rows, results):
+            row.append("-" if result.mean_iou is None else f"{100 * result.mean_iou:.2f}")
+    if any(result.phone for result in results):
+        heads.append("phone ms")
+        for row, result in zip(rows, results):
+            phone = result.phone
+            row.append("-" if phone is None else f"{phone.mean:.2f} +- {phone.deviation:.2f}")
+    parts = [_aligned([heads, *rows])]
+    parts += [profile_table(result) for result in results if result.operators]
+    return "\n\n".join(parts)
+
+
+def profile_table(result: Result, most: int = 12) -> str:
+    """Where a model's time goes: by kind of operator, and the costliest operators."""
+    total = sum(operator.milliseconds for operator in result.operators)
+    kinds = collections.defaultdict(list)
+    for operator in result.operators:
+        # An operator that the kernel library does not take interrupts it.
+        kinds[operator.kind if operator.delegated else f"{operator.kind} *"].append(operator)
+    by_kind = sorted(
+        ((sum(o.milliseconds for o in found), kind, len(found)) for kind, found in kinds.items()),
+        reverse=True,
+    )
+    costliest = sorted(result.operators, key=lambda o: -o.milliseconds)[:most]
+    lines = [
+        f"{result.name}: {len(result.operators)} operators, {total:.2f} ms if each is timed alone",
+        _aligned(
+            [["ms", "share", "operators"]]
+            + [
+                [f"{time:.2f}", f"{100 * time / total:.1f} %", f"{count} {kind}"]
+                for time, kind, count in by_kind
+            ],
+            right=2,
+        ),
+        _aligned(
+            [
+                [
+                    f"{o.milliseconds:.3f}",
+                    f"{100 * o.milliseconds / total:.1f} %",
+                    f"{o.kind} {'x'.join(map(str, o.shape[1:]))} {o.name}",
+                ]
+                for o in costliest
+            ],
+            right=2,
+        ),
+    ]
+    if not all(operator.delegated for operator in result.operators):
+        lines.append("* not XNNPACK's: on one thread for the most part")
+    return "\n".join(lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: int | None = None) -> str:
+    """Columns side by side: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width)
+            if (index > 0 if right is None else index < right)
+            else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def save(
+    results: Sequence[Result], output_dir: str, command: str, settings: dict[str, object]
+) -> list[pathlib.Path]:
+    """Writes benchmark.json and, where scores are known, benchmark.png.
+
+    Args:
+      results: of `benchmark`.
+      output_dir: for the files.
+      command: that led here.
+      settings: threads, runs and the like, as given.
+
+    Returns:
+      What was written.
+    """
+    folder = pathlib.Path(output_dir)
+    report = {
+        "command": command,
+        "machine": machine(),
+        **settings,
+        "timed": "Interpreter.invoke of TFLite files, the signature's call of SavedModels",
+        "models": [_entry(result) for result in results],
+    }
+    written = [folder / "benchmark.json"]
+    write_text(written[0], json.dumps(report, indent=2) + "\n")
+    if any(result.mean_iou is not None for result in results):
+        written.append(folder / "benchmark.png")
+        draw(results, written[1])
+    return written
+
+
+def _entry(result: Result) -> dict:
+    return {
+        "name": result.name,
+        "path": result.path,
+        "form": result.form,
+        "input_size": list(result.input_size),
+        "bytes": result.cost.size,
+        "parameters": result.cost.parameters,
+        "multiply_adds": result.cost.multiply_adds,
+        "latency_ms": dataclasses.asdict(result.latency),
+        "ratio": result.ratio,
+        "peak_memory_bytes": result.peak_memory,
+        "mean_iou": result.mean_iou,
+        "profile": result.operators and [dataclasses.asdict(o) for o in result.operators],
+        "phone": result.phone and dataclasses.asdict(result.phone),
+    }
+
+
+def draw(results: Sequence[Result], path: pathlib.Path) -> None:
+    """Draws mIoU over latency, the quartiles as a bar, as a PNG."""
+    from matplotlib.figure import Figure
+
+    known = [result for result in results if result.mean_iou is not None]
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for result in known:
+        latency, score = result.latency, 100 * result.mean_iou
+        spread = [[latency.median - latency.lower], [latency.upper - latency.median]]
+        axis.errorbar(latency.median, score, xerr=spread, fmt="o", capsize=3, label=result.name)
+    axis.set(xlabel="latency, ms (median and quartiles)", ylabel="mIoU, %", xlim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend(loc="best", fontsize=8)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=120)

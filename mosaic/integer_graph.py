@@ -1,0 +1,93 @@
+"""Networks restructured for 8-bit files: the same function of the image, in cheaper operators.
+
+Measured per operator (`python benchmark.py --profile`), two things besides the convolutions cost an
+8-bit file most: normalisation, three operators over the whole image, and average pooling, which
+kernel libraries do not have in 8 bits. Here the first convolution takes the image's bytes as they
+are, and pooling is done by convolutions (`mosaic.averages`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from mosaic.averages import averages_by_convolution
+from mosaic.layers import Normalize
+
+
+def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
+    """Takes normalisation into the first convolution.
+
+    What that convolution pads the image with is the centre, which must be a single number: where
+    normalisation has one mean for each channel, its padding is not quite the mean's black. Only
+    the outermost row and column of its output see that.
+
+    Args:
+      model: a network of this project.
+
+    Returns:
+      (function, centre): logits of [batch, height, width, 3], float32 images in 0..255 less the
+      centre. A network that does not begin with normalisation and a plain convolution is left as
+      it is, with centre 0.
+    """
+    normalize, first = _beginning(model)
+    if type(first) is not tf_keras.layers.Conv2D:
+        return _faster(lambda images: model(images, training=False)), 0
+    mean, std = np.asarray(normalize.mean), np.asarray(normalize.std)
+    centre = round(float(np.mean(mean)))
+    # Of a copy: a model that begins inside another leaves its traces on the layers of both.
+    copy = tf_keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    rest = tf_keras.Model(copy.get_layer(first.name).output, copy.output)
+    scale, offset = (
+        tf.constant(values[:, np.newaxis], tf.float32)
+        for values in (1 / std, (centre - mean) / std)
+    )
+
+    def forward(pixels):
+        kernel = first.kernel
+        x = tf.nn.conv2d(
+            pixels, kernel * scale, first.strides, first.padding.upper(), None, first.dilation_rate
+        )
+        x += tf.reduce_sum(kernel * offset, [0, 1, 2])
+        if first.use_bias:
+            x += first.bias
+        return rest(first.activation(x), training=False)
+
+    return _faster(forward), centre
+
+
+def _beginning(model: tf_keras.Model) -> tuple[Normalize | None, tf_keras.layers.Layer | None]:
+    """The normalisation, and the only layer that takes what comes of it; or None."""
+    normalize = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
+    nodes = [] if normalize is None else normalize.outbound_nodes
+    following = {id(node.outbound_layer): node.outbound_layer for node in nodes}
+    return normalize, next(iter(following.values())) if len(following) == 1 else None
+
+
+def _faster(forward: Callable) -> Callable:
+    def restructured(images):
+        with averages_by_convolution():
+            return forward(images)
+
+    return restructured
+
+
+def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:
+    """Representative images for `from_pixels`' function, in the converter's form.
+
+    The converter takes the input's scale from the values that it sees: from black to white, so
+    that one step of the file's input is one step of the image's.
+
+    Args:
+      images: uint8 [height, width, 3] each.
+      centre: from `from_pixels`.
+    """
+    for number, image in enumerate(images):
+        if number == 0:
+            image = image.copy()
+            image[0, :2] = [[0], [255]]
+        yield [image[np.newaxis].astype(np.float32) - centre]

@@ -1,0 +1,99 @@
+"""Peak memory of a model, measured in a process of its own.
+
+Run as a program, this is that process: `python -m mosaic.peak_memory MODEL HEIGHT WIDTH THREADS`
+prints bytes. A TFLite file is run without TensorFlow, whose own memory would hide it.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from mosaic.errors import RunError
+
+_STATUS = pathlib.Path("/proc/self/status")
+_RUNS = 3
+
+
+def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
+    """Measures how far a model raises the peak of resident memory above the interpreter's.
+
+    Counted is what loading it and running it three times adds to a process that has imported
+    `ai_edge_litert`, or for a SavedModel TensorFlow: weights, buffers, and what a kernel library
+    packs for itself.
+
+    Args:
+      path: of a TFLite file or a SavedModel folder.
+      size: (height, width) of the black image that it runs on, in pixels.
+      threads: of the computation.
+
+    Returns:
+      Bytes, or None where the system does not tell (only Linux does).
+
+    Raises:
+      RunError: the process failed.
+    """
+    if not _STATUS.exists():
+        return None
+    root = str(pathlib.Path(__file__).resolve().parent.parent)
+    folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    result = subprocess.run(
+        [sys.executable, "-m", "mosaic.peak_memory", path, *map(str, size), str(threads)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+    )
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        raise RunError(f"{path}: its memory could not be measured ({lines[-1]})")
+    return int(result.stdout.split()[-1])
+
+
+def _bytes(field: str) -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return 1024 * int(line.split()[1])
+
+
+def _start() -> int:
+    """Forgets the peak of the imports and returns what is resident now."""
+    # Any other count (getrusage's too) keeps the highest value since the process began.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return _bytes("VmRSS:")
+
+
+def _tflite(path: str, height: int, width: int, threads: int) -> int:
+    from ai_edge_litert.interpreter import Interpreter
+
+    before = _start()
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    source = interpreter.get_input_details()[0]
+    if -1 in source["shape_signature"][1:3]:
+        interpreter.resize_tensor_input(source["index"], [1, height, width, 3])
+    interpreter.allocate_tensors()
+    interpreter.tensor(source["index"])()[:] = 0
+    for _ in range(_RUNS):
+        interpreter.invoke()
+    return _bytes("VmHWM:") - before
+
+
+def _saved_model(path: str, height: int, width: int, threads: int) -> int:
+    import tensorflow as tf
+
+    from mosaic.benchmark import use_threads
+    from mosaic.predictors import of_saved_model
+
+    use_threads(threads)
+    image = tf.zeros([1, height, width, 3], tf.uint8)
+    before = _start()
+    predictor = of_saved_model(path)
+    for _ in range(_RUNS):
+        predictor.run(image)
+    return _bytes("VmHWM:") - before
+
+
+if __name__ == "__main__":
+    model = sys.argv[1]
+    work = _tflite if model.endswith(".tflite") else _saved_model
+    print(work(model, *map(int, sys.argv[2:])))

@@ -1,0 +1,152 @@
+"""Where a TFLite file's time goes, operator by operator.
+
+The interpreter's Python interface has no profiler. So each operator is cut out as a file of its own
+and timed alone, on the values that it gets inside the network, all operators in turn, so that none
+finds its data in the processor's first caches. What an operator costs alone is not exactly what it
+costs inside: compare the sum with the latency of the whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import statistics
+import time
+
+import numpy as np
+
+from mosaic import tflite_file
+from mosaic.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator of a file.
+
+    Attributes:
+      kind: of the schema's names, such as CONV_2D.
+      name: of its first output.
+      shape: of its first output.
+      milliseconds: median, alone.
+      delegated: whether the kernel library (XNNPACK) takes it; TensorFlow Lite's own kernel does
+        what it does not take.
+    """
+
+    kind: str
+    name: str
+    shape: tuple[int, ...]
+    milliseconds: float
+    delegated: bool
+
+
+def profile(path: str, image: np.ndarray, threads: int, runs: int) -> list[Operator]:
+    """Times every operator of a file's main graph.
+
+    Args:
+      path: of a TFLite file.
+      image: [1, height, width, 3] in the form that its input takes.
+      threads: of the interpreter.
+      runs: of each operator.
+
+    Returns:
+      The operators in their order of execution; what only concerns constants is left out.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = tflite_file.parse(path)
+    values = _values(path, image)
+    parts = _parts(model, values)
+    interpreters = []
+    for _, _, content, inputs in parts:
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+        for details, index in zip(interpreter.get_input_details(), inputs):
+            interpreter.set_tensor(details["index"], values[index])
+        interpreters.append(interpreter)
+    seconds = [[] for _ in parts]
+    with Progress(runs + 1, "profile", "round") as bar:
+        for _ in range(runs + 1):
+            for interpreter, times in zip(interpreters, seconds):
+                start = time.perf_counter()
+                interpreter.invoke()
+                times.append(time.perf_counter() - start)
+            bar.update(1)
+    return [
+        Operator(
+            kind,
+            model.subgraphs[0].tensors[output].name.decode(errors="replace").split(";")[0],
+            tuple(values[output].shape),
+            1e3 * statistics.median(times[1:]),
+            any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details()),
+        )
+        for (kind, output, _, _), times, interpreter in zip(parts, seconds, interpreters)
+    ]
+
+
+def _values(path: str, image: np.ndarray) -> dict[int, np.ndarray]:
+    """What all tensors hold after one image."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        path,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    source = interpreter.get_input_details()[0]
+    interpreter.resize_tensor_input(source["index"], image.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], image)
+    interpreter.invoke()
+    values = {}
+    for details in interpreter.get_tensor_details():
+        try:
+            values[details["index"]] = interpreter.get_tensor(details["index"])
+        except ValueError:  # scratch space of a kernel
+            continue
+    return values
+
+
+def _parts(model, values) -> list[tuple[str, int, bytes, list[int]]]:
+    """Each operator as (kind, its first output, the content of a file, the inputs it is fed)."""
+    graph = model.subgraphs[0]
+    computed = set(graph.inputs)
+    before: dict[int, object] = {}
+    parts = []
+    for kind, operator in tflite_file.operators(model):
+        inputs = [index for index in operator.inputs if index in computed]
+        if not inputs:
+            # Weights that pass through DEQUANTIZE stay with the operator that they are for.
+            before.update(dict.fromkeys(operator.outputs, operator))
+            continue
+        computed.update(operator.outputs)
+        constant = [before[index] for index in operator.inputs if index in before]
+        inputs = list(dict.fromkeys(inputs))
+        content = _alone(model, [*constant, operator], inputs, values)
+        parts.append((kind, operator.outputs[0], content, inputs))
+    return parts
+
+
+def _alone(model, operators: list, inputs: list[int], values) -> bytes:
+    """A file of a few operators of a model."""
+    graph = copy.copy(model.subgraphs[0])
+    used = sorted({i for op in operators for i in (*op.inputs, *op.outputs) if i >= 0})
+    place = {index: number for number, index in enumerate(used)}
+    part = copy.copy(model)
+    part.buffers, graph.tensors, graph.operators = [copy.copy(model.buffers[0])], [], []
+    for index in used:
+        tensor = copy.copy(graph_tensor := model.subgraphs[0].tensors[index])
+        if index in values:
+            tensor.shape, tensor.shapeSignature = list(values[index].shape), None
+        part.buffers.append(model.buffers[graph_tensor.buffer])
+        tensor.buffer = len(part.buffers) - 1
+        graph.tensors.append(tensor)
+    for operator in operators:
+        operator = copy.copy(operator)
+        operator.inputs = [place.get(index, -1) for index in operator.inputs]
+        operator.outputs = [place[index] for index in operator.outputs]
+        graph.operators.append(operator)
+    graph.inputs = [place[index] for index in inputs]
+    graph.outputs = [place[index] for index in operators[-1].outputs]
+    part.subgraphs = [graph, *model.subgraphs[1:]]
+    part.signatureDefs, part.metadata, part.metadataBuffer = [], [], []
+    return tflite_file.pack(part)

@@ -1,0 +1,95 @@
+"""Latency of TFLite files and SavedModels, measured in turn on the same images."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic.predictors import Predictor, fit
+from mosaic.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """What one image took, in milliseconds.
+
+    Attributes:
+      median: of all runs.
+      lower: lower quartile.
+      upper: upper quartile.
+      least: the fastest run.
+    """
+
+    median: float
+    lower: float
+    upper: float
+    least: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Latency:
+        """Summarises runs."""
+        milliseconds = 1e3 * np.asarray(seconds)
+        lower, median, upper = np.percentile(milliseconds, (25, 50, 75))
+        return cls(float(median), float(lower), float(upper), float(milliseconds.min()))
+
+
+def interleaved(
+    predictors: Sequence[Predictor],
+    images: Sequence[np.ndarray],
+    size: tuple[int, int],
+    runs: int,
+    warmup: int,
+) -> list[Latency]:
+    """Runs each model once, then each again, so that what slows the machine slows all alike.
+
+    Timed is the computation alone: of a TFLite file `Interpreter.invoke`, the image being in its
+    input already; of a SavedModel the call of its signature on one image, a conversion to float
+    included.
+
+    Args:
+      predictors: of TFLite files and SavedModels.
+      images: uint8 [height, width, 3]; every model sees the same one in the same round.
+      size: (height, width) of images for what takes any size.
+      runs: rounds that are timed.
+      warmup: rounds before them.
+
+    Returns:
+      The latency of each.
+    """
+    fitted = [
+        [fit(tf.constant(image[np.newaxis]), p.input_size or size)[0].numpy() for image in images]
+        for p in predictors
+    ]
+    preparations = [_preparation(predictor) for predictor in predictors]
+    seconds: list[list[float]] = [[] for _ in predictors]
+    with Progress(warmup + runs, "measure", "round") as bar:
+        for round_ in range(warmup + runs):
+            for prepare, pictures, times in zip(preparations, fitted, seconds):
+                compute = prepare(pictures[round_ % len(pictures)])
+                start = time.perf_counter()
+                compute()
+                times.append(time.perf_counter() - start)
+            bar.update(1)
+    return [Latency.of(times[warmup:]) for times in seconds]
+
+
+def _preparation(predictor: Predictor) -> Callable[[np.ndarray], Callable]:
+    """From an image to what is timed."""
+    run = predictor.run
+    if predictor.form == "tflite":
+
+        def prepare(image):
+            run.feed(image)
+            return run.invoke
+
+        return prepare
+
+    def prepare_call(image):
+        batch = tf.constant(image[np.newaxis])
+        return lambda: run(batch).numpy()
+
+    return prepare_call

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from mosaic import averages, export, integer_graph, layers, tflite_file, tflite_import
+from mosaic.network import mosaic
+from mosaic.predictors import fit, of_tflite
+
+SIZE = (64, 128)
+R4 = {
+    "num_classes": 32,
+    "branch_filters": (64, 64),
+    "bins": (4, 8, 16),
+    "shared_group_convs": False,
+    "backbone_map_first": False,
+    "half_pixel_centers": False,
+    "first_atrous_dilation": 1,
+    "projected_filters": (32, 32),
+    "normalization": "symmetric",
+}
+
+
+@pytest.fixture(scope="module", params=["symmetric", "imagenet"])
+def network(request):
+    tf_keras.utils.set_random_seed(0)
+    return mosaic(5, bins=(1, 2, 4), normalization=request.param)
+
+
+@pytest.fixture(scope="module")
+def images(drawn):
+    return list(fit(tf.constant(drawn.images), SIZE).numpy())
+
+
+@pytest.fixture(scope="module")
+def files(network, images, tmp_path_factory):
+    """8-bit files of logits and of labels."""
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(export.LIMITS, "int8", export.Limit(None, 0.0))
+        for output in export.OUTPUTS:
+            path = str(folder / f"{output}.tflite")
+            export.tflite(network, images[:1], path, SIZE, output, "int8", lambda: images)
+    return folder
+
+
+def test_the_function_of_the_image_is_the_same(network, images):
+    """But for the padding, which has one number where normalisation has three means."""
+    forward, centre = integer_graph.from_pixels(network)
+    images = np.stack(images[:2]).astype(np.float32)
+    expected = network(images, training=False).numpy()
+    difference = np.abs(forward(tf.constant(images - centre)).numpy() - expected)
+    spread = np.std(expected)
+    same_means = len(set(network.get_layer("normalize").mean)) == 1
+    assert np.max(difference) < (0.05 if same_means else 0.2) * spread
+    assert np.median(difference) < 0.005 * spread
+
+
+def test_the_network_is_left_alone(network):
+    before = [(len(layer.inbound_nodes), len(layer.outbound_nodes)) for layer in network.layers]
+    weights = network.get_weights()
+    integer_graph.from_pixels(network)
+    after = [(len(layer.inbound_nodes), len(layer.outbound_nodes)) for layer in network.layers]
+    assert after == before
+    assert all(np.array_equal(a, b) for a, b in zip(weights, network.get_weights()))
+
+
+def test_another_beginning_is_left_as_it_is():
+    images = tf_keras.Input([None, None, 3])
+    model = tf_keras.Model(images, tf_keras.layers.Conv2D(4, 3)(images))
+    forward, centre = integer_graph.from_pixels(model)
+    pixels = tf.ones([1, 8, 8, 3])
+    assert centre == 0
+    np.testing.assert_array_equal(forward(pixels), model(pixels))
+
+
+def test_files_hold_nothing_but_what_is_fast(files):
+    kinds = [kind for kind, _ in tflite_file.operators(tflite_file.parse(files / "labels.tflite"))]
+    assert kinds[:2] == ["QUANTIZE", "CONV_2D"] and kinds[-1] == "ARG_MAX"
+    assert not {"AVERAGE_POOL_2D", "MUL", "SUB", "DEQUANTIZE"} & set(kinds)
+
+
+def test_steps_of_the_input_are_steps_of_the_image(files, network):
+    """Whatever the darkest and the brightest pixel of the representative images."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    source = Interpreter(str(files / "labels.tflite")).get_input_details()[0]
+    centre = round(float(np.mean(network.get_layer("normalize").mean)))
+    assert source["dtype"] == np.uint8
+    assert source["quantization"] == (1.0, centre)
+
+
+def test_samples_span_the_range():
+    grey = [np.full((4, 4, 3), value, np.uint8) for value in (90, 100)]
+    (first,), (second,) = integer_graph.samples(iter(grey), 10)
+    assert (first.min(), first.max(), first[0, 3, 3, 0]) == (-10, 245, 80)
+    assert np.all(second == 90) and second.dtype == np.float32
+    assert np.all(grey[0] == 90)
+
+
+def test_labels_are_the_argmax_of_the_resized_logits(files, images):
+    labels = of_tflite(str(files / "labels.tflite")).run(images)
+    logits = of_tflite(str(files / "logits.tflite")).run(images)
+    assert len(np.unique(labels)) > 1
+    np.testing.assert_array_equal(labels, logits.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    ("size", "bins", "kernels"),
+    [
+        ((16, 16), 4, [(2, 2), (2, 2)]),
+        ((8, 24), 4, [(1, 3), (2, 2)]),
+        ((10, 10), 2, [(5, 5)]),
+        ((14, 14), 2, None),  # a window of 7
+        ((10, 16), 4, None),  # windows that overlap
+    ],
+)
+def test_averages_by_convolution(size, bins, kernels):
+    x = tf.random.stateless_uniform([2, *size, 6], [1, 2])
+    pool = layers.PoolToBins(bins)
+    expected = pool(x)
+
+    @tf.function
+    def traced(x):
+        with averages.averages_by_convolution():
+            return pool(x)
+
+    found = [
+        tuple(op.inputs[1].shape[:2])
+        for op in traced.get_concrete_function(x).graph.get_operations()
+        if op.type == "DepthwiseConv2dNative"
+    ]
+    assert found == (kernels or [])
+    if (1, 3) not in found:  # TensorFlow's own kernel wants equal strides
+        np.testing.assert_allclose(traced(x), expected, atol=1e-6)
+
+
+def test_pyramid_levels_share_their_averages(files):
+    """4x8 pixels at stride 16 into 4 bins: windows of 1x2; into 2 bins: 2x2 of those."""
+    model = tflite_file.parse(files / "labels.tflite")
+    kernels = [
+        tuple(int(n) for n in model.subgraphs[0].tensors[op.inputs[1]].shape[1:3])
+        for kind, op in tflite_file.operators(model)
+        if kind == "DEPTHWISE_CONV_2D"
+    ]
+    assert sorted(kernel for kernel in kernels if max(kernel) < 3) == [(1, 2), (2, 2)]
+
+
+def test_weights_come_back(files, network, images):
+    model = mosaic(5, bins=(1, 2, 4), normalization=_normalization(network))
+    tflite_import.load(model, str(files / "logits.tflite"))
+    images = tf.constant(np.stack(images[:2]), tf.float32)
+    expected = network(images, training=False).numpy()
+    difference = model(images, training=False).numpy() - expected
+    assert np.std(difference) < 0.1 * np.std(expected)
+
+
+def _normalization(network):
+    return "symmetric" if len(set(network.get_layer("normalize").mean)) == 1 else "imagenet"
+
+
+def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path):
+    """At least 96 %; 97.3 % on all ten photographs."""
+    own = str(shared / "models" / "mosaic_r4_ade20k_uint8.tflite")
+    photos = sorted((shared / "data" / "photos").iterdir())
+    images = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos[::3]]
+    model = mosaic(**R4)
+    tflite_import.load(model, own)
+    path = str(tmp_path / "r4.tflite")
+    export.tflite(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
+    answers = [of_tflite(file).run(images) for file in (own, path)]
+    assert np.mean(answers[0] == answers[1]) >= 0.96
