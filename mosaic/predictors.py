@@ -69,7 +69,8 @@ class Predictor:
           Class indices [batch, *size], int32.
         """
         images = tf.convert_to_tensor(images)
-        size = size_of(images) if size is None else size
+        # Numbers, not TensorShapes: each of those would be traced anew.
+        size = tuple(map(int, size_of(images) if size is None else size))
         return self._answer(images, size, self.input_size or input_size, labels_first)
 
     def logits(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
