@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import checkpoints, metrics
+from mosaic import checkpoints, handover, metrics
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -28,6 +28,7 @@ class SegmentationTask(base_task.Task):
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
       uncounted: classes that evaluation leaves out (`mosaic.metrics.iou`).
+      unit_features: see `mosaic.handover`; for an `init_checkpoint` of which a part is taken.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SegmentationTask(base_task.Task):
         init_checkpoint: str | None = None,
         init_prefixes: tuple[str, ...] = ("",),
         uncounted: Sequence[int] = (),
+        unit_features: bool = False,
     ):
         super().__init__(params=None)
         self.model = model
@@ -54,6 +56,7 @@ class SegmentationTask(base_task.Task):
         self.init_checkpoint = init_checkpoint
         self.init_prefixes = init_prefixes
         self.uncounted = uncounted
+        self.unit_features = unit_features
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self):
@@ -61,8 +64,12 @@ class SegmentationTask(base_task.Task):
 
     def initialize(self, model) -> None:
         """Loads the initial checkpoint, if there is one; called where there is none to resume."""
-        if self.init_checkpoint:
-            checkpoints.load(model, self.init_checkpoint, self.init_prefixes, self._some_images())
+        if not self.init_checkpoint:
+            return
+        checkpoints.load(model, self.init_checkpoint, self.init_prefixes, self._some_images())
+        if self.unit_features:
+            loaded = tuple(self.init_prefixes)
+            handover.unit_features(model, lambda name: name.startswith(loaded), self._some_images())
 
     def _some_images(self):
         """Training images as training sees them, for statistics that a file may lack."""

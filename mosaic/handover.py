@@ -1,0 +1,95 @@
+"""What loaded layers hand to new ones: brought to the scale that new layers are made for.
+
+Batch norm and ReLU hand on whatever scale suited the next layer of the network that was loaded. A
+new layer in its place learns at a rate that goes with the square of that scale: features of root
+mean square 10 make a learning rate that suits 1 diverge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from mosaic.layers import ResizeLike
+
+# A factor passes through them unchanged.
+_HOMOGENEOUS = (
+    tf_keras.layers.ReLU,
+    tf_keras.layers.Add,
+    tf_keras.layers.Concatenate,
+    ResizeLike,
+)
+
+
+def unit_features(
+    model: tf_keras.Model, is_loaded: Callable[[str], bool], images: Iterable[np.ndarray]
+) -> dict[str, float]:
+    """Scales batch norms so that the inputs of new layers have a root mean square of 1.
+
+    Only those whose output goes to new layers and nowhere else, by way of ReLU, sums,
+    concatenations and resizes. What the loaded layers tell apart stays the same.
+
+    Args:
+      model: a functional model of plain layers.
+      is_loaded: whether a layer of that name has loaded weights.
+      images: uint8 or float [height, width, 3] in 0..255, as in training.
+
+    Returns:
+      The root mean square, before, of the input of each new layer that was brought to 1.
+    """
+    images = list(images)
+    found = {}
+    for layer in model.layers:
+        if not layer.weights or is_loaded(layer.name):
+            continue
+        norms = _norms_before(layer)
+        if not norms or not all(_feeds_only(norm, layer) for norm in norms):
+            continue
+        features = tf.function(tf_keras.Model(model.inputs, layer.input))
+        squares = [
+            float(tf.reduce_mean(tf.square(features(tf.constant(image[np.newaxis], tf.float32)))))
+            for image in images
+        ]
+        root = float(np.sqrt(np.mean(squares)))
+        if not root > 0:
+            continue
+        for norm in norms:
+            norm.gamma.assign(norm.gamma / root)
+            norm.beta.assign(norm.beta / root)
+        found[layer.name] = root
+    return found
+
+
+def _norms_before(layer) -> list:
+    """The batch norms that a layer's input is made of; nothing if it is made of anything else."""
+    norms = []
+    for source in _sources(layer):
+        if isinstance(source, tf_keras.layers.BatchNormalization):
+            norms.append(source)
+        elif isinstance(source, _HOMOGENEOUS) and not getattr(source, "max_value", None):
+            before = _norms_before(source)
+            if not before:
+                return []
+            norms += before
+        else:
+            return []
+    return norms
+
+
+def _sources(layer) -> Iterator:
+    inputs = tf.nest.flatten(layer.input)
+    # A resize takes only the size of its second input.
+    for tensor in inputs[:1] if isinstance(layer, ResizeLike) else inputs:
+        yield tensor.node.layer
+
+
+def _feeds_only(layer, goal) -> bool:
+    """Whether a layer's output reaches `goal` on every way, through homogeneous layers alone."""
+    following = [node.outbound_layer for node in layer.outbound_nodes]
+    return bool(following) and all(
+        after is goal or (isinstance(after, _HOMOGENEOUS) and _feeds_only(after, goal))
+        for after in following
+    )
