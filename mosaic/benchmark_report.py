@@ -156,6 +156,10 @@ def draw(results: Sequence[Result], path: pathlib.Path) -> None:
         spread = [[latency.median - latency.lower], [latency.upper - latency.median]]
         axis.errorbar(latency.median, score, xerr=spread, fmt="o", capsize=3, label=result.name)
     axis.set(xlabel="latency, ms (median and quartiles)", ylabel="mIoU, %", xlim=(0, None))
+    # Differences of some hundredths of a point must not look like a slope.
+    low, high = axis.get_ylim()
+    room = max(0.0, 2.0 - (high - low)) / 2
+    axis.set_ylim(low - room, high + room)
     axis.grid(alpha=0.3)
     axis.legend(loc="best", fontsize=8)
     with replacing(path) as aside:
