@@ -11,6 +11,7 @@ from official.vision.modeling import factory
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 
+import mlperf
 from mosaic.checkpoints import variable_name
 from mosaic.counting import count
 from mosaic.deeplab import deeplab
@@ -33,16 +34,7 @@ def pixels(height, width, count=2):
 
 
 def test_mlperf_form_costs_what_the_published_file_does():
-    model = deeplab(
-        32,
-        decoder=True,
-        head_convs=2,
-        pooling_first=True,
-        half_pixel_centers=False,
-        first_atrous_dilation=1,
-        normalization="symmetric",
-    )
-    cost = count(model, 512, 512)
+    cost = count(deeplab(**mlperf.DEEPLAB), 512, 512)
     assert (cost.multiply_adds, cost.weights) == (5_277_302_784, 2_256_272)
 
 

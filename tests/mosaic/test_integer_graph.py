@@ -3,22 +3,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+import mlperf
 from mosaic import averages, export, integer_graph, layers, tflite_file, tflite_import
 from mosaic.network import mosaic
 from mosaic.predictors import fit, of_tflite
 
 SIZE = (64, 128)
-R4 = {
-    "num_classes": 32,
-    "branch_filters": (64, 64),
-    "bins": (4, 8, 16),
-    "shared_group_convs": False,
-    "backbone_map_first": False,
-    "half_pixel_centers": False,
-    "first_atrous_dilation": 1,
-    "projected_filters": (32, 32),
-    "normalization": "symmetric",
-}
 
 
 @pytest.fixture(scope="module", params=["symmetric", "imagenet"])
@@ -164,7 +154,7 @@ def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path):
     own = str(shared / "models" / "mosaic_r4_ade20k_uint8.tflite")
     photos = sorted((shared / "data" / "photos").iterdir())
     images = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos[::3]]
-    model = mosaic(**R4)
+    model = mosaic(**mlperf.R4)
     tflite_import.load(model, own)
     path = str(tmp_path / "r4.tflite")
     export.tflite(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)

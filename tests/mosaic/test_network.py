@@ -4,21 +4,12 @@ import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
+import mlperf
 from mosaic import backbones, checkpoints, cli, counting, layers, network
 from mosaic import garden as garden_form
 from mosaic.errors import UserError
 
 PAPER = {"branch_filters": (32, 32), "bins": (4, 8, 16)}
-R4 = {
-    "branch_filters": (64, 64),
-    "bins": (4, 8, 16),
-    "shared_group_convs": False,
-    "backbone_map_first": False,
-    "half_pixel_centers": False,
-    "first_atrous_dilation": 1,
-    "projected_filters": (32, 32),
-    "normalization": "symmetric",
-}
 # The convolution to 1280 channels behind the last endpoint, which the Garden's checkpoints hold
 # and no segmentation network reads.
 UNUSED = {
@@ -89,7 +80,7 @@ def test_variables_are_those_of_the_garden(paper, shared):
 
 
 def test_cost_of_r4():
-    cost = counting.count(network.mosaic(32, **R4), 512, 512)
+    cost = counting.count(network.mosaic(**mlperf.R4), 512, 512)
     assert cost.multiply_adds == 2_693_204_992
     assert cost.weights == 1_862_176
 

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+import mlperf
 from mosaic import checkpoints, export, tflite_import
 from mosaic.checkpoints import variable_name
 from mosaic.deeplab import deeplab
@@ -20,29 +21,9 @@ from mosaic.network import image_input, mosaic
 from mosaic.predictors import of_tflite
 
 SIZE = (32, 48)
-R4 = {
-    "num_classes": 32,
-    "branch_filters": (64, 64),
-    "bins": (4, 8, 16),
-    "shared_group_convs": False,
-    "backbone_map_first": False,
-    "half_pixel_centers": False,
-    "first_atrous_dilation": 1,
-    "projected_filters": (32, 32),
-    "normalization": "symmetric",
-}
-MLPERF_DEEPLAB = {
-    "num_classes": 32,
-    "decoder": True,
-    "head_convs": 2,
-    "pooling_first": True,
-    "half_pixel_centers": False,
-    "first_atrous_dilation": 1,
-    "normalization": "symmetric",
-}
 PUBLISHED = (
-    (mosaic, R4, "mosaic_r4_ade20k_uint8.tflite", 0.975),
-    (deeplab, MLPERF_DEEPLAB, "deeplabv3_mnv2_ade20k_uint8.tflite", 0.97),
+    (mosaic, mlperf.R4, "mosaic_r4_ade20k_uint8.tflite", 0.975),
+    (deeplab, mlperf.DEEPLAB, "deeplabv3_mnv2_ade20k_uint8.tflite", 0.97),
 )
 
 
