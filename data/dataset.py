@@ -9,6 +9,7 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -194,19 +195,25 @@ class Dataset:
         """From a record index to (image, label), as a graph function."""
         records = self._source(split).data_source
         features = self._builder.info.features
-        table = tf.constant(self.label_map.lookup())
+        table = self.label_map.lookup()
         image_key, label_key, _ = self._keys
         size = self._size or (None, None)
 
         def read(index):
             return records[int(index)]
 
+        def lookup(label):
+            return cv2.LUT(label, table)
+
         def load(index):
             record = tf.numpy_function(read, [index], tf.string, stateful=False)
             example = features.deserialize_example(tf.ensure_shape(record, []))
             image = tf.ensure_shape(example[image_key], [*size, 3])
-            label = tf.gather(table, tf.cast(example[label_key][..., 0], tf.int32))
-            return fit(image, label) if fit else (image, tf.ensure_shape(label, size))
+            label = tf.numpy_function(
+                lookup, [example[label_key][..., 0]], tf.uint8, stateful=False
+            )
+            label = tf.ensure_shape(label, size)
+            return fit(image, label) if fit else (image, label)
 
         return load
 
@@ -220,6 +227,20 @@ def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesD
             "id": tfds.features.Text(),
         }
     )
+
+
+def encode_label(label: np.ndarray) -> bytes:
+    """Returns labels, uint8 [height, width], as a PNG that is quickly decoded.
+
+    Without row filters and with long matches of zlib, a label of 1024x2048 takes a quarter of the
+    time that it takes TensorFlow to decode what it encodes itself, and twice the bytes.
+    """
+    settings = {
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_NONE,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
+        cv2.IMWRITE_PNG_COMPRESSION: 3,
+    }
+    return cv2.imencode(".png", label, [x for pair in settings.items() for x in pair])[1].tobytes()
 
 
 def prepare(

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from data.dataset import fingerprint, png_features, prepare, records_dir
+from data.dataset import encode_label, fingerprint, png_features, prepare, records_dir
 from data.errors import DataError
 from data.files import Pair, read_pair
 from data.label_map import LabelMap
@@ -78,10 +78,10 @@ class RecordsConfig(tfds.core.BuilderConfig):
 class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
     """Images and labels as TFDS records; every file is checked on the way in.
 
-    Images stay the files they are; labels become PNG of one channel.
+    Images stay the files they are; labels become PNG of one channel (`encode_label`).
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.0.1")
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -105,4 +105,4 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
             self._sizes.add(labels.shape)
             size = list(labels.shape) if len(self._sizes) == 1 else None
             self.info.metadata["image_size"] = size
-            yield pair.id, {"image": image, "label": labels[..., None], "id": pair.id}
+            yield pair.id, {"image": image, "label": encode_label(labels), "id": pair.id}

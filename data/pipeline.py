@@ -9,10 +9,15 @@ threads nor of workers changes what comes out.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import cv2
 import gin
+import numpy as np
 import tensorflow as tf
+
+from data.window import Window
 
 
 @gin.configurable(module="datasets")
@@ -21,8 +26,9 @@ class Augment:
 
     Scaling and cropping follow the Garden's `resize_and_crop_image`: a random factor times the
     crop is the size that the image is fitted into, keeping its aspect; a random window of that is
-    cut, and what lacks is padded at the bottom and right. Both are done in one step that computes
-    only the pixels of the crop. Pixels are rounded back to uint8, a quarter of float32 to move.
+    cut, and what lacks is padded at the bottom and right. The numbers are drawn in TensorFlow;
+    pixels stay uint8 and are moved by OpenCV, within one level of exact bilinear interpolation.
+    Colours change after that, in one rounding to whole levels.
 
     Args:
       crop_size: (height, width) of the batches, in pixels.
@@ -51,6 +57,8 @@ class Augment:
         self.contrast = contrast
         self.saturation = saturation
         self.pad_color = tuple(pad_color)
+        self._padding = np.clip(np.rint(self.pad_color), 0, 255).astype(np.uint8)
+        self._jitters = bool(brightness or contrast or saturation)
 
     def __call__(self, image, label, seed, ignore_label: int):
         """Augments one example.
@@ -65,57 +73,46 @@ class Augment:
           (image, label), uint8 [crop height, crop width, 3] and [crop height, crop width].
         """
         draws = tf.random.stateless_uniform([7], seed)
-        if self.flip:
-            mirrored = draws[0] < 0.5
-            image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
-            label = tf.cond(mirrored, lambda: tf.reverse(label, [1]), lambda: label)
         crop = tf.constant(self.crop_size, tf.float32)
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         low, high = self.scale
         fitted = tf.round((low + (high - low) * draws[1]) * crop)
         scaled = tf.round(size * tf.reduce_min(fitted / size))
         offset = tf.floor(tf.maximum(scaled - crop, 0.0) * draws[2:4])
-        image = self._window(image, scaled / size, offset)
-        rows, row_inside = self._source(0, size, scaled, offset)
-        columns, column_inside = self._source(1, size, scaled, offset)
-        label = tf.gather(tf.gather(label, rows), columns, axis=1)
-        inside = tf.logical_and(row_inside[:, tf.newaxis], column_inside)
-        label = tf.where(inside, label, tf.cast(ignore_label, label.dtype))
-        if self.brightness or self.contrast or self.saturation:
-            image = self._jitter(image, inside, draws[4:7])
-        image = tf.where(inside[..., tf.newaxis], image, tf.constant(self.pad_color, tf.float32))
-        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+        mirrored = tf.constant(self.flip) & (draws[0] < 0.5)
+
+        scaled, offset = tf.cast(scaled, tf.int32), tf.cast(offset, tf.int32)
+
+        def cut(image, label, scaled, offset, mirrored, draws):
+            window = Window(
+                self.crop_size, tuple(scaled.tolist()), tuple(offset.tolist()), mirrored
+            )
+            jitter = functools.partial(self._jitter, draws=draws) if self._jitters else None
+            return window.image(image, self._padding, jitter), window.label(label, ignore_label)
+
+        image, label = tf.numpy_function(
+            cut,
+            [image, label, scaled, offset, mirrored, draws[4:7]],
+            [tf.uint8, tf.uint8],
+            stateful=False,
+        )
         image.set_shape([*self.crop_size, 3])
         label.set_shape(self.crop_size)
         return image, label
 
-    def _window(self, image, scale, offset):
-        """The crop of the scaled image, float32, bilinear with half-pixel centres."""
-        return tf.raw_ops.ScaleAndTranslate(
-            images=image[tf.newaxis],
-            size=self.crop_size,
-            scale=scale,
-            translation=-offset,
-            kernel_type="triangle",
-            antialias=False,
-        )[0]
+    def _jitter(self, image: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """Brightness, contrast and saturation, each by a factor drawn from -1 to 1.
 
-    def _source(self, axis: int, size, scaled, offset):
-        """For each pixel of the crop along an axis: the nearest pixel's index, and if it exists."""
-        position = tf.range(self.crop_size[axis], dtype=tf.float32) + offset[axis]
-        index = tf.floor((position + 0.5) * (size[axis] / scaled[axis]))
-        index = tf.cast(tf.minimum(index, size[axis] - 1), tf.int32)
-        return index, position < scaled[axis]
-
-    def _jitter(self, image, inside, draws):
-        """Brightness, contrast and saturation, each by a factor drawn from -1 to 1."""
-        draws = 2.0 * draws - 1.0
-        # The window is 0 outside the image, which is no part of its mean.
-        mean = tf.reduce_sum(image) / (3.0 * tf.reduce_sum(tf.cast(inside, tf.float32)))
-        image = (image - mean) * (1.0 + self.contrast * draws[1]) + mean
-        grey = tf.reduce_mean(image, -1, keepdims=True)
-        image = (image - grey) * (1.0 + self.saturation * draws[2]) + grey
-        return image + 255.0 * self.brightness * draws[0]
+        One after another they are one affine function of RGB.
+        """
+        brightness, contrast, saturation = 2.0 * draws.astype(float) - 1.0
+        contrast = 1.0 + self.contrast * contrast
+        saturation = 1.0 + self.saturation * saturation
+        mean = np.mean(cv2.mean(image)[:3])
+        matrix = np.full((3, 4), contrast * (1.0 - saturation) / 3.0)
+        matrix[:, :3] += contrast * saturation * np.eye(3)
+        matrix[:, 3] = (1.0 - contrast) * mean + 255.0 * self.brightness * brightness
+        return cv2.transform(image, matrix)
 
 
 def train_batches(
