@@ -32,7 +32,7 @@ def main(values, bindings, more):
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
         known = classes.Classes(label_map.names, label_map.colors, label_map.ignore_label)
-    predictor = load_predictor(path, values.normalization)
+    predictor, _ = load_predictor(path, values.normalization)
     count = prediction.predict(predictor, sources, values.output_dir, known, size)
     print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
 

@@ -18,7 +18,8 @@ from mosaic import file_cost, peak_memory, prediction, profiling, timing
 from mosaic.android import Phone, PhoneResult
 from mosaic.errors import UserError, nearest
 from mosaic.file_cost import FileCost
-from mosaic.predictors import Predictor, fit, form_of, of_file, of_tflite
+from mosaic.forms import form_of
+from mosaic.predictors import Predictor, fit_image, of_file, of_tflite
 from mosaic.progress import Progress
 from mosaic.timing import Latency
 
@@ -137,8 +138,8 @@ def benchmark(
         if result.form == "tflite":
             more = {}
             if profile:
-                image = fit(tf.constant(pictures[0][np.newaxis]), result.input_size).numpy()
-                fed = predictor.run.prepare(image)
+                image = fit_image(pictures[0], result.input_size)
+                fed = predictor.run.prepare(image[np.newaxis])
                 more["operators"] = profiling.profile(result.path, fed, threads, runs)
             if phone:
                 more["phone"] = phone.measure(result.path, threads, runs, warmup)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from mosaic.errors import UserError
+from mosaic.forms import form_of
 
 Values = flags.FlagValues
 
@@ -265,7 +266,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
         return default_checkpoint(path), [os.path.join(path, config.SAVED)]
     if not (os.path.exists(path) or os.path.exists(f"{path}.index")):
         raise UserError(f"--model={path}: no such file or folder")
-    if path.endswith(".tflite") or os.path.exists(os.path.join(path, "saved_model.pb")):
+    if form_of(path) != "network":
         return path, []
     if values.gin_file:
         return path, [config.find(name) for name in values.gin_file]

@@ -15,7 +15,7 @@ from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.network import check_size
-from mosaic.predictors import fit, of_tflite
+from mosaic.predictors import fit_image, of_tflite
 
 FORMATS = ("saved_model", "tflite", "garden_checkpoint")
 OUTPUTS = ("logits", "labels")
@@ -175,7 +175,7 @@ def tflite(
         if representative is None:
             raise UserError("quantize=int8 needs representative images; use a data set")
         converter.representative_dataset = lambda: integer_graph.samples(
-            (_fitted(image, size) for image in representative()), centre
+            (fit_image(image, size) for image in representative()), centre
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
@@ -183,12 +183,8 @@ def tflite(
     with replacing(path) as aside:
         aside.write_bytes(content)
         run = of_tflite(str(aside), "none").run
-        fitted = [_fitted(image, size) for image in images]
+        fitted = [fit_image(image, size) for image in images]
         return check(model, lambda image: run(image[np.newaxis])[0], fitted, LIMITS[quantize], path)
-
-
-def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return fit(tf.constant(image[np.newaxis]), size)[0].numpy()
 
 
 def check(

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mosaic import tflite_graph
 from mosaic.errors import UserError
+from mosaic.forms import form_of
 from mosaic.graphs import ancestors
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.metrics import predictions
@@ -97,6 +98,11 @@ def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
 
 
+def fit_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Resizes one image, uint8 [height, width, 3], as `fit` does."""
+    return fit(tf.constant(image[np.newaxis]), size)[0].numpy()
+
+
 def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
     if not tf.is_tensor(size) and tuple(labels.shape[1:3]) == tuple(size):
         return labels
@@ -116,14 +122,6 @@ def of_network(model) -> Predictor:
         model.output_shape[-1],
         half_pixel_centers=half_pixel_centers(model),
     )
-
-
-def form_of(path: str) -> str:
-    """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint."""
-    if path.endswith(".tflite"):
-        return "tflite"
-    is_saved = any(os.path.exists(os.path.join(path, f"saved_model.{e}")) for e in ("pb", "pbtxt"))
-    return "saved_model" if is_saved else "network"
 
 
 def of_file(path: str, normalization: str | None = None) -> Predictor:

@@ -10,6 +10,7 @@ from mosaic import checkpoints, config, predictors
 from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
+from mosaic.forms import form_of
 
 
 def check_classes(model, dataset) -> None:
@@ -23,17 +24,6 @@ def check_classes(model, dataset) -> None:
             f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
             f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
         )
-
-
-def load_network(checkpoint: str):
-    """Builds the experiment's network with a checkpoint's weights.
-
-    Raises:
-      UserError: the checkpoint does not fit.
-    """
-    model = config.build("train.model")
-    checkpoints.load(model, checkpoint)
-    return model
 
 
 def load_experiment(checkpoint: str):
@@ -60,12 +50,18 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
       normalization: see `predictors.of_file`.
       as_network: load a .tflite file's weights into the experiment's network.
 
+    Returns:
+      (predictor, form of what was loaded: `saved_model`, `tflite`, or a checkpoint's own).
+
     Raises:
       UserError: it cannot be loaded.
     """
-    if as_network or predictors.form_of(path) == "network":
-        return predictors.of_network(load_network(path))
-    return predictors.of_file(path, normalization)
+    if as_network or form_of(path) == "network":
+        model = config.build("train.model")
+        loaded = checkpoints.load(model, path)
+        return predictors.of_network(model), loaded.form
+    predictor = predictors.of_file(path, normalization)
+    return predictor, predictor.form
 
 
 def _network_settings() -> dict:
@@ -75,11 +71,8 @@ def _network_settings() -> dict:
     return {"normalization": arguments.get("normalization"), "output_stride": stride}
 
 
-def _trained_here(path: str, as_network: bool) -> bool:
-    """Whether the weights come from this project's training: what others published has a form."""
-    if as_network or predictors.form_of(path) == "tflite":
-        return False
-    return predictors.form_of(path) == "saved_model" or checkpoints.read(path).form == "mosaic"
+# Forms that this project's own training leaves; weights that others published have another.
+_TRAINED_HERE = ("mosaic", "saved_model")
 
 
 def _recipe(key: str | None) -> dict:
@@ -116,7 +109,7 @@ def score(
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
-    predictor = load_predictor(path, normalization, as_network)
+    predictor, form = load_predictor(path, normalization, as_network)
     expected = len(evaluation.class_map or dataset.class_names)
     if predictor.num_classes not in (None, expected):
         raise UserError(
@@ -126,7 +119,7 @@ def score(
         )
     command = "python " + shlex.join(sys.argv)
     network = _network_settings() if predictor.form == "network" else {}
-    recipe = _recipe(evaluation.published) if _trained_here(path, as_network) else None
+    recipe = _recipe(evaluation.published) if form in _TRAINED_HERE else None
     report = evaluate(predictor, dataset, evaluation, path, output_dir, command, network, recipe)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic.predictors import Predictor, fit
+from mosaic.predictors import Predictor, fit_image
 from mosaic.progress import Progress
 
 
@@ -60,10 +60,7 @@ def interleaved(
     Returns:
       The latency of each.
     """
-    fitted = [
-        [fit(tf.constant(image[np.newaxis]), p.input_size or size)[0].numpy() for image in images]
-        for p in predictors
-    ]
+    fitted = [[fit_image(image, p.input_size or size) for image in images] for p in predictors]
     preparations = [_preparation(predictor) for predictor in predictors]
     seconds: list[list[float]] = [[] for _ in predictors]
     with Progress(warmup + runs, "measure", "round") as bar:

@@ -7,17 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from checks import problems
 from data.ade20k import ade20k
-from data.check import layout_of, survey
 from data.errors import DataError
 from data.fit import Fit
 from data.pipeline import Augment
-
-
-def problems(dataset, data_dir, **settings):
-    """All that is wrong with a data set."""
-    return survey(layout_of(dataset, data_dir, settings)).problems
-
 
 # (height, width) by name; the second image is grey.
 SIZES = {

@@ -9,17 +9,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data.check import layout_of, survey
+from checks import problems
 from data.cityscapes import cityscapes
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
-
-
-def problems(dataset, data_dir, **settings):
-    """All that is wrong with a data set."""
-    return survey(layout_of(dataset, data_dir, settings)).problems
-
 
 CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_extra": "bayreuth"}
 COUNTS = {"train": 5, "val": 4, "test": 3, "train_extra": 3}

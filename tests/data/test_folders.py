@@ -7,16 +7,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data.check import layout_of, survey
+from checks import problems
 from data.errors import DataError
 from data.folders import folders
 from data.pipeline import Augment
-
-
-def problems(dataset, data_dir, **settings):
-    """All that is wrong with a data set."""
-    return survey(layout_of(dataset, data_dir, settings)).problems
-
 
 SIZE = (12, 16)
 COLORS = {3: (10, 20, 30), 7: (200, 0, 0), 9: (0, 0, 200)}

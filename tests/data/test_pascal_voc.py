@@ -5,16 +5,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data.check import layout_of, survey
+from checks import problems
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pascal_voc import pascal_voc
-
-
-def problems(dataset, data_dir, **settings):
-    """All that is wrong with a data set."""
-    return survey(layout_of(dataset, data_dir, settings)).problems
-
 
 LISTS = {"train": ["2007_000032", "2007_000039"], "val": ["2007_000033"], "test": ["2008_000006"]}
 MORE = ["2008_000002", "2008_000003"]  # With masks of the Semantic Boundaries Dataset alone.
