@@ -211,5 +211,10 @@ def eval_batches(
         return image, label
 
     positions = tf.data.Dataset.range(worker, end, num_workers)
+    options = tf.data.Options()
+    # With a tuner, the end of the iterator waits for the tuner's next look: up to a minute, and
+    # often as long as the evaluation itself. Without, as many records are read at once as there
+    # are cores.
+    options.autotune.enabled = False
     examples = positions.map(example, tf.data.AUTOTUNE, deterministic=True)
-    return examples.batch(batch_size).prefetch(2)
+    return examples.batch(batch_size).prefetch(2).with_options(options)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from mosaic import metrics, visualize
 from mosaic import published as results
+from mosaic.ahead import ahead
 from mosaic.baselines import baselines
 from mosaic.errors import UserError, nearest
 from mosaic.extremes import Extremes
@@ -122,28 +123,34 @@ def evaluate(
     out = pathlib.Path(output_dir)
     chosen = set(np.linspace(0, total - 1, min(evaluation.num_pictures, total)).astype(int))
     table = tf.constant(_answers(evaluation.class_map, classes))
+    is_known = evaluation.class_map is None and predictor.num_classes == classes
     values = np.array([*dataset.label_values, 0], np.uint8)
 
     @tf.function(reduce_retracing=True)
     def count(labels, predicted):
         """Counts [batch, classes, classes + 1] and answers in the data set's classes."""
-        known = tf.logical_and(predicted >= 0, predicted < len(table))
-        predicted = tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
+        if not is_known:
+            known = tf.logical_and(predicted >= 0, predicted < len(table))
+            predicted = tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
 
         def count_image(pair):
             return metrics.count_pixels(*pair, classes, dataset.ignore_label, True)
 
         return tf.map_fn(count_image, (labels, predicted), fn_output_signature=tf.int64), predicted
 
+    def segment(images, labels):
+        predicted = predictor(
+            images, labels.shape[1:3], evaluation.input_size, evaluation.labels_first
+        )
+        counts, predicted = count(labels, predicted)
+        return images, labels, predicted, counts
+
     uncounted = evaluation.uncounted(dataset.class_names)
     extremes, listed = Extremes(evaluation.num_extremes, total, dataset), []
     start, done = time.monotonic(), 0
     with Progress(total, "evaluate", "image") as bar:
-        for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
-            predicted = predictor(
-                images, labels.shape[1:3], evaluation.input_size, evaluation.labels_first
-            )
-            counts, predicted = count(labels, predicted)
+        batches = dataset.eval_batches(evaluation.split, evaluation.batch_size)
+        for images, labels, predicted, counts in ahead(segment, batches, predictor.threads):
             for at, image_counts in enumerate(counts.numpy()):
                 matrix += image_counts
                 name = dataset.image_id(evaluation.split, done + at)

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.averages import averages_by_convolution
-from mosaic.layers import Normalize
+from mosaic.folding import beginning
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
@@ -33,8 +33,8 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
       centre. A network that does not begin with normalisation and a plain convolution is left as
       it is, with centre 0.
     """
-    normalize, first = _beginning(model)
-    if type(first) is not tf_keras.layers.Conv2D:
+    normalize, first = beginning(model)
+    if first is None:
         return _faster(lambda images: model(images, training=False)), 0
     mean, std = np.asarray(normalize.mean), np.asarray(normalize.std)
     centre = round(float(np.mean(mean)))
@@ -58,14 +58,6 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
         return rest(first.activation(x), training=False)
 
     return _faster(forward), centre
-
-
-def _beginning(model: tf_keras.Model) -> tuple[Normalize | None, tf_keras.layers.Layer | None]:
-    """The normalisation, and the only layer that takes what comes of it; or None."""
-    normalize = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
-    nodes = [] if normalize is None else normalize.outbound_nodes
-    following = {id(node.outbound_layer): node.outbound_layer for node in nodes}
-    return normalize, next(iter(following.values())) if len(following) == 1 else None
 
 
 def _faster(forward: Callable) -> Callable:

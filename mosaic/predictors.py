@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mosaic import tflite_graph
 from mosaic.errors import UserError
+from mosaic.folding import folded
 from mosaic.forms import form_of
 from mosaic.graphs import ancestors
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
@@ -44,6 +45,8 @@ class Predictor:
         self.form = form
         self.num_classes = num_classes
         self.input_size = input_size
+        # TensorFlow computes batches side by side; a TFLite interpreter takes one at a time.
+        self.threads = 2 if traceable else 1
         self._half_pixel_centers = half_pixel_centers
         self._answer = (
             tf.function(self._compute, reduce_retracing=True) if traceable else self._compute
@@ -110,11 +113,12 @@ def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
 
 
 def of_network(model) -> Predictor:
-    """Returns a predictor of a network of this project."""
+    """Returns a predictor of a network of this project, with the weights that it has now."""
+    inference = folded(model)
 
     @tf.function(reduce_retracing=True)
     def run(images):
-        return model(tf.cast(images, tf.float32), training=False)
+        return inference(tf.cast(images, tf.float32), training=False)
 
     return Predictor(
         run,

@@ -195,6 +195,10 @@ def test_last_evaluation_batch_may_be_smaller():
     assert found == [[0, 1, 2], [3, 4, 5], [6]]
 
 
+def test_the_end_of_evaluation_waits_for_no_tuner():
+    assert eval_batches(numbered, 7, 3, 255).options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("num_workers", [1, 2, 3, 9])
 def test_evaluation_workers_cover_the_split_once(num_workers):
     found = []
