@@ -20,7 +20,9 @@ from mosaic.baselines import baselines
 from mosaic.errors import UserError, nearest
 from mosaic.extremes import Extremes
 from mosaic.files import replacing, write_text
+from mosaic.letterbox import letterbox
 from mosaic.multiscale import average
+from mosaic.network import NORMALIZATIONS
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
 from mosaic.report import render
@@ -52,6 +54,9 @@ class Evaluation:
       window: (height, width) of sliding windows, or None for whole images.
       overlap: least share of a window in common with the next.
       input_size: (height, width) that images are resized to for the network; None leaves them.
+      padded_size: (height, width) that images are scaled to fit into, keeping their aspect, and
+        padded to (`mosaic.letterbox`); None leaves them.
+      padding: level of that padding by channel, 0 to 255.
       labels_first: see `mosaic.predictors.Predictor`.
       class_map: for a network with other classes than the data set's: for each of its classes the
         index of the data set's class that it stands for, or -1 for none: a wrong answer.
@@ -69,6 +74,8 @@ class Evaluation:
     window: Sequence[int] | None = None
     overlap: float = 1 / 3
     input_size: Sequence[int] | None = None
+    padded_size: Sequence[int] | None = None
+    padding: Sequence[float] = NORMALIZATIONS["imagenet"][0]
     labels_first: bool = False
     class_map: Sequence[int] | None = None
 
@@ -113,6 +120,8 @@ def evaluate(
       The report.
     """
     published = evaluation.published and results.result(evaluation.published)
+    if evaluation.padded_size:
+        predictor = letterbox(predictor, evaluation.padded_size, evaluation.padding)
     if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
         predictor = average(
             predictor, evaluation.scales, evaluation.flip, evaluation.window, evaluation.overlap
@@ -238,12 +247,14 @@ def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
 def _settings(report: dict, predictor, dataset, evaluation: Evaluation, network: Mapping) -> dict:
     """All that a figure depends on, by the names in published.json."""
     truth = dataset.image_size
+    size = predictor.input_size or evaluation.padded_size or evaluation.input_size or truth
     return {
         "dataset": dataset.name,
         "split": evaluation.split,
         "num_images": report["num_images"],
         "truth_size": truth and list(truth),
-        "input_size": list(predictor.input_size or evaluation.input_size or truth or ()) or None,
+        "input_size": list(size) if size else None,
+        "padded": bool(evaluation.padded_size),
         "protocol": evaluation.protocol,
         "scales": list(evaluation.scales),
         "flip": evaluation.flip,

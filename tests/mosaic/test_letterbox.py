@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from official.vision.dataloaders import segmentation_input
+from official.vision.evaluation import segmentation_metrics
+
+from mosaic import metrics
+from mosaic.errors import UserError
+from mosaic.letterbox import letterbox
+from mosaic.network import NORMALIZATIONS, image_input
+from mosaic.predictors import Predictor, of_network
+
+SIZE = (96, 96)
+CLASSES = 5
+LEVEL = NORMALIZATIONS["imagenet"][0]
+
+
+@pytest.fixture(scope="module")
+def network():
+    tf_keras.utils.set_random_seed(0)
+    images, x = image_input("imagenet")
+    x = tf_keras.layers.Conv2D(8, 5, strides=4, padding="same", activation="relu")(x)
+    return tf_keras.Model(images, tf_keras.layers.Conv2D(CLASSES, 3, padding="same")(x))
+
+
+@pytest.mark.parametrize("shape", [(48, 80), (71, 33), (96, 96), (5, 90)])
+def test_counts_are_those_of_the_garden(network, shape):
+    """Its parser and its metric, but for rounding the scaled image to bytes."""
+    rng = np.random.default_rng(shape[0])
+    image = np.kron(rng.integers(0, 256, (12, 12, 3)), np.ones((8, 8, 1)))[: shape[0], : shape[1]]
+    image = image.astype(np.uint8)
+    label = rng.integers(0, CLASSES, shape).astype(np.uint8)
+    label[:2] = 255
+    parser = segmentation_input.Parser(
+        output_size=list(SIZE),
+        resize_eval_groundtruth=False,
+        groundtruth_padded_size=list(SIZE),
+        ignore_label=255,
+    )
+    encoded = {
+        "image/encoded": tf.io.encode_png(image),
+        "image/segmentation/class/encoded": tf.io.encode_png(label[..., np.newaxis]),
+        "image/height": tf.constant(shape[0]),
+        "image/width": tf.constant(shape[1]),
+    }
+    images, truth = parser._parse_eval_data(encoded)
+    body = tf_keras.Model(network.layers[1].output, network.output)
+    garden = segmentation_metrics.MeanIoU(CLASSES, rescale_predictions=True)
+    batch = {name: tf.constant(value)[tf.newaxis] for name, value in truth.items()}
+    garden.update_state(batch, body(images[tf.newaxis]))
+
+    predicted = letterbox(of_network(network), SIZE, LEVEL)(image[np.newaxis])
+    found = metrics.count_pixels(label[np.newaxis], predicted, CLASSES, 255).numpy()
+    expected = garden.total_cm.numpy()
+    assert found.sum() == expected.sum()
+    assert np.count_nonzero(expected.sum(0)) > 1
+    assert np.abs(found - expected).sum() <= 0.02 * expected.sum()
+
+
+def test_only_the_padding_has_its_level():
+    seen = []
+
+    def run(images):
+        seen.append(images.numpy())
+        return tf.zeros([1, 8, 8, 2])
+
+    image = np.full((1, 4, 8, 3), 9, np.uint8)
+    answer = letterbox(Predictor(run, "network", 2, traceable=False), (8, 8), (1.4, 2.0, 3.0))(
+        image
+    )
+    assert answer.shape == (1, 4, 8)
+    np.testing.assert_array_equal(seen[0][0, :4], np.full((4, 8, 3), 9))
+    np.testing.assert_array_equal(seen[0][0, 4:], np.full((4, 8, 3), (1, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("predictor", "message"),
+    [
+        (Predictor(lambda x: x, "tflite", None), "needs logits"),
+        (Predictor(lambda x: x, "tflite", 3, (8, 8)), r"takes \(8, 8\) only"),
+    ],
+)
+def test_what_cannot_be(predictor, message):
+    with pytest.raises(UserError, match=message):
+        letterbox(predictor, SIZE, LEVEL)
