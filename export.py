@@ -36,7 +36,12 @@ if __name__ == "__main__":
         "saved_model, tflite, garden_checkpoint (as the Model Garden's own code restores it).",
         flag_values=FLAGS,
     )
-    flags.DEFINE_list("quantize", "none", "none, float16, dynamic, int8.", flag_values=FLAGS)
+    flags.DEFINE_list(
+        "quantize",
+        None,
+        "none (the default), float16, dynamic, int8; after quantization-aware training only int8.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)
     flags.DEFINE_enum(
         "output", "logits", ["logits", "labels"], "TFLite's output.", flag_values=FLAGS

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 _BY_CONVOLUTION = contextvars.ContextVar("averages_by_convolution", default=False)
+_BETWEEN = contextvars.ContextVar("between_averages", default=None)
 # Of an averaging convolution's window, per axis: kernel libraries are made for 5x5 and less.
 _LARGEST_STEP = 5
 
@@ -27,6 +28,16 @@ def averages_by_convolution() -> Iterator[None]:
         _BY_CONVOLUTION.reset(token)
 
 
+@contextlib.contextmanager
+def between_averages(function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
+    """While it lasts, it is applied between the convolutions of an `average_pool` of several."""
+    token = _BETWEEN.set(function)
+    try:
+        yield
+    finally:
+        _BETWEEN.reset(token)
+
+
 def average_pool(x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]) -> tf.Tensor:
     """Average pooling of [batch, height, width, channels], 'valid' padding.
 
@@ -40,7 +51,10 @@ def average_pool(x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int
     fits = windows == strides and all(max(step) <= _LARGEST_STEP for step in steps)
     if not (_BY_CONVOLUTION.get() and fits):
         return tf.nn.avg_pool2d(x, windows, strides, "VALID")
-    for height, width in steps:
+    between = _BETWEEN.get()
+    for index, (height, width) in enumerate(steps):
+        if index and between:
+            x = between(x)
         kernel = tf.fill([height, width, x.shape[-1], 1], tf.cast(1 / (height * width), x.dtype))
         x = tf.nn.depthwise_conv2d(x, kernel, [1, height, width, 1], "VALID")
     return x

@@ -20,7 +20,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import diagnosis, garden
+from mosaic import diagnosis, garden, quantization
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 
@@ -171,8 +171,15 @@ def load(
     if path.endswith(".tflite"):
         from mosaic import tflite_import
 
+        if quantization.is_quantized(model):
+            raise UserError(
+                f"{path}: a TFLite file has no ranges for a network of quantization-aware "
+                "training; load it into the float network's experiment"
+            )
         return tflite_import.load(model, path, images, prefixes)
     checkpoint = read(path)
+    if "" in prefixes:
+        quantization.check_kind(model, path, checkpoint.arrays)
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
     is_garden = checkpoint.form == "garden"

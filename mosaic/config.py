@@ -169,6 +169,16 @@ def build(parameter: str):
     return resolve(value)
 
 
+def network() -> str:
+    """Returns the binding that holds the network itself, where `train.model` wraps it."""
+    inner = f"{gin.query_parameter('train.model').selector}.model"
+    try:
+        gin.query_parameter(inner)
+    except ValueError:
+        return "train.model"
+    return inner
+
+
 def arguments(parameter: str) -> dict:
     """Returns what the configurable of a binding such as `train.model` is called with."""
     selector = gin.query_parameter(parameter).selector

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from mosaic import classes, integer_graph
+from mosaic import classes, integer_graph, quantization
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.network import check_size
 from mosaic.predictors import fit_image, of_tflite
+from mosaic.rounding import round_to
 
 FORMATS = ("saved_model", "tflite", "garden_checkpoint")
 OUTPUTS = ("logits", "labels")
@@ -40,6 +42,9 @@ LIMITS = {
     "dynamic": Limit(None, 0.90),
     "int8": Limit(None, 0.80),
 }
+# Of a network of quantization-aware training, which rounds as its exports do: where their last bits
+# differ, a value is rounded to the next step.
+LEARNT = Limit(None, 0.90)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +123,8 @@ def saved_model(model, images: Sequence[np.ndarray], path: str, dataset=None) ->
         def logits(image):
             return serve(images=tf.cast(image[np.newaxis], tf.float32))["logits"][0].numpy()
 
-        return check(model, logits, images, LIMITS["none"], path)
+        limit = LEARNT if quantization.is_quantized(model) else LIMITS["none"]
+        return check(model, logits, images, limit, path)
 
 
 def tflite(
@@ -139,11 +145,14 @@ def tflite(
       size: (height, width) of its input, in pixels.
       output: `logits` [1, height, width, classes], float32, or `labels` [1, height, width], int32.
       quantize: `none`; `float16` weights; `dynamic` range, 8-bit weights; or `int8` throughout.
-      representative: yields images for `int8` to measure ranges on.
+      representative: yields images for `int8` to measure ranges on. A network of
+        quantization-aware training has learnt its ranges, and becomes nothing but `int8`.
 
     Raises:
-      UserError: `output` or `quantize` is unknown, or `size` too small for the network.
-      RunError: it differs from the network by more than it may; nothing is left under `path`.
+      UserError: `output` or `quantize` is unknown or not for this network, or `size` too small
+        for it.
+      RunError: it differs from the network by more than it may, or has float operators after
+        quantization-aware training; nothing is left under `path`.
     """
     if output not in OUTPUTS:
         raise UserError(f"output {output!r} is not one of {', '.join(OUTPUTS)}")
@@ -151,13 +160,22 @@ def tflite(
         raise UserError(f"quantize {quantize!r} is not one of {', '.join(LIMITS)}")
     check_size(model, *size)
 
+    learnt = quantization.is_quantized(model)
+    if learnt and quantize != "int8":
+        raise UserError(
+            f"quantize={quantize}: a network of quantization-aware training becomes an 8-bit file; "
+            "use int8"
+        )
     if quantize == "int8":
-        network, centre = integer_graph.from_pixels(model)
+        source = quantization.for_file(model) if learnt else model
+        network, centre = integer_graph.from_pixels(source)
     else:
         network, centre = functools.partial(model, training=False), 0
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
     def answer(pixels):
+        if learnt:
+            pixels = round_to(pixels, -centre, 255 - centre)
         logits = resize_bilinear(network(pixels), size, half_pixel_centers(model))
         if output == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
@@ -172,19 +190,26 @@ def tflite(
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
+        converter.inference_input_type = tf.uint8
+    if quantize == "int8" and not learnt:
         if representative is None:
             raise UserError("quantize=int8 needs representative images; use a data set")
         converter.representative_dataset = lambda: integer_graph.samples(
             (fit_image(image, size) for image in representative()), centre
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-    content = converter.convert()
+    with warnings.catch_warnings():
+        # The input's learnt range stands in the graph, where the converter does not look for it.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+        content = converter.convert()
     with replacing(path) as aside:
         aside.write_bytes(content)
+        if learnt and (kinds := integer_graph.float_operators(str(aside))):
+            raise RunError(f"{path}: computes in float32 ({', '.join(kinds)}); nothing was kept")
         run = of_tflite(str(aside), "none").run
         fitted = [fit_image(image, size) for image in images]
-        return check(model, lambda image: run(image[np.newaxis])[0], fitted, LIMITS[quantize], path)
+        limit = LEARNT if learnt else LIMITS[quantize]
+        return check(model, lambda image: run(image[np.newaxis])[0], fitted, limit, path)
 
 
 def check(
@@ -232,7 +257,7 @@ def export_checkpoint(
     checkpoint: str,
     export_dir: str,
     formats: Sequence[str] = ("saved_model", "tflite"),
-    quantize: Sequence[str] = ("none",),
+    quantize: Sequence[str] | None = None,
     size: tuple[int, int] | None = None,
     output: str = "logits",
     num_images: int = 4,
@@ -244,7 +269,8 @@ def export_checkpoint(
       export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite and
         garden_checkpoint/.
       formats: of `FORMATS`.
-      quantize: of the TFLite files, one for each.
+      quantize: of the TFLite files, one for each; `none`, or `int8` for a network of
+        quantization-aware training, if None.
       size: (height, width) of TFLite's input; the images' own size if None.
       output: of TFLite: `logits` or `labels`.
       num_images: of the evaluation split, on which each export is checked.
@@ -273,7 +299,8 @@ def export_checkpoint(
             for index in range(min(64, dataset.num_images("train"))):
                 yield dataset.example("train", index)[0]
 
-        for kind in quantize:
+        default = "int8" if quantization.is_quantized(model) else "none"
+        for kind in quantize or (default,):
             suffix = "float32" if kind == "none" else kind
             path = folder / f"{model.name}_{suffix}_{output}.tflite"
             result = tflite(model, images, str(path), size, output, kind, representative)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic import tflite_file
 from mosaic.averages import averages_by_convolution
 from mosaic.folding import beginning
 
@@ -66,6 +67,28 @@ def _faster(forward: Callable) -> Callable:
             return forward(images)
 
     return restructured
+
+
+def float_operators(path: str) -> list[str]:
+    """Returns the kinds of a TFLite file's operators that take or give float32.
+
+    Not counted is the last one, where it turns logits into float32.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = tflite_file.parse(path)
+    tensors, operators = model.subgraphs[0].tensors, tflite_file.operators(model)
+    if operators[-1][0] == "DEQUANTIZE":
+        operators.pop()
+    return [
+        kind
+        for kind, operator in operators
+        if any(
+            tensors[index].type == schema.TensorType.FLOAT32
+            for index in (*operator.inputs, *operator.outputs)
+            if index >= 0
+        )
+    ]
 
 
 def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:

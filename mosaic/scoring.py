@@ -66,7 +66,7 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
 
 def _network_settings() -> dict:
     """What published.json knows of networks, which a file keeps to itself."""
-    arguments = config.arguments("train.model")
+    arguments = config.arguments(config.network())
     stride = arguments.get("output_stride", 16)  # MOSAIC has no other
     return {"normalization": arguments.get("normalization"), "output_stride": stride}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import checkpoints, handover, metrics
+from mosaic import checkpoints, handover, metrics, quantization
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -66,10 +66,15 @@ class SegmentationTask(base_task.Task):
         """Loads the initial checkpoint, if there is one; called where there is none to resume."""
         if not self.init_checkpoint:
             return
-        checkpoints.load(model, self.init_checkpoint, self.init_prefixes, self._some_images())
+        network = quantization.float_network(model)
+        checkpoints.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
         if self.unit_features:
             loaded = tuple(self.init_prefixes)
-            handover.unit_features(model, lambda name: name.startswith(loaded), self._some_images())
+            handover.unit_features(
+                network, lambda name: name.startswith(loaded), self._some_images()
+            )
+        if network is not model:
+            quantization.start(model, self._some_images())
 
     def _some_images(self):
         """Training images as training sees them, for statistics that a file may lack."""

@@ -164,7 +164,7 @@ class Guard:
 
     def __call__(self, output) -> None:
         loss = float(output["training_loss"])
-        weights = self._trainer.model.variables
+        weights = [w for w in self._trainer.model.variables if w.dtype.is_floating]
         if np.isfinite(loss) and all(bool(tf.reduce_all(tf.math.is_finite(w))) for w in weights):
             return
         step = int(self._trainer.global_step.numpy())

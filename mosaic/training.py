@@ -12,8 +12,8 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import classes, config, counting
-from mosaic.errors import RunError
+from mosaic import checkpoints, classes, config, counting, quantization
+from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
 from mosaic.history import History
@@ -107,6 +107,7 @@ def train(
     check_size(model, *dataset.crop_size)
     tidy(model_dir)
     tidy(os.path.join(model_dir, BEST_FOLDER))
+    _check_kind(model, model_dir)
     task = SegmentationTask(
         model,
         dataset,
@@ -152,7 +153,8 @@ def train(
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         config.save(model_dir)
         classes.save(model_dir, dataset)
-        print(f"{model.name}: {counting.count(model, *dataset.crop_size)}", file=sys.stderr)
+        cost = counting.count(quantization.float_network(model), *dataset.crop_size)
+        print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
         with Progress(steps, "train", "step", done=start) as bar:
@@ -168,6 +170,17 @@ def train(
     history.draw(os.path.join(model_dir, "curves.png"))
     scores = [entry for entry in history.entries if METRIC in entry]
     return max(scores, key=lambda entry: entry[METRIC])
+
+
+def _check_kind(model, model_dir: str) -> None:
+    """Checks that a run's checkpoint is of the same kind as the network that would go on."""
+    latest = tf.train.latest_checkpoint(model_dir)
+    try:
+        saved = latest and checkpoints.read(latest)
+    except UserError:
+        return  # `restoring` tells what is wrong with it, and the mend.
+    if saved:
+        quantization.check_kind(model, latest, saved.arrays)
 
 
 class _Run:

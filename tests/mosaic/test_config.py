@@ -132,6 +132,16 @@ def test_arguments_of_what_is_bound():
     assert config.value("mosaic.nothing") is None
 
 
+@pytest.mark.parametrize(
+    ("experiment", "binding"),
+    [("mosaic_cityscapes", "train.model"), ("mosaic_cityscapes_qat", "quantize_aware.model")],
+)
+def test_the_network_itself(experiment, binding):
+    _load([config.find(experiment)], "DATA_DIR = 'nowhere'", "INIT_CHECKPOINT = 'nowhere'")
+    assert config.network().endswith(binding)
+    assert config.arguments(config.network())["num_classes"] == 19
+
+
 @pytest.mark.parametrize("experiment", TRAINED)
 def test_published_recipes_are_those_of_the_experiments(experiment):
     """An experiment as it stands departs in nothing from what it reproduces."""

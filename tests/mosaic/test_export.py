@@ -5,35 +5,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from mosaic import export
 from mosaic.errors import RunError, UserError
-from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
 from mosaic.predictors import of_tflite
 
 SIZE = (64, 96)
-
-
-@pytest.fixture(scope="module")
-def trained_network(drawn):
-    """Knows dark from bright: without training most logits are so close that rounding decides."""
-    tf_keras.utils.set_random_seed(0)
-    model = mosaic(3, bins=(1, 4), norm_momentum=0.9)
-    optimizer, loss = tf_keras.optimizers.Adam(1e-3), CrossEntropy()
-    images = tf.constant(drawn.images, tf.float32)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            value = loss(drawn.labels, model(images, training=True))
-        variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(value, variables), variables))
-
-    for _ in range(60):
-        step()
-    return model
 
 
 @pytest.fixture(scope="module")

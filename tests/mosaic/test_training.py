@@ -185,6 +185,25 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(root, tmp_path,
     assert history(tmp_path / "run") == history(whole)
 
 
+def test_quantization_aware_training(root, tmp_path):
+    result = finish(
+        command(
+            root,
+            tmp_path,
+            "--gin_file=models/quantize_aware",
+            "--gin.quantize_aware.model=@mosaic()",
+            "--gin.INIT_CHECKPOINT=None",
+            "--gin.train.steps=4",
+        )
+    )
+    assert result.returncode == 0, result.stderr
+    assert [entry["step"] for entry in history(tmp_path) if "mean_iou" in entry] == [4]
+    assert (tmp_path / "saved_model").is_dir()
+    result = finish(command(root, tmp_path))
+    assert result.returncode == 2
+    assert "a checkpoint of quantization-aware training, and a float network" in result.stderr
+
+
 def test_two_replicas_train_on_the_same_global_batch(root, tmp_path, uninterrupted):
     """Two logical CPUs divide the batch; the first loss is that of one replica."""
     script = (

@@ -1,0 +1,264 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from mosaic import averages, checkpoints, export, quantization, ranges, tflite_file
+from mosaic.errors import UserError
+from mosaic.losses import CrossEntropy
+from mosaic.network import mosaic
+from mosaic.predictors import fit_image, of_tflite
+from mosaic.rounding import RangedPool
+from mosaic.task import SegmentationTask
+
+SIZE = (64, 128)
+
+
+@pytest.fixture(scope="module")
+def quantized(trained_network, drawn):
+    model = quantization.quantize_aware(trained_network)
+    quantization.start(model, drawn.images)
+    return model
+
+
+@pytest.fixture(scope="module")
+def built(trained_network):
+    return quantization.quantize_aware(trained_network)
+
+
+@pytest.fixture
+def unmeasured(built):
+    """Without ranges; what a test changes is put back."""
+    before = [variable.numpy() for variable in built.variables]
+    yield built
+    for variable, value in zip(built.variables, before):
+        variable.assign(value)
+
+
+@pytest.fixture(scope="module")
+def file(quantized, drawn, tmp_path_factory):
+    """An 8-bit file of labels."""
+    path = str(tmp_path_factory.mktemp("files") / "labels.tflite")
+    export.tflite(quantized, list(drawn.images), path, SIZE, "labels", "int8")
+    return path
+
+
+def _copy(network):
+    copy = tf_keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _step(model, optimizer, drawn):
+    with tf.GradientTape() as tape:
+        loss = CrossEntropy()(drawn.labels, model(tf.constant(drawn.images, tf.float32), True))
+    variables = model.trainable_variables
+    optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+    return float(loss)
+
+
+def _sharing(network, name):
+    """The names of the sites that share the range of one of them."""
+    found = {site.name: site for site in ranges.sites(network)}
+    return {key for key, site in found.items() if site.group == found[name].group}
+
+
+def test_tensors_that_meet_share_a_range(small_network):
+    """By pooling, concatenation and resizes; not the size alone of a resize's second input."""
+    assert _sharing(small_network, "encoder_bins1_relu_range") == {
+        "backbone_17_relu_range",
+        "encoder_bins4_pool_range",
+        "encoder_group0_project_relu_range",
+        "encoder_group1_project_relu_range",
+        "encoder_bins1_relu_range",
+    }
+    assert _sharing(small_network, "encoder_project_relu_range") == {
+        "backbone_06_spatial_relu_range",
+        "encoder_project_relu_range",
+    }
+    assert _sharing(small_network, "logits_range") == {"logits_range"}
+
+
+def test_each_use_of_a_layer_has_a_range_of_its_own():
+    network = mosaic(3, bins=(1, 2, 4))
+    first, second = "encoder_group0_spatial_relu_range", "encoder_group0_spatial_relu_range2"
+    assert _sharing(network, first) == {first} and _sharing(network, second) == {second}
+
+
+def test_what_becomes_one_operator_is_rounded_once(small_network):
+    found = {site.name: site for site in ranges.sites(small_network)}
+    assert {"backbone_01_expand_relu_range", "backbone_01_project_bn_range"} <= found.keys()
+    assert not any("conv" in name or "depthwise" in name for name in found)
+    assert not {"normalize_range", "backbone_01_expand_bn_range"} & found.keys()
+    assert found["backbone_01_project_bn_range"].signed
+    assert not found["backbone_01_expand_relu_range"].signed
+
+
+def test_a_layer_without_8_bit_form():
+    images = tf_keras.Input([None, None, 3])
+    x = tf_keras.layers.Activation("swish", name="odd")(images)
+    with pytest.raises(UserError, match=r"odd \(Activation\) has no 8-bit form"):
+        quantization.quantize_aware(tf_keras.Model(images, x))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (3, 3, 8, 1)])
+def test_kernels_have_a_scale_for_each_output_channel(shape):
+    rng = np.random.default_rng(0)
+    by_channel = rng.normal(size=(np.prod(shape) // 8, 8)) * 10.0 ** np.arange(-3, 5)
+    step = np.abs(by_channel).max(0) / 127
+    expected = (np.round(by_channel / step) * step).reshape(shape)
+    kernel = tf.constant(by_channel.reshape(shape), tf.float32)
+    found = quantization._Kernel()(kernel, True, {})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_the_first_kernel_is_rounded_as_the_file_has_it():
+    """Divided by what normalisation divides each channel of the image by."""
+    divisors = np.array([1.0, 3.0, 7.0])
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
+    found = quantization._Kernel(divisors)(kernel, True, {}).numpy()
+    in_file = kernel / divisors[:, np.newaxis]
+    steps = found / divisors[:, np.newaxis] / (np.abs(in_file).max((0, 1, 2)) / 127)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    assert np.all(np.abs(steps) < 127.01)
+
+
+def test_it_starts_where_the_float_network_is(quantized, trained_network, drawn):
+    images = tf.constant(drawn.images, tf.float32)
+    expected, found = (m(images, training=False).numpy() for m in (trained_network, quantized))
+    assert 0 < np.std(found - expected) < 0.1 * np.std(expected)
+    assert np.mean(found.argmax(-1) == expected.argmax(-1)) > 0.97
+
+
+def test_ranges_cover_what_they_were_measured_on(quantized, trained_network, drawn):
+    name = "backbone_01_project_bn"
+    inside = tf_keras.Model(trained_network.inputs, trained_network.get_layer(name).output)
+    values = inside(tf.constant(drawn.images, tf.float32), training=False).numpy()
+    found = {v.name: v.numpy() for v in quantized.variables}
+    ends = [found[f"{name}_range/{end}:0"] for end in ("low", "high")]
+    np.testing.assert_allclose(ends, [values.min(), values.max()], rtol=1e-3)
+
+
+def test_training_and_going_on_from_a_checkpoint(trained_network, drawn, tmp_path):
+    """Weights and ranges move, the float network does not, and a checkpoint has all of it."""
+    network = _copy(trained_network)
+    model = quantization.quantize_aware(network, range_decay=0.5)
+    quantization.start(model, drawn.images)
+    before = {v.name: v.numpy() for v in model.variables}
+    optimizer = tf_keras.optimizers.legacy.SGD(0.01, 0.9)
+    losses = [_step(model, optimizer, drawn)]
+    path = tf.train.Checkpoint(model=model, optimizer=optimizer).save(str(tmp_path / "ckpt"))
+    losses.append(_step(model, optimizer, drawn))
+    assert losses[1] < losses[0]
+    same = {v.name for v in model.variables if np.array_equal(v.numpy(), before[v.name])}
+    # The lower end of what is never below 0, and the wrappers' own counters.
+    assert all(name.endswith(("/low:0", "optimizer_step:0")) for name in same)
+    assert "backbone_01_project_bn_range/low:0" not in same
+    assert all(map(np.array_equal, network.get_weights(), trained_network.get_weights()))
+
+    again = quantization.quantize_aware(_copy(trained_network), range_decay=0.5)
+    optimizer = tf_keras.optimizers.legacy.SGD(0.01, 0.9)
+    tf.train.Checkpoint(model=again, optimizer=optimizer).restore(path).expect_partial()
+    _step(again, optimizer, drawn)
+    for expected, found in zip(model.variables, again.variables):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5, err_msg=found.name)
+
+
+def test_without_a_checkpoint_the_first_batch_sets_the_ranges(unmeasured, drawn):
+    unmeasured(tf.constant(drawn.images, tf.float32), training=True)
+    values = {v.name: v.numpy() for v in unmeasured.variables}
+    found = {name: v for name, v in values.items() if ranges.is_variable(name[:-2])}
+    assert all(value > 0 for name, value in found.items() if name.endswith("high:0"))
+
+
+def test_a_file_holds_integers_alone(file):
+    model = tflite_file.parse(file)
+    kinds = [kind for kind, _ in tflite_file.operators(model)]
+    assert kinds[0] == "QUANTIZE" and kinds[-1] == "ARG_MAX"
+    assert not {"QUANTIZE", "DEQUANTIZE", "MUL", "SUB", "AVERAGE_POOL_2D"} & set(kinds[1:])
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = tflite_file.names(schema.TensorType)
+    found = {types[tensor.type] for tensor in model.subgraphs[0].tensors}
+    assert found <= {"UINT8", "INT8", "INT32"}
+
+
+def test_pooling_by_several_convolutions_rounds_between_them():
+    pool = RangedPool(4, low=0.0, high=2.0)
+
+    @tf.function
+    def traced(x):
+        with averages.averages_by_convolution():
+            return pool(x)
+
+    x = tf.random.stateless_uniform([1, 16, 16, 2], [1, 2])
+    kinds = [op.type for op in traced.get_concrete_function(x).graph.get_operations()]
+    wanted = ("DepthwiseConv2dNative", "FakeQuantWithMinMaxArgs")
+    assert [kind for kind in kinds if kind in wanted] == [wanted[0], wanted[1], wanted[0]]
+    np.testing.assert_allclose(traced(x), pool(x), atol=1 / 255)
+
+
+def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(file)
+    source = interpreter.get_input_details()[0]
+    assert source["dtype"] == np.uint8 and source["quantization"][0] == 1.0
+    model = tflite_file.parse(file)
+    tensors = model.subgraphs[0].tensors
+    for kind, operator in tflite_file.operators(model):
+        if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            kernel = tensors[operator.inputs[1]]
+            channels = kernel.shape[0 if kind == "CONV_2D" else 3]
+            # Averaging kernels have one value.
+            assert len(kernel.quantization.scale) in (channels, 1)
+
+
+def test_a_file_answers_as_its_network(file, quantized, drawn):
+    images = np.stack([fit_image(image, SIZE) for image in drawn.images])
+    labels = of_tflite(file).run(images)
+    expected = export.Serving(quantized)(tf.constant(images))["logits"].numpy().argmax(-1)
+    assert len(np.unique(labels)) > 1
+    assert np.mean(labels == expected) > 0.95
+
+
+def test_what_was_never_measured_is_not_exported(unmeasured, drawn, tmp_path):
+    with pytest.raises(UserError, match="ranges have no values yet"):
+        export.tflite(unmeasured, [drawn.images[0]], str(tmp_path / "x"), SIZE, "labels", "int8")
+
+
+def test_other_number_formats_are_refused(quantized, drawn, tmp_path):
+    with pytest.raises(UserError, match="use int8"):
+        export.tflite(quantized, [drawn.images[0]], str(tmp_path / "x"), SIZE)
+
+
+def test_training_starts_from_a_float_checkpoint(
+    unmeasured, quantized, trained_network, drawn, tmp_path
+):
+    dataset = type(drawn)()
+    dataset.train_batches = lambda batch_size, seed: dataset.eval_batches("train", batch_size)
+    saved = tf.train.Checkpoint(model=trained_network)
+    tf.train.CheckpointManager(saved, str(tmp_path), 1).save()
+    task = SegmentationTask(
+        unmeasured, dataset, CrossEntropy(), 2, 0, init_checkpoint=str(tmp_path)
+    )
+    task.initialize(unmeasured)
+    for expected, found in zip(quantized.variables, unmeasured.variables):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=found.name)
+
+
+def test_its_checkpoints(quantized, unmeasured, trained_network, drawn, tmp_path):
+    folders = {}
+    for name, model in (("float", trained_network), ("learnt", quantized)):
+        folders[name] = str(tmp_path / name)
+        tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folders[name], 1).save()
+    found = checkpoints.read(folders["learnt"]).arrays
+    assert found.keys() == {checkpoints.variable_name(v) for v in quantized.variables}
+    for variable in quantized.variables:
+        np.testing.assert_array_equal(found[checkpoints.variable_name(variable)], variable)
+    with pytest.raises(UserError, match="a checkpoint of quantization-aware training, and a float"):
+        checkpoints.load(trained_network, folders["learnt"])
+    with pytest.raises(UserError, match=r"a float checkpoint, .*\(INIT_CHECKPOINT\)"):
+        checkpoints.load(unmeasured, folders["float"])
+    with pytest.raises(UserError, match="a TFLite file has no ranges"):
+        checkpoints.load(unmeasured, "some.tflite")
