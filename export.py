@@ -4,6 +4,7 @@ python export.py --model_dir=runs/quickstart --export_dir=exports
 python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \
       --export_dir=exports --format=tflite --output=labels --size=1024x2048
 python export.py --model_dir=runs/camvid --export_dir=exports --format=garden_checkpoint
+python export.py --model_dir=runs/camvid --export_dir=exports --quantize=float16,int8 --evaluate
 """
 
 import sys
@@ -23,7 +24,14 @@ def main(values, bindings):
     from mosaic.export import export_checkpoint
 
     export_checkpoint(
-        checkpoint, values.export_dir, values.format, values.quantize, size, values.output
+        checkpoint,
+        values.export_dir,
+        values.format,
+        values.quantize,
+        size,
+        values.output,
+        input_type=values.input_type,
+        evaluate=values.evaluate,
     )
 
 
@@ -44,6 +52,23 @@ if __name__ == "__main__":
     )
     flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)
     flags.DEFINE_enum(
-        "output", "logits", ["logits", "labels"], "TFLite's output.", flag_values=FLAGS
+        "output",
+        "logits",
+        ["logits", "logits_stride4", "labels"],
+        "TFLite's output: logits at full size or a quarter of it, or class indices.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_enum(
+        "input_type",
+        "uint8",
+        ["uint8", "int8"],
+        "Input of int8 TFLite files: the image's bytes, or those less 128.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_bool(
+        "evaluate",
+        False,
+        "Also score each export and its network on the whole evaluation split.",
+        flag_values=FLAGS,
     )
     sys.exit(cli.run(__doc__, FLAGS, main))

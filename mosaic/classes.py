@@ -6,9 +6,11 @@ import colorsys
 import dataclasses
 import json
 import os
+from collections.abc import Iterable
 
 from mosaic.errors import UserError
 from mosaic.files import write_text
+from mosaic.forms import form_of
 
 FILE = "classes.json"
 
@@ -28,52 +30,78 @@ class Classes:
     ignore_label: int = 255
 
     @classmethod
-    def numbered(cls, count: int) -> Classes:
-        """Classes that nothing is known of: numbers, and colours far apart in hue."""
-        golden = 0.618034
+    def named(cls, names: Iterable[str]) -> Classes:
+        """Classes of which only the names are known: with colours far apart in hue."""
+        names, golden = tuple(names), 0.618034
         hsv = [
-            ((i * golden) % 1.0, 0.55 + 0.4 * (i % 2), 0.95 - 0.3 * (i % 3)) for i in range(count)
+            ((i * golden) % 1.0, 0.55 + 0.4 * (i % 2), 0.95 - 0.3 * (i % 3))
+            for i in range(len(names))
         ]
         colors = tuple(tuple(round(255 * c) for c in colorsys.hsv_to_rgb(*x)) for x in hsv)
-        return cls(tuple(f"class {index}" for index in range(count)), colors)
+        return cls(names, colors)
+
+    @classmethod
+    def numbered(cls, count: int) -> Classes:
+        """Classes that nothing is known of."""
+        return cls.named(f"class {index}" for index in range(count))
 
 
-def save(folder: str, dataset) -> None:
-    """Writes classes.json, in the form of a label map, into a folder."""
+def content(dataset) -> str:
+    """Returns the text of classes.json, in the form of a label map."""
     classes = [
         {"name": name, "color": list(map(int, color)), "label": index}
         for index, (name, color) in enumerate(zip(dataset.class_names, dataset.colors))
     ]
-    content = {"classes": classes, "ignore_label": dataset.ignore_label}
-    write_text(os.path.join(folder, FILE), json.dumps(content, indent=1) + "\n")
+    table = {"classes": classes, "ignore_label": dataset.ignore_label}
+    return json.dumps(table, indent=1) + "\n"
+
+
+def save(folder: str, dataset) -> None:
+    """Writes classes.json into a folder."""
+    write_text(os.path.join(folder, FILE), content(dataset))
 
 
 def find(path: str) -> Classes | None:
-    """Returns the classes that lie beside a model: in its folder, or in that of its run.
+    """Returns the classes that a model names: inside a TFLite file, or else beside it.
 
     Args:
-      path: of a run's folder, a checkpoint in it, a SavedModel folder or a file.
+      path: of a run's folder, a checkpoint in it, a SavedModel folder or a file. What lies in its
+        folder or in that of its run counts as its own.
 
     Raises:
-      UserError: classes.json is there but cannot be read.
+      UserError: what names them is there but cannot be read.
     """
+    if form_of(path) == "tflite" and os.path.isfile(path):
+        from mosaic import tflite_metadata  # which needs this module
+
+        if inside := tflite_metadata.read(path).classes:
+            return inside
     parent = os.path.dirname(os.path.abspath(path))
     for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
         file = os.path.join(folder, FILE)
         if os.path.isfile(file):
-            return _read(file)
+            with open(file, "rb") as text:
+                return parse(text.read(), file)
     return None
 
 
-def _read(file: str) -> Classes:
+def parse(text: bytes, file: str) -> Classes:
+    """Returns the classes of a classes.json.
+
+    Args:
+      text: of the file, in UTF-8.
+      file: what it is called in messages.
+
+    Raises:
+      UserError: it is no list of classes.
+    """
     try:
-        with open(file) as text:
-            table = json.load(text)
+        table = json.loads(text)
         classes = table["classes"]
         return Classes(
             tuple(str(c["name"]) for c in classes),
             tuple(tuple(map(int, c["color"])) for c in classes),
             int(table.get("ignore_label", 255)),
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file}: not a list of classes ({error})") from None

@@ -312,6 +312,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     height, cross, width = text.partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal()):
+    sides = [int(side) for side in (height, width) if cross and side.isdecimal()]
+    if len(sides) < 2 or 0 in sides:
         raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
-    return int(height), int(width)
+    return sides[0], sides[1]

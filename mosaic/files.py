@@ -9,15 +9,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from mosaic.errors import UserError
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside `path` that takes its place when the block ends without an error.
 
-    What is written there may be a file or a folder. After an error nothing of it is left, and
-    what stood under the name before still does.
+    What is written there may be a file or a folder. After an error nothing of it is left, not even
+    the folders that it needed, and what stood under the name before still does.
     """
     path = pathlib.Path(path)
+    made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -34,8 +37,31 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
                 raise
         else:
             os.replace(aside, path)
-    finally:
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another has put something there
+            for parent in made:
+                parent.rmdir()
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_writable(folder: str | os.PathLike) -> None:
+    """Finds out before long work whether a folder can be written to, or made where it is not yet.
+
+    Raises:
+      UserError: it cannot.
+    """
+    path = pathlib.Path(folder).absolute()
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        # Permissions alone do not tell: not of file systems that are read-only or not real.
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {there} cannot be written to ({error.strerror}); name another folder"
+        ) from None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

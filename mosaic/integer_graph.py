@@ -70,19 +70,14 @@ def _faster(forward: Callable) -> Callable:
 
 
 def float_operators(path: str) -> list[str]:
-    """Returns the kinds of a TFLite file's operators that take or give float32.
-
-    Not counted is the last one, where it turns logits into float32.
-    """
+    """Returns the kinds of a TFLite file's operators that take or give float32."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = tflite_file.parse(path)
-    tensors, operators = model.subgraphs[0].tensors, tflite_file.operators(model)
-    if operators[-1][0] == "DEQUANTIZE":
-        operators.pop()
+    tensors = model.subgraphs[0].tensors
     return [
         kind
-        for kind, operator in operators
+        for kind, operator in tflite_file.operators(model)
         if any(
             tensors[index].type == schema.TensorType.FLOAT32
             for index in (*operator.inputs, *operator.outputs)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import tflite_graph
+from mosaic import tflite_file, tflite_graph, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.folding import folded
 from mosaic.forms import form_of
@@ -261,7 +261,10 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
     # Apart, for measuring: the image as the input takes it, giving it, and computing.
     run.prepare, run.feed, run.invoke = prepare, feed, interpreter.invoke
     classes = int(target["shape"][-1]) if is_logits else None
-    return Predictor(run, "tflite", classes, size, traceable=False)
+    answered = _fixed(target["shape"][1:3])
+    # An answer of the input's size is resized as images are, a smaller one as the network resizes.
+    rule = size == answered or not is_logits or tflite_file.half_pixel_centers(path)
+    return Predictor(run, "tflite", classes, size, rule, traceable=False)
 
 
 def _preparation(path: str, dtype, normalization: str | None) -> Callable:
@@ -271,6 +274,8 @@ def _preparation(path: str, dtype, normalization: str | None) -> Callable:
     if dtype == np.int8:
         return lambda images: (images.astype(np.int16) - 128).astype(np.int8)
     if normalization is None:
+        if said := tflite_metadata.read(path).normalization:
+            return _normalizing(*said)
         inputs = [n for n in ancestors(tflite_graph.read(path)) if n.kind == "input"]
         # Where the graph begins with arithmetic on pixels, normalisation is inside.
         if not all(node.content.known for node in inputs):
@@ -285,5 +290,9 @@ def _preparation(path: str, dtype, normalization: str | None) -> Callable:
         raise UserError(
             f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
         )
-    mean, std = (np.asarray(values, np.float32) for values in NORMALIZATIONS[normalization])
+    return _normalizing(*NORMALIZATIONS[normalization])
+
+
+def _normalizing(mean: Sequence[float], std: Sequence[float]) -> Callable:
+    mean, std = (np.asarray(values, np.float32) for values in (mean, std))
     return lambda images: (images.astype(np.float32) - mean) / std

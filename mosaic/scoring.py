@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import sys
 
-from mosaic import checkpoints, config, predictors
+from mosaic import checkpoints, config, predictors, tflite_metadata
 from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
@@ -30,7 +30,8 @@ def load_experiment(checkpoint: str):
     """Builds all of the experiment that works on a trained network.
 
     Returns:
-      (model with a checkpoint's weights, dataset, evaluation), as `train` would get them.
+      (model with a checkpoint's weights, dataset, evaluation), as `train` would get them, and what
+      the checkpoint holds (`checkpoints.Variables`).
 
     Raises:
       UserError: the checkpoint does not fit, or network and data set disagree on the classes.
@@ -38,8 +39,8 @@ def load_experiment(checkpoint: str):
     dataset = config.build("train.dataset")
     model = config.build("train.model")
     check_classes(model, dataset)
-    checkpoints.load(model, checkpoint)
-    return model, dataset, config.build("train.evaluation")
+    loaded = checkpoints.load(model, checkpoint)
+    return model, dataset, config.build("train.evaluation"), loaded
 
 
 def load_predictor(path: str, normalization: str | None = None, as_network: bool = False):
@@ -81,6 +82,27 @@ def _recipe(key: str | None) -> dict:
     return {name: config.value(name) for name in names}
 
 
+def _check_answers(path: str, predictor, dataset, evaluation: Evaluation) -> None:
+    """Checks that what segments knows the classes that it is scored on, as far as it tells."""
+    said = tflite_metadata.read(path).classes if predictor.form == "tflite" else None
+    names = said.class_names if said else ()
+    count = predictor.num_classes or len(names)
+    expected = len(evaluation.class_map or dataset.class_names)
+    if count not in (0, expected):
+        raise UserError(
+            f"{path} has {count} classes, but {expected} are expected "
+            + ("by Evaluation.class_map" if evaluation.class_map else f"by {dataset.name}")
+            + "; it needs an Evaluation.class_map of its own (see configs/ade20k_on_camvid.gin)"
+        )
+    if evaluation.class_map:
+        return
+    for one, other in zip(names, dataset.class_names):
+        if one != other:
+            line = f"warning: {path} calls {one!r} what is {other!r} in {dataset.name}"
+            print(line, file=sys.stderr)
+            return
+
+
 def score(
     path: str,
     output_dir: str,
@@ -110,13 +132,7 @@ def score(
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
     predictor, form = load_predictor(path, normalization, as_network)
-    expected = len(evaluation.class_map or dataset.class_names)
-    if predictor.num_classes not in (None, expected):
-        raise UserError(
-            f"{path} has {predictor.num_classes} logits, but {expected} classes are expected "
-            + ("by Evaluation.class_map" if evaluation.class_map else f"by {dataset.name}")
-            + "; it needs an Evaluation.class_map of its own (see configs/ade20k_on_camvid.gin)"
-        )
+    _check_answers(path, predictor, dataset, evaluation)
     command = "python " + shlex.join(sys.argv)
     network = _network_settings() if predictor.form == "network" else {}
     recipe = _recipe(evaluation.published) if form in _TRAINED_HERE else None

@@ -33,8 +33,6 @@ def parse(path: str):
     Raises:
       UserError: there is no such file, or it is not a TFLite file that can be read.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     try:
         content = pathlib.Path(path).read_bytes()
     except OSError as error:
@@ -42,9 +40,16 @@ def parse(path: str):
     if content[4:8] != b"TFL3":
         raise UserError(f"{path}: not a TFLite file")
     try:
-        return schema.ModelT.InitFromPackedBuf(content)
+        return unpack(content)
     except DAMAGE as error:
         raise unreadable(path, error) from None
+
+
+def unpack(content: bytes):
+    """Returns the content of a file that is known to be whole as the schema's `ModelT`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(content)
 
 
 def unreadable(path: str, error: Exception) -> UserError:
@@ -66,6 +71,13 @@ def names(enumeration) -> dict[int, str]:
     return {value: key for key, value in vars(enumeration).items() if isinstance(value, int)}
 
 
+def type_of(tensor) -> str:
+    """The name of a `TensorT`'s type, such as UINT8."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return names(schema.TensorType)[tensor.type]
+
+
 def operators(model) -> list[tuple[str, object]]:
     """The main graph's operators, (name, `OperatorT`) each, in their order of execution."""
     from ai_edge_litert import schema_py_generated as schema
@@ -77,3 +89,22 @@ def operators(model) -> list[tuple[str, object]]:
         # Old files fill only the deprecated 8-bit field, new ones both.
         found.append((known[max(code.builtinCode, code.deprecatedBuiltinCode)], operator))
     return found
+
+
+def half_pixel_centers(path: str) -> bool:
+    """The rule of a file's own bilinear resizes, which the resize of its logits shares."""
+    options = [o.builtinOptions for kind, o in operators(parse(path)) if kind == "RESIZE_BILINEAR"]
+    return all(rule.halfPixelCenters or rule.alignCorners for rule in options)
+
+
+def foreign(model) -> list[str]:
+    """The names of a `ModelT`'s operators that are none of TFLite's, Flex ones included."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return sorted(
+        {
+            code.customCode.decode(errors="replace").removeprefix("Flex")
+            for code in model.operatorCodes
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.CUSTOM
+        }
+    )

@@ -45,7 +45,7 @@ def run(model_dir: str) -> None:
     with runtime().scope():
         train(model_dir)
     # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
-    model, dataset, evaluation = load_experiment(os.path.join(model_dir, BEST_FOLDER))
+    model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
     path = os.path.join(model_dir, "saved_model")
     image, _ = dataset.example(evaluation.split, 0)
     print(f"{path}: {saved_model(model, [image], path, dataset)}", file=sys.stderr)

@@ -268,6 +268,8 @@ def test_help_answers_at_once(command, tmp_path):
         ),
         ("export.py", ["--gin_file=quickstart"], ["give --export_dir=DIR"]),
         ("export.py", ["--export_dir=y", "--size=12"], ["--size=12: write HEIGHTxWIDTH"]),
+        ("export.py", ["--export_dir=y", "--size=0x8"], ["--size=0x8: write HEIGHTxWIDTH"]),
+        ("export.py", ["--export_dir=y", "--input_type=int16"], ["--input_type", "uint8", "int8"]),
         ("export.py", ["--export_dir=y", "--output=label"], ["--output", "labels"]),
     ],
 )

@@ -1,16 +1,31 @@
+import copy
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
+from ai_edge_litert.interpreter import Interpreter
 
-from mosaic import export
+from mosaic import export, scoring, tflite_file
 from mosaic.errors import RunError, UserError
+from mosaic.evaluation import Evaluation
 from mosaic.predictors import of_tflite
 
 SIZE = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def tiny_network():
+    """Dark or bright by a single convolution at stride 2."""
+    images = tf_keras.Input([None, None, 3], name="images")
+    brightness = np.array([-1.0, 1.0, 0.0]) * np.full([2, 2, 3, 1], 1 / 12)
+    bias = np.array([127.0, -127.0, -60.0])
+    layer = tf_keras.layers.Conv2D(3, 2, 2, "same", weights=[brightness, bias])
+    return tf_keras.Model(images, layer(images), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +70,20 @@ def test_saved_model_loads_with_tensorflow_alone(exported):
         "for name in ('tf_keras', 'official', 'mosaic'):\n"
         "    sys.modules[name] = None\n"
         "import numpy as np, tensorflow as tf\n"
-        f"serve = tf.saved_model.load({str(exported[0])!r}).signatures['serving_default']\n"
-        "print(serve(images=np.zeros((2, 64, 96, 3), np.float32))['logits'].shape)\n"
+        f"signatures = tf.saved_model.load({str(exported[0])!r}).signatures\n"
+        "images = np.arange(64 * 96 * 3).astype(np.uint8).reshape(1, 64, 96, 3).repeat(3, 0)\n"
+        "one = signatures['serving_default'](images=images.astype(np.float32))['logits']\n"
+        "other = signatures['serving_uint8'](images=images)['logits']\n"
+        "files = [tf.io.encode_png(image) for image in images]\n"
+        "third = signatures['serving_image_bytes'](image_bytes=files)\n"
+        "assert np.allclose(one, other) and np.allclose(one, third['logits'])\n"
+        "print(one.shape, third['labels'].shape)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=os.sep
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "(2, 64, 96, 3)"
+    assert result.stdout.strip() == "(3, 64, 96, 3) (3, 64, 96)"
 
 
 @pytest.mark.parametrize("output", export.OUTPUTS)
@@ -73,7 +94,10 @@ def test_tflite(small_network, drawn, tmp_path, output):
     assert agreement.equal > 0.999
     answer = of_tflite(str(path)).run(images[:1])[0]
     want = expected(small_network, drawn.images[:1])[0]
-    if output == "logits":
+    if output == "logits_stride4":
+        want = small_network(drawn.images[:1].astype(np.float32))[0].numpy()
+        assert want.shape == (16, 24, 3)
+    if output != "labels":
         np.testing.assert_allclose(answer, want, atol=1e-3)
     else:
         assert answer.dtype == np.int32
@@ -100,6 +124,98 @@ def test_quantized_files_are_smaller_and_agree(
     assert small.stat().st_size < 0.6 * full_bytes
 
 
+@pytest.mark.parametrize(
+    ("input_type", "output", "conversions"), [("int8", "labels", 0), ("uint8", "logits", 2)]
+)
+def test_int8_files_compute_in_integers(
+    trained_network, drawn, tmp_path, input_type, output, conversions
+):
+    """From the image's bytes to the answer; uint8 at either end costs a conversion."""
+    path, images = tmp_path / "x.tflite", list(drawn.images)
+    agreement = export.tflite(
+        trained_network, images[:2], str(path), SIZE, output, "int8", lambda: images, input_type
+    )
+    assert agreement.equal > 0.9
+    model = tflite_file.parse(str(path))
+    graph, operators = model.subgraphs[0], tflite_file.operators(model)
+    types = {index: tflite_file.type_of(tensor) for index, tensor in enumerate(graph.tensors)}
+    assert set(types.values()) <= {"INT8", "UINT8", "INT32"}
+    ends = [types[graph.inputs[0]], types[graph.outputs[0]]]
+    answer = "INT32" if output == "labels" else input_type.upper()
+    assert ends == [input_type.upper(), answer]
+    assert [kind for kind, _ in operators].count("QUANTIZE") == conversions
+    kernels = [graph.tensors[op.inputs[1]] for kind, op in operators if kind == "CONV_2D"]
+    assert all(
+        len(kernel.quantization.scale) == kernel.shape[0]
+        for kernel in kernels
+        if kernel.shape[0] > 1
+    )
+    source = Interpreter(str(path)).get_input_details()[0]["quantization"]
+    centre = 114 if input_type == "uint8" else 114 - 128
+    assert source == (1.0, centre)
+
+
+def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
+    path = str(tmp_path / "x.tflite")
+    export.tflite(tiny_network, [drawn.images[0]], path, (66, 97), "logits_stride4")
+    image = np.zeros((1, 66, 97, 3), np.uint8)
+    assert of_tflite(path).run(image).shape == (1, 17, 25, 3)
+
+
+def experiment(monkeypatch, network, dataset):
+    """Has `export_checkpoint` find a network and a data set."""
+    found = (network, dataset, Evaluation(batch_size=2), None)
+    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: found)
+
+
+def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, capsys):
+    experiment(monkeypatch, tiny_network, drawn)
+    export.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
+    line = capsys.readouterr().out
+    assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
+
+
+def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):
+    experiment(monkeypatch, tiny_network, drawn)
+    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 1.1))
+    out = tmp_path / "out"
+    with pytest.raises(RunError, match="110 % of the mIoU"):
+        export.export_checkpoint("x", str(out), ("saved_model",), evaluate=True)
+    assert not out.exists()
+
+
+def test_a_miss_of_the_usual_is_told(tiny_network, drawn, tmp_path, monkeypatch, capsys):
+    experiment(monkeypatch, tiny_network, drawn)
+    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 0.0, 1.1))
+    export.export_checkpoint("x", str(tmp_path), ("saved_model",))
+    captured = capsys.readouterr()
+    assert "saved_model: logit difference at most" in captured.out
+    assert re.search("warning: .*saved_model: .* usually have 110 % equal pixels", captured.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": (32, 96)}, "cannot be pooled into 4x4 bins"),
+        ({"quantize": ("none", "int9")}, "--quantize=int9: not one of none, float16"),
+        ({"formats": ("saved_model", "onnx")}, "--format=onnx: not one of saved_model"),
+        ({"output": "probabilities"}, "--output=probabilities: not one of logits"),
+        ({"input_type": "int16"}, "--input_type=int16: not one of uint8, int8"),
+        ({"input_type": "int8"}, "--input_type=int8 is for int8 files"),
+        ({"quantize": ("int8",)}, "training images, and drawn has none here \\(only val\\)"),
+        ({"export_dir": "/proc/out"}, "/proc/out: /proc cannot be written to"),
+    ],
+)
+def test_bad_calls_leave_nothing(small_network, drawn, tmp_path, monkeypatch, arguments, message):
+    dataset = copy.copy(drawn)
+    dataset.splits = ("val",)
+    experiment(monkeypatch, small_network, dataset)
+    settings = {"export_dir": str(tmp_path / "out"), **arguments}
+    with pytest.raises(UserError, match=message):
+        export.export_checkpoint("x", **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failed_check_leaves_nothing(small_network, drawn, tmp_path, monkeypatch):
     impossible = export.Limit(None, 1.1)
     monkeypatch.setitem(export.LIMITS, "none", impossible)
@@ -120,19 +236,12 @@ def test_a_failed_check_keeps_the_file_before(small_network, drawn, tmp_path, mo
     assert path.read_bytes() == b"before"
 
 
-def test_check_sees_a_difference(small_network, drawn):
-    def shifted(image):
-        return expected(small_network, image[np.newaxis])[0] + 0.5
-
-    with pytest.raises(RunError, match=r"largest logit difference 0\.5"):
-        export.check(small_network, shifted, [drawn.images[0]], export.LIMITS["none"], "x")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"output": "probabilities"}, "not one of logits, labels"),
+        ({"output": "probabilities"}, "not one of logits, logits_stride4, labels"),
         ({"quantize": "int4"}, "not one of none, float16"),
+        ({"input_type": "int16"}, "not one of uint8, int8"),
         ({"quantize": "int8"}, "needs representative images"),
         ({"size": (32, 96)}, "cannot be pooled into 4x4 bins"),
     ],

@@ -1,6 +1,7 @@
 import pytest
 
-from mosaic.files import replacing, write_text
+from mosaic.errors import UserError
+from mosaic.files import check_writable, replacing, write_text
 
 
 def _write(path, text, folder):
@@ -65,6 +66,30 @@ def test_an_error_leaves_nothing_new(tmp_path):
         aside.write_text("half")
         raise ValueError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_no_folders(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError), replacing(tmp_path / "a" / "b" / "c" / "target"):
+        raise ValueError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a"]
+
+
+def test_an_error_leaves_what_others_wrote(tmp_path):
+    with pytest.raises(ValueError), replacing(tmp_path / "a" / "b" / "target"):
+        (tmp_path / "a" / "theirs").touch()
+        raise ValueError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "theirs"]
+
+
+def test_check_writable(tmp_path):
+    (tmp_path / "file").touch()
+    for good in (tmp_path, tmp_path / "new" / "folder"):
+        check_writable(good)
+    for bad in (tmp_path / "file", tmp_path / "file" / "folder", "/proc/folder"):
+        with pytest.raises(UserError, match=f"{bad}: .* cannot be written to"):
+            check_writable(bad)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_write_text(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import tarfile
 import types
@@ -184,9 +185,11 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
 @pytest.mark.parametrize("source", ["garden", "tflite"])
 def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, capsys):
     path = str(golden / "best_ckpt") if source == "garden" else "network.tflite"
-    checkpoints.load(paper, str(golden / "ckpt"))
-    evaluation = types.SimpleNamespace(split="val")
-    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: (paper, drawn, evaluation))
+    loaded = checkpoints.load(paper, str(golden / "best_ckpt"))
+    if source == "tflite":
+        loaded = dataclasses.replace(loaded, form="tflite", step=None)
+    experiment = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
+    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: experiment)
     export.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))
     assert [p.name for p in tmp_path.iterdir()] == ["garden_checkpoint"]
     prefix = tf.train.latest_checkpoint(tmp_path / "garden_checkpoint")

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from mosaic import export, predictors
 from mosaic.errors import UserError
+from mosaic.layers import resize_bilinear
 
 SIZE = (64, 96)
 
@@ -23,7 +24,9 @@ def _agreement(one, other):
     return np.mean(np.asarray(one) == np.asarray(other))
 
 
-@pytest.mark.parametrize("name", ["saved_model", "logits.tflite", "labels.tflite"])
+@pytest.mark.parametrize(
+    "name", ["saved_model", "logits.tflite", "logits_stride4.tflite", "labels.tflite"]
+)
 def test_every_form_answers_alike(files, small_network, drawn, name):
     network = predictors.of_network(small_network)
     predictor = predictors.of_file(str(files / name))
@@ -89,6 +92,22 @@ def test_float_file_without_normalization(tmp_path):
     image = np.full((1, 4, 4, 3), 255, np.uint8)
     for name, value in (("symmetric", 1.0), ("none", 255.0)):
         np.testing.assert_allclose(predictors.of_file(str(path), name).run(image), value)
+
+
+@pytest.mark.parametrize("half_pixel_centers", [False, True])
+def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, half_pixel_centers):
+    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3])])
+    def network(images):
+        small = tf.nn.avg_pool2d(images, 4, 4, "VALID")
+        return resize_bilinear(small, (4, 4), half_pixel_centers)
+
+    path = tmp_path / "small.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
+    path.write_bytes(converter.convert())
+    image = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    expected = resize_bilinear(network(image.astype(np.float32)), (8, 8), half_pixel_centers)
+    logits = predictors.of_tflite(str(path), "none").logits(image, (8, 8))
+    np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,15 @@
 import json
 import subprocess
 import sys
+import types
 
 import pytest
+
+from mosaic import scoring
+from mosaic.classes import Classes
+from mosaic.errors import UserError
+from mosaic.evaluation import Evaluation
+from mosaic.tflite_metadata import Metadata
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
 ZERO_SHOT = {
@@ -46,5 +53,26 @@ def test_other_classes_need_a_map(shared, tmp_path):
         f"--output_dir={tmp_path}",
     )
     assert result.returncode == 2
-    assert "has 32 logits, but 11 classes are expected by camvid" in result.stderr
+    assert "has 32 classes, but 11 are expected by camvid" in result.stderr
     assert not any(tmp_path.iterdir())
+
+
+def _answers(monkeypatch, drawn, names, num_classes=None, class_map=None):
+    said = Metadata(Classes.named(names) if names else None, None)
+    monkeypatch.setattr(scoring.tflite_metadata, "read", lambda path: said)
+    predictor = types.SimpleNamespace(form="tflite", num_classes=num_classes)
+    scoring._check_answers("x.tflite", predictor, drawn, Evaluation(class_map=class_map))
+
+
+def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
+    _answers(monkeypatch, drawn, drawn.class_names)
+    _answers(monkeypatch, drawn, None)
+    _answers(monkeypatch, drawn, ("a", "b"), class_map=(0, 1))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match=r"x\.tflite has 2 classes, but 3 are expected by drawn"):
+        _answers(monkeypatch, drawn, ("dark", "bright"))
+
+
+def test_other_names_are_told(monkeypatch, drawn, capsys):
+    _answers(monkeypatch, drawn, ("dark", "light", "absent"), 3)
+    assert capsys.readouterr().err == "warning: x.tflite calls 'light' what is 'bright' in drawn\n"

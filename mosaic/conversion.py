@@ -1,0 +1,68 @@
+"""Conversion to TFLite with nothing but its own operators, and errors of one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from mosaic import tflite_file
+from mosaic.errors import UserError
+
+# What the converter writes of operators that it would hand to TensorFlow's runtime (Flex, "TF
+# Select") or to the application (custom ones).
+_FOREIGN = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
+
+
+def convert(converter: tf.lite.TFLiteConverter, path: str) -> bytes:
+    """Runs a converter.
+
+    Args:
+      converter: with all its settings.
+      path: of the file to be, for messages.
+
+    Returns:
+      The file's content.
+
+    Raises:
+      UserError: the network has operators that are none of TFLite's; they are named.
+    """
+    try:
+        with _quiet():
+            content = converter.convert()
+    except ConverterError as error:
+        names = sorted({n for found in _FOREIGN.findall(str(error)) for n in found.split(", ")})
+        if not names:
+            raise
+        raise _foreign(path, names) from error
+    if names := tflite_file.foreign(tflite_file.unpack(content)):
+        raise _foreign(path, names)
+    return content
+
+
+def _foreign(path: str, names: list[str]) -> UserError:
+    return UserError(
+        f"{path}: TFLite has no operator for {', '.join(names)}; phones would need TensorFlow's "
+        "runtime (Flex) for it: build the network without"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps from the terminal what the converter logs: a page of its own code for every error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,181 @@
+"""Exports beside the networks that they came from: logits, pixels and mIoU."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic import metrics, predictors
+from mosaic.errors import RunError, UserError
+from mosaic.limits import Limit
+from mosaic.predictors import Predictor
+from mosaic.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How an export compares with its network on real images.
+
+    Attributes:
+      difference: largest absolute difference of a logit; None for an export of labels.
+      mean_difference: mean absolute difference of the logits; None for an export of labels.
+      equal: share of pixels with the same class, 0 to 1.
+      images: how many were compared.
+      mean_iou: (network's, export's) on the evaluation split, 0 to 1; None where not scored.
+      scored: images that the two were scored on.
+    """
+
+    difference: float | None
+    mean_difference: float | None
+    equal: float
+    images: int
+    mean_iou: tuple[float, float] | None = None
+    scored: int = 0
+
+    @property
+    def kept(self) -> float | None:
+        """The share of the network's mIoU that the export keeps."""
+        return self.mean_iou and self.mean_iou[1] / self.mean_iou[0]
+
+    def __str__(self) -> str:
+        text = f"{100 * self.equal:.4f} % equal pixels on {self.images} images"
+        if self.difference is not None:
+            text = (
+                f"logit difference at most {self.difference:.3g}, {self.mean_difference:.3g} on "
+                f"average, {text}"
+            )
+        if self.mean_iou is not None:
+            before, after = (100 * value for value in self.mean_iou)
+            text += (
+                f", mIoU {before:.2f} before and {after:.2f} after on {self.scored} images "
+                f"({100 * self.kept:.2f} % kept)"
+            )
+        return text
+
+    def misses(self, limit: Limit) -> str:
+        """Tells what the format usually reaches and this export does not; empty if nothing."""
+        missed = []
+        if self.equal < limit.usual_equal:
+            missed.append(f"{100 * limit.usual_equal:g} % equal pixels")
+        if self.mean_iou is not None and self.kept < limit.usual_mean_iou:
+            missed.append(f"{100 * limit.usual_mean_iou:g} % of the mIoU kept")
+        return " and ".join(missed)
+
+
+class EvaluationSplit:
+    """Scores exports and their network on the whole evaluation split.
+
+    The network is scored once for each size that exports have.
+
+    Args:
+      model: the network.
+      dataset: a description with batches.
+      evaluation: what to score, and how; averages over scales and windows are left out.
+
+    Raises:
+      UserError: the split has no labelled pixels (once it was read).
+    """
+
+    def __init__(self, model, dataset, evaluation):
+        self._network = predictors.of_network(model)
+        self._dataset = dataset
+        self._evaluation = evaluation
+        self._before: dict[tuple, float] = {}
+        self.num_images = dataset.num_images(evaluation.split)
+
+    def mean_iou(self, export: Predictor) -> tuple[float, float]:
+        """Returns the mIoU of the network and of an export, 0 to 1.
+
+        Both get images of the size that the export takes; where it answers with labels, the
+        network's answers too are resized as labels.
+        """
+        size = export.input_size or self._evaluation.input_size
+        labels_first = self._evaluation.labels_first or export.num_classes is None
+        whole = size is None or tuple(size) == self._dataset.image_size
+        key = (None if whole else tuple(size), labels_first)
+        if key not in self._before:
+            self._before[key] = self._score(self._network, *key, "score the network")
+        return self._before[key], self._score(export, *key, "score the export")
+
+    def _score(self, predictor: Predictor, size, labels_first: bool, what: str) -> float:
+        dataset, evaluation = self._dataset, self._evaluation
+        matrix = 0
+        with Progress(self.num_images, what, "image") as bar:
+            for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
+                predicted = predictor(images, labels.shape[1:3], size, labels_first)
+                counts = metrics.count_pixels(
+                    labels, predicted, dataset.num_classes, dataset.ignore_label
+                )
+                matrix += counts.numpy()
+                bar.update(len(images))
+        value = metrics.mean_iou(matrix, evaluation.uncounted(dataset.class_names))
+        if np.isnan(value):
+            raise UserError(f"{dataset.name} {evaluation.split}: no labelled pixels to score on")
+        return value
+
+
+def check(
+    model,
+    export: Predictor,
+    images: Sequence[np.ndarray],
+    limit: Limit,
+    path: str,
+    split: EvaluationSplit | None = None,
+) -> Agreement:
+    """Compares an export with its network.
+
+    Args:
+      model: the network.
+      export: what was exported, as it was written.
+      images: uint8 [height, width, 3] each, of the size that the export takes.
+      limit: what is allowed.
+      path: of the export, for messages.
+      split: to score both on; None leaves that out.
+
+    Raises:
+      RunError: it differs by more than that.
+    """
+    result = _compare(predictors.of_network(model).logits, export.run, images)
+    allowed = f"{100 * limit.equal:g} % equal pixels"
+    if limit.difference is not None:
+        allowed += f" and a logit difference of {limit.difference:g}"
+    # So written, not a number is too far as well.
+    too_far = result.difference is not None and not (
+        result.difference <= (np.inf if limit.difference is None else limit.difference)
+    )
+    if not too_far and result.equal >= limit.equal and split is not None:
+        scores = split.mean_iou(export)
+        result = dataclasses.replace(result, mean_iou=scores, scored=split.num_images)
+        allowed += f" and {100 * limit.mean_iou:g} % of the mIoU"
+        too_far = not scores[1] >= limit.mean_iou * scores[0]
+    if too_far or result.equal < limit.equal:
+        raise RunError(
+            f"{path}: the export differs from its network ({result}; asked are {allowed}); "
+            "nothing was kept"
+        )
+    return result
+
+
+def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> Agreement:
+    """Compares answers with the logits of a network, resized to the answers' size."""
+    largest, total, values = 0.0, 0.0, 0
+    equal, pixels = 0, 0
+    for image in images:
+        batch = image[np.newaxis]
+        got = np.asarray(run(batch))
+        expected = logits(tf.constant(batch), got.shape[1:3]).numpy()
+        if got.ndim == 4:
+            difference = np.abs(got - expected)
+            # `np.max` hands a NaN on, `max` may not.
+            largest = float(np.max([largest, np.max(difference)]))
+            total += float(np.sum(difference, dtype=np.float64))
+            values += difference.size
+            got = np.argmax(got, -1)
+        same = got == np.argmax(expected, -1)
+        equal += int(np.sum(same))
+        pixels += same.size
+    mean = total / values if values else None
+    return Agreement(largest if values else None, mean, equal / pixels, len(images))

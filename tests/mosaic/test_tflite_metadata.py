@@ -1,0 +1,166 @@
+"""What TFLite files say of themselves."""
+
+import base64
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from mosaic import classes, predictors, tflite_file, tflite_metadata
+from mosaic.errors import UserError
+from mosaic.layers import Normalize
+
+# Metadata for two classes and the normalisation (x - 127.5) / 63.75, as TFLite Support 0.4.4 writes
+# it (metadata_writers.image_segmenter); its labels lie in l.txt.
+OTHERS = base64.b64decode(
+    "HAAAAE0wMDEUABQAEAAMAAAACAAAAAAAAAAEABQAAAAQAAAAGAAAADQCAACcAgAABQAAADEuMC4wAAAAAQAAABAAAA"
+    "AMAAwAAAAAAAgABAAMAAAACAAAACgBAAABAAAAGAAAAAAAEgAYABQAEAAAAAwAAAAIAAQAEgAAABQAAAB8AAAAiAAA"
+    "AKgAAADcAAAAAQAAABAAAAAAAAoAEAAMAAgABwAKAAAAAAAAAggAAAA8AAAAMwAAAExhYmVscyBmb3IgY2F0ZWdvcm"
+    "llcyB0aGF0IHRoZSBtb2RlbCBjYW4gcmVjb2duaXplLgAFAAAAbC50eHQAAAAEAAYABAAAAAAACgAQAA8ACAAEAAoA"
+    "AAAMAAAAFAAAAAAAAAI0////AgAAAAEAAAAK////AAAAAjEAAABNYXNrcyBvdmVyIHRoZSB0YXJnZXQgb2JqZWN0cy"
+    "B3aXRoIGhpZ2ggYWNjdXJhY3kuAAAAEgAAAHNlZ21lbnRhdGlvbl9tYXNrcwAAAQAAABQAAAAQABgAFAAQAAAADAAI"
+    "AAQAEAAAABQAAAAsAAAAcAAAAIQAAACkAAAAyP///wgAAAAMAAAAAQAAAAAAAMABAAAAAAAAQAEAAAAMAAAACAAMAA"
+    "sABAAIAAAAEAAAAAAAAAEIAAwACAAEAAgAAAAIAAAADAAAAAEAAAAAAH9CAQAAAAAA/0IIAAoACQAEAAgAAAAMAAAA"
+    "AAIGAAgABwAGAAAAAAAAARwAAABJbnB1dCBpbWFnZSB0byBiZSBzZWdtZW50ZWQuAAAAAAUAAABpbWFnZQAAAGcAAA"
+    "BTZW1hbnRpYyBpbWFnZSBzZWdtZW50YXRpb24gcHJlZGljdHMgd2hldGhlciBlYWNoIHBpeGVsIG9mIGFuIGltYWdl"
+    "IGlzIGFzc29jaWF0ZWQgd2l0aCBhIGNlcnRhaW4gY2xhc3MuAA4AAABJbWFnZVNlZ21lbnRlcgAA"
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    images = tf_keras.Input([None, None, 3], name="images")
+    x = Normalize((120, 110, 100), (60, 50, 40))(images)
+    return tf_keras.Model(images, tf_keras.layers.Conv2D(3, 1)(x), name="tiny")
+
+
+def convert(network, output="logits", quantize=None):
+    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3], tf.float32, "images")])
+    def answer(images):
+        logits = network(images)
+        return tf.argmax(logits, -1, output_type=tf.int32) if output == "labels" else logits
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [answer.get_concrete_function()], network
+    )
+    if quantize:
+        ramp = np.linspace(-100, 155, 192, dtype=np.float32).reshape(1, 8, 8, 3)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: [[ramp]]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = quantize
+    return converter.convert()
+
+
+@pytest.fixture(scope="module")
+def content(network):
+    return convert(network)
+
+
+@pytest.fixture(scope="module")
+def file(network, content, drawn, tmp_path_factory):
+    path = tmp_path_factory.mktemp("described") / "network.tflite"
+    path.write_bytes(tflite_metadata.add(content, network, drawn))
+    return path
+
+
+def buffer_of(path):
+    model = tflite_file.parse(str(path))
+    (found,) = (m for m in model.metadata if m.name == b"TFLITE_METADATA")
+    return bytes(model.buffers[found.buffer].data)
+
+
+def test_files_are_appended_as_they_are(file, drawn):
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist() == ["labels.txt", "classes.json"]
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.read("labels.txt") == b"dark\nbright\nabsent\n"
+        table = json.loads(archive.read("classes.json"))
+    assert [tuple(entry["color"]) for entry in table["classes"]] == list(drawn.colors)
+
+
+def test_the_answer_is_the_same(file, content, tmp_path):
+    plain = tmp_path / "plain.tflite"
+    plain.write_bytes(content)
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(
+        predictors.of_tflite(str(file)).run(images),
+        predictors.of_tflite(str(plain), "none").run(images),
+    )
+
+
+def test_what_is_written_is_read(file, drawn):
+    found = tflite_metadata.read(str(file))
+    assert found.classes == classes.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
+    assert found.normalization == ([0.0], [1.0])
+
+
+def test_the_networks_own_normalization_is_told(file):
+    buffer = buffer_of(file)
+    assert buffer[4:8] == b"M001"
+    assert b"the mean (120, 110, 100) is subtracted and the rest divided by (60, 50, 40)" in buffer
+    assert b"RGB image of 8x8 pixels, 0 to 255." in buffer and b"SEGMENTER_METADATA" in buffer
+
+
+@pytest.mark.parametrize(("kind", "low"), [(tf.uint8, 0), (tf.int8, -128)])
+def test_normalized_and_quantized_pixels_are_what_the_input_takes(network, tmp_path, kind, low):
+    path = tmp_path / "quantized.tflite"
+    path.write_bytes(tflite_metadata.add(convert(network, quantize=kind), network))
+    quantization = tflite_file.parse(str(path)).subgraphs[0].tensors[0].quantization
+    (mean,), (std,) = tflite_metadata.read(str(path)).normalization
+    pixels = np.arange(256)
+    stored = (pixels - mean) / std / quantization.scale[0] + quantization.zeroPoint[0]
+    np.testing.assert_allclose(stored, pixels + low, atol=0.01)
+
+
+def test_labels_are_values(network, drawn, tmp_path):
+    path = tmp_path / "labels.tflite"
+    path.write_bytes(tflite_metadata.add(convert(network, "labels"), network, drawn))
+    assert b"SEGMENTER_METADATA" not in buffer_of(path)
+    assert classes.find(str(path)).class_names == drawn.class_names
+
+
+def test_files_without_names_are_searched_for_beside(network, content, drawn, tmp_path):
+    path = tmp_path / "network.tflite"
+    for bare in (content, tflite_metadata.add(content, network)):
+        path.write_bytes(bare)
+        assert tflite_metadata.read(str(path)).classes is None
+        assert classes.find(str(path)) is None
+    classes.save(str(tmp_path), drawn)
+    assert classes.find(str(path)).class_names == drawn.class_names
+
+
+def others(content, path, buffer=OTHERS):
+    """A file with metadata as another has written it."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = tflite_file.unpack(content)
+    model.buffers.append(schema.BufferT())
+    model.buffers[-1].data = list(buffer)
+    model.metadata.append(schema.MetadataT())
+    model.metadata[-1].name = b"TFLITE_METADATA"
+    model.metadata[-1].buffer = len(model.buffers) - 1
+    path.write_bytes(tflite_file.pack(model))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("l.txt", "sky\nroad\n")
+
+
+def test_others_files_are_read(content, tmp_path):
+    path = tmp_path / "others.tflite"
+    others(content, path)
+    found = tflite_metadata.read(str(path))
+    assert found.classes == classes.Classes.named(["sky", "road"])
+    assert found.normalization == ([127.5], [63.75])
+    image = np.full((1, 8, 8, 3), 255, np.uint8)
+    prepare = predictors.of_tflite(str(path)).run.prepare
+    np.testing.assert_array_equal(prepare(image), np.full(image.shape, 2, np.float32))
+
+
+def test_damage(content, tmp_path):
+    path = tmp_path / "damaged.tflite"
+    others(content, path, OTHERS[:8] + b"\xff" * 20)
+    with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
+        tflite_metadata.read(str(path))
