@@ -1,12 +1,13 @@
 # make quickstart: install, train, evaluate and export on the embedded data set.
 # make test:       install and run the tests.
+# make results:    render docs/RESULTS.md from what was measured.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test results clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -17,6 +18,9 @@ test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+results: $(VENV)/.installed
+	$(BIN)/python -m mosaic.results write
 
 $(VENV)/.installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

@@ -1,6 +1,6 @@
 """Evaluation at 1024x2048: images a second of ours and of the Model Garden's loop.
 
-python benchmarks/evaluation.py
+python benchmarks/evaluation.py --output=OUT
 
 The same network (the 77.24 configuration, random weights), the same frames, from PNG to the
 confusion matrix. The two take turns, and medians of their turns are compared.
@@ -8,15 +8,11 @@ confusion matrix. The two take turns, and medians of their turns are compared.
 
 from __future__ import annotations
 
-import argparse
 import pathlib
-import statistics
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
+import common
 import frames
 import numpy as np
 import tensorflow as tf
@@ -83,10 +79,9 @@ def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str):
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measures."""
+    parser = common.parser(__doc__, turns=3)
     parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--turns", type=int, default=3)
     values = parser.parse_args()
     model = network.mosaic(frames.CLASSES)
     with tempfile.TemporaryDirectory() as temporary:
@@ -107,11 +102,7 @@ def main() -> None:
                     seconds = time.perf_counter() - start
                 if number:  # the first warms up
                     rates[name].append(values.frames / seconds)
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    for name, found in rates.items():
-        spread = f"{min(found):.2f} to {max(found):.2f}"
-        print(f"{name:14} {medians[name]:6.2f} images/s ({spread})")
-    print(f"ratio          {medians['ours'] / medians['Garden']:6.2f}")
+    common.finish(rates, values)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training pipeline: images a second of ours and of the Model Garden's parser, same frames.
 
-python benchmarks/pipeline.py
+python benchmarks/pipeline.py --output=OUT
 
 1024x2048 PNG frames of some 3 to 4 MB; scale 0.5 to 2, crop 1024x2048, mirror. The two take turns,
 and medians of their turns are compared. Each turn starts its stream anew and warms it up, so that
@@ -9,16 +9,12 @@ no turn is helped by what was read ahead before it, nor hindered by the other's 
 
 from __future__ import annotations
 
-import argparse
 import os
 import pathlib
-import statistics
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
+import common
 import frames
 import tensorflow as tf
 from official.vision.configs import semantic_segmentation as garden_config
@@ -66,13 +62,12 @@ def rate(stream: tf.data.Dataset, warm_up: int, count: int, batch_size: int) -> 
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measures."""
+    parser = common.parser(__doc__, turns=5)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--batches", type=int, default=8, help="In one turn.")
     parser.add_argument("--warm_up", type=int, default=5, help="Batches before each turn.")
-    parser.add_argument("--turns", type=int, default=5)
     values = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = frames.write(pathlib.Path(temporary), values.frames)
@@ -88,11 +83,7 @@ def main() -> None:
             for name, stream in streams.items():
                 found = rate(stream, values.warm_up, values.batches, values.batch_size)
                 rates[name].append(found)
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    for name, found in rates.items():
-        spread = f"{min(found):.1f} to {max(found):.1f}"
-        print(f"{name:8} {medians[name]:6.1f} images/s ({spread})")
-    print(f"ratio    {medians['ours'] / medians['Garden']:6.2f}   ({size:.1f} MB a frame)")
+    common.finish(rates, values, frame_megabytes=size)
 
 
 if __name__ == "__main__":

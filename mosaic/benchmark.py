@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import itertools
 import json
 import os
 import pathlib
-import platform
 from collections.abc import Sequence
 
 import numpy as np
@@ -188,19 +186,3 @@ def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:
     """As many images as there are rounds at most, uint8 [height, width, 3] each."""
     frames = itertools.chain.from_iterable(map(prediction.read, prediction.find(images)))
     return [picture for _, picture in itertools.islice(frames, most)]
-
-
-def machine() -> dict[str, str | int]:
-    """What the figures depend on besides the models."""
-    processor = platform.processor() or platform.machine()
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        processor = lines[0].split(":", 1)[1].strip() if lines else processor
-    return {
-        "processor": processor,
-        "cores": os.cpu_count() or 1,
-        "system": platform.platform(terse=True),
-        "tensorflow": tf.__version__,
-        "ai_edge_litert": importlib.metadata.version("ai-edge-litert"),
-    }

@@ -8,8 +8,9 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from mosaic.benchmark import Result, machine
+from mosaic.benchmark import Result
 from mosaic.files import replacing, write_text
+from mosaic.provenance import provenance
 
 
 def table(results: Sequence[Result]) -> str:
@@ -112,8 +113,7 @@ def save(
     """
     folder = pathlib.Path(output_dir)
     report = {
-        "command": command,
-        "machine": machine(),
+        **provenance(command),
         **settings,
         "timed": "Interpreter.invoke of TFLite files, the signature's call of SavedModels",
         "models": [_entry(result) for result in results],

@@ -25,6 +25,7 @@ from mosaic.multiscale import average
 from mosaic.network import NORMALIZATIONS
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
+from mosaic.provenance import provenance
 from mosaic.report import render
 
 # The classes of each protocol, by name, whose pixels count nowhere in the truth.
@@ -180,7 +181,7 @@ def evaluate(
             bar.update(len(images))
     seconds = time.monotonic() - start
     report = _report(matrix, dataset, evaluation, checkpoint)
-    report.update(num_images=done, seconds=round(seconds, 3), command=command, images=listed)
+    report.update(num_images=done, seconds=round(seconds, 3), images=listed, **provenance(command))
     report["settings"] = _settings(report, predictor, dataset, evaluation, network or {})
     if published:
         report["published"] = {

@@ -1,18 +1,20 @@
-"""The record of a run, one JSON object a line: what was measured at which step."""
+"""Records of a run, one JSON object a line: what was measured at which step."""
 
 from __future__ import annotations
 
 import json
 import os
 import pathlib
+import statistics
+import time
 
 from mosaic.files import replacing, write_text
 
 
 class History:
-    """`history.jsonl` of a run.
+    """A record of a run, such as `history.jsonl`.
 
-    Training entries have `step`, `loss` (the mean since the last entry, at full precision) and
+    Its training entries have `step`, `loss` (the mean since the last entry, at full precision) and
     `learning_rate`; evaluation entries `step`, `mean_iou` and `iou`, by class name.
 
     Args:
@@ -55,6 +57,44 @@ class History:
             right.yaxis.label.set_color("tab:orange")
         with replacing(path) as aside:
             figure.savefig(aside, dpi=120)
+
+
+class Times(History):
+    """`times.jsonl` of a run: how long it took, apart from what is equal in every repetition.
+
+    Entries have `step`, `seconds` (since the start of the run; when it was resumed, work that was
+    lost and the time in between do not count) and, at the end of a block of steps, the block's
+    `images_per_second`.
+
+    Args:
+      path: see `History`.
+      step: see `History`.
+    """
+
+    def __init__(self, path: str | os.PathLike, step: int):
+        super().__init__(path, step)
+        self._start = time.monotonic() - (self.entries[-1]["seconds"] if self.entries else 0.0)
+
+    def note(self, step: int, **figures: float) -> None:
+        """Appends an entry with the time so far."""
+        self.add(step=step, seconds=round(time.monotonic() - self._start, 3), **figures)
+
+
+def summary(history: History, times: Times) -> dict:
+    """What a run led to, and what it took.
+
+    Returns:
+      `best` and `final`, evaluations as in `history`; and where the times of the whole run are
+      known, `seconds` and `images_per_second`, by `median` and the quartiles `lower` and `upper`.
+    """
+    scores = [entry for entry in history.entries if "mean_iou" in entry]
+    found = {"best": max(scores, key=lambda entry: entry["mean_iou"]), "final": scores[-1]}
+    rates = [e["images_per_second"] for e in times.entries if "images_per_second" in e]
+    if len(rates) < 2 or times.entries[0]["step"] > history.entries[0]["step"]:
+        return found
+    lower, median, upper = statistics.quantiles(rates, n=4, method="inclusive")
+    rate = {"median": median, "lower": lower, "upper": upper}
+    return {**found, "seconds": times.entries[-1]["seconds"], "images_per_second": rate}
 
 
 def _read(path: pathlib.Path) -> list[dict]:

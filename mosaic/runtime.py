@@ -11,7 +11,7 @@ import tf_keras
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes
 # the last bits, and within three steps the third digit of the loss. Without it a compiled step
 # gives the figures of the eager one, which published figures are compared with, for some 5 % more
-# time on a CPU (docs/RESULTS.md).
+# time on a CPU (benchmarks/exact_graph.py).
 _EXACT = {"disable_meta_optimizer": True}
 
 

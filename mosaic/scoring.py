@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 
 from mosaic import checkpoints, config, predictors, tflite_metadata
@@ -11,6 +10,7 @@ from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.forms import form_of
+from mosaic.provenance import command
 
 
 def check_classes(model, dataset) -> None:
@@ -133,10 +133,19 @@ def score(
     dataset = config.build("train.dataset")
     predictor, form = load_predictor(path, normalization, as_network)
     _check_answers(path, predictor, dataset, evaluation)
-    command = "python " + shlex.join(sys.argv)
     network = _network_settings() if predictor.form == "network" else {}
     recipe = _recipe(evaluation.published) if form in _TRAINED_HERE else None
-    report = evaluate(predictor, dataset, evaluation, path, output_dir, command, network, recipe)
+    report = evaluate(
+        predictor,
+        dataset,
+        evaluation,
+        path,
+        output_dir,
+        command(),
+        network,
+        recipe,
+        submission_dir,
+    )
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from mosaic import checkpoints, classes, config, counting, quantization
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
-from mosaic.history import History
+from mosaic.files import write_text
+from mosaic.history import History, Times, summary
 from mosaic.network import check_size
 from mosaic.progress import Progress
+from mosaic.provenance import command, provenance
 from mosaic.runtime import runtime
 from mosaic.scoring import check_classes, load_experiment
 from mosaic.task import SegmentationTask, predict
@@ -77,8 +80,8 @@ def train(
     """Trains a network, or goes on where an earlier run of the same folder stopped.
 
     Args:
-      model_dir: receives checkpoints, config.gin, history.jsonl, TensorBoard's files, curves.png
-        and the best network as best_ckpt/.
+      model_dir: receives checkpoints, config.gin, history.jsonl, times.jsonl, TensorBoard's files,
+        the best network as best_ckpt/, and at the end curves.png and training.json, the summary.
       model: a `tf_keras.Model` from images in 0..255 to logits.
       dataset: a description with batches.
       loss: of (labels, logits).
@@ -151,6 +154,7 @@ def train(
             controller.save_checkpoint()
         trainer.start_at(start)
         history = History(os.path.join(model_dir, "history.jsonl"), start)
+        times = Times(os.path.join(model_dir, "times.jsonl"), start)
         config.save(model_dir)
         classes.save(model_dir, dataset)
         cost = counting.count(quantization.float_network(model), *dataset.crop_size)
@@ -158,7 +162,16 @@ def train(
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
         with Progress(steps, "train", "step", done=start) as bar:
-            run = _Run(controller, trainer, history, bar, stop, batch_size, evaluation.num_pictures)
+            run = _Run(
+                controller,
+                trainer,
+                history,
+                times,
+                bar,
+                stop,
+                batch_size,
+                evaluation.num_pictures,
+            )
             try:
                 run.until(steps, eval_interval)
             except Stopped as stopped:
@@ -168,8 +181,20 @@ def train(
                     "run the same command again to go on"
                 ) from None
     history.draw(os.path.join(model_dir, "curves.png"))
-    scores = [entry for entry in history.entries if METRIC in entry]
-    return max(scores, key=lambda entry: entry[METRIC])
+    found = {
+        **provenance(command()),
+        "network": model.name,
+        "parameters": cost.weights,
+        "multiply_adds": cost.multiply_adds,
+        "input_size": list(dataset.crop_size),
+        "dataset": dataset.name,
+        "split": evaluation.split,
+        "steps": steps,
+        "batch_size": batch_size,
+        **summary(history, times),
+    }
+    write_text(os.path.join(model_dir, "training.json"), json.dumps(found, indent=2) + "\n")
+    return found["best"]
 
 
 def _check_kind(model, model_dir: str) -> None:
@@ -186,10 +211,11 @@ def _check_kind(model, model_dir: str) -> None:
 class _Run:
     """The outer loop: steps, evaluations, and the figures of both."""
 
-    def __init__(self, controller, trainer, history, bar, stop, batch_size, num_pictures):
+    def __init__(self, controller, trainer, history, times, bar, stop, batch_size, num_pictures):
         self._controller = controller
         self._trainer = trainer
         self._history = history
+        self._times = times
         self._bar = bar
         self._stop = stop
         self._batch_size = batch_size
@@ -221,6 +247,7 @@ class _Run:
     def _after_steps(self, output) -> None:
         loss, rate = float(output["training_loss"]), float(output["learning_rate"])
         self._history.add(step=self._step, loss=loss, learning_rate=rate)
+        self._times.note(self._step, images_per_second=self._rate())
         self._bar.update(
             self._step - self._shown,
             loss=f"{loss:.4f}",
@@ -243,6 +270,7 @@ class _Run:
         }
         score = float(output[METRIC])
         self._history.add(step=self._step, mean_iou=score, iou=ious)
+        self._times.note(self._step)
         best = float(output[f"best_{METRIC}"])
         self._bar.say(f"step {self._step}: validation mIoU {score:.4f}, best {best:.4f}")
         self._show()

@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 
@@ -5,6 +6,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+
+from mosaic.provenance import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -21,6 +24,12 @@ def shared():
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there; MOSAIC_SHARED names the folder of reference data")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provenance(record_testsuite_property):
+    """Where figures come from that tests record for docs/RESULTS.md (`mosaic.records`)."""
+    record_testsuite_property("machine", json.dumps(machine()))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 
 import mlperf
+from mosaic import export
 from mosaic.checkpoints import variable_name
 from mosaic.counting import count
 from mosaic.deeplab import deeplab
@@ -33,18 +34,24 @@ def pixels(height, width, count=2):
     return tf.constant(rng.uniform(0, 255, (count, height, width, 3)), tf.float32)
 
 
-def test_mlperf_form_costs_what_the_published_file_does():
+def test_mlperf_form_costs_what_the_published_file_does(record_property):
     cost = count(deeplab(**mlperf.DEEPLAB), 512, 512)
+    record_property("deeplab_multiply_adds", cost.multiply_adds)
+    record_property("deeplab_weights", cost.weights)
     assert (cost.multiply_adds, cost.weights) == (5_277_302_784, 2_256_272)
 
 
-def test_the_starter_network_of_257_pixels_fits_its_published_size():
+def test_the_starter_network_of_257_pixels_fits_its_published_size(tmp_path, record_property):
     settings = {"width_multiplier": 0.5, "width_divisor": 1}
     model = deeplab(21, **settings)
     assert model.get_layer("backbone_02_project_conv").filters == 12
     cost = count(model, 257, 257)
     assert cost.weights == 688_357
-    assert 4 * cost.weights < 2.7 * 2**20
+    path = tmp_path / "257.tflite"
+    randomize(model)  # equal values would be stored once
+    export.tflite(model, [np.zeros((257, 257, 3), np.uint8)], str(path), (257, 257))
+    record_property("starter_bytes", path.stat().st_size)
+    assert 4 * cost.weights < path.stat().st_size < 2.7 * 2**20
     assert model(pixels(257, 257, 1)).shape == (1, 17, 17, 21)
     assert shapes(deeplab(21, output_stride=8, **settings)) == shapes(model)
 
@@ -261,7 +268,7 @@ def randomize(layer):
 
 
 @pytest.mark.parametrize("name", GARDEN)
-def test_network_of_a_registered_experiment(name):
+def test_network_of_a_registered_experiment(name, record_property):
     """Logits, weight decay, batch norm and initial weights are those of the Garden's own model."""
     experiment, changes, bindings, settings = GARDEN[name]
     tf_keras.utils.set_random_seed(0)
@@ -290,7 +297,9 @@ def test_network_of_a_registered_experiment(name):
     expected = theirs(normalized, training=False)["logits"]
     scale = np.ptp(expected)
     assert np.min(np.std(expected, axis=(1, 2))) > 0.01 * scale > 1e-4
-    np.testing.assert_allclose(ours(images, training=False), expected, rtol=0, atol=1e-5 * scale)
+    difference = np.max(np.abs(ours(images, training=False) - expected)) / scale
+    record_property("deeplab_logits", float(difference))
+    assert difference <= 1e-5
 
     rest = sum(decay * tf.nn.l2_loss(layer.kernel) for layer in unused if hasattr(layer, "kernel"))
     np.testing.assert_allclose(sum(ours.losses), sum(theirs.losses) - rest, rtol=1e-5)

@@ -1,9 +1,10 @@
 import json
 import struct
+import time
 
 import pytest
 
-from mosaic.history import History
+from mosaic.history import History, Times, summary
 
 
 @pytest.fixture
@@ -67,3 +68,48 @@ def test_draw(path, tmp_path, step):
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", content[16:24]) == (960, 480)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock to set."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def _timed(path, clock):
+    """Three blocks of 10 steps: 5 s each, 1 s for the evaluation after the second."""
+    times = Times(path, 0)
+    for step in (10, 20, 30):
+        clock[0] += 5
+        times.note(step, images_per_second=float(step))
+        if step == 20:
+            clock[0] += 1
+            times.note(step)
+    return times
+
+
+def test_time_goes_on_where_a_run_was_resumed(tmp_path, clock):
+    path = tmp_path / "times.jsonl"
+    _timed(path, clock)
+    assert [entry["seconds"] for entry in _read(path)] == [5, 10, 11, 16]
+    clock[0] += 3600
+    times = Times(path, 20)
+    clock[0] += 4
+    times.note(30, images_per_second=1.0)
+    assert [entry["seconds"] for entry in _read(path)] == [5, 10, 11, 15]
+
+
+def test_summary(path, tmp_path, clock):
+    history = History(path, 30)
+    found = summary(history, _timed(tmp_path / "times.jsonl", clock))
+    assert found["best"] == found["final"] == history.entries[3]
+    assert found["seconds"] == 16
+    assert found["images_per_second"] == {"median": 20, "lower": 15, "upper": 25}
+
+
+def test_summary_of_a_run_whose_first_times_are_not_known(path, tmp_path, clock):
+    times = _timed(tmp_path / "times.jsonl", clock)
+    del times.entries[0]
+    assert summary(History(path, 30), times).keys() == {"best", "final"}

@@ -149,8 +149,7 @@ def _normalization(network):
     return "symmetric" if len(set(network.get_layer("normalize").mean)) == 1 else "imagenet"
 
 
-def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path):
-    """At least 96 %; 97.3 % on all ten photographs."""
+def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path, record_property):
     own = str(shared / "models" / "mosaic_r4_ade20k_uint8.tflite")
     photos = sorted((shared / "data" / "photos").iterdir())
     images = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos[::3]]
@@ -159,4 +158,8 @@ def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path):
     path = str(tmp_path / "r4.tflite")
     export.tflite(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
     answers = [of_tflite(file).run(images) for file in (own, path)]
-    assert np.mean(answers[0] == answers[1]) >= 0.96
+    equal = np.mean(answers[0] == answers[1], axis=(1, 2))
+    record_property("r4_int8_images", len(equal))
+    record_property("r4_int8_mean", float(np.mean(equal)))
+    record_property("r4_int8_least", float(min(equal)))
+    assert np.mean(equal) >= 0.96

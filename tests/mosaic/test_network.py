@@ -59,9 +59,12 @@ def _assert_close(found, expected, name=""):
 
 
 @pytest.mark.parametrize("name, count", [("paper", 2_325_112), ("published", 2_446_712)])
-def test_variable_count(name, count, request):
+def test_variable_count(name, count, request, record_property):
     model = request.getfixturevalue(name)
-    assert model.count_params() + sum(np.prod(shape) for shape in UNUSED.values()) == count
+    unused = int(sum(np.prod(shape) for shape in UNUSED.values()))
+    record_property(f"variables_{name}", model.count_params())
+    record_property("variables_unused", unused)
+    assert model.count_params() + unused == count
 
 
 def test_variables_are_those_of_the_garden(paper, shared):
@@ -79,8 +82,10 @@ def test_variables_are_those_of_the_garden(paper, shared):
     assert not ours.keys() & UNUSED.keys()
 
 
-def test_cost_of_r4():
+def test_cost_of_r4(record_property):
     cost = counting.count(network.mosaic(**mlperf.R4), 512, 512)
+    record_property("r4_multiply_adds", cost.multiply_adds)
+    record_property("r4_weights", cost.weights)
     assert cost.multiply_adds == 2_693_204_992
     assert cost.weights == 1_862_176
 

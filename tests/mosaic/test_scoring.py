@@ -35,10 +35,13 @@ def test_zero_shot(shared, tmp_path):
         f"--data_dir={shared / 'data' / 'camvid'}",
         f"--checkpoint={shared / 'models' / 'mosaic_r4_ade20k_uint8.tflite'}",
         f"--output_dir={tmp_path}",
+        f"--submission_dir={tmp_path / 'submission'}",
     )
     assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "submission").glob("*.png"))) == 101
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["num_images"] == 101 and report["settings"]["form"] == "tflite"
+    assert report["command"].startswith("python eval.py --gin_file") and report["date"]
     for name, value in report["per_class_iou"].items():
         assert value == pytest.approx(ZERO_SHOT.get(name, 0.0), abs=0.01), name
 

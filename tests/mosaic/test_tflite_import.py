@@ -200,7 +200,9 @@ def test_part_of_a_network(network, files):
 
 
 @pytest.mark.parametrize(("build", "settings", "file", "least"), PUBLISHED)
-def test_published_files_agree_with_their_float_networks(shared, build, settings, file, least):
+def test_published_files_agree_with_their_float_networks(
+    shared, build, settings, file, least, record_property
+):
     path = shared / "models" / file
     model = build(**settings)
     photos = sorted((shared / "data" / "photos").iterdir())
@@ -218,7 +220,11 @@ def test_published_files_agree_with_their_float_networks(shared, build, settings
     assert np.mean(equal) >= least
     tflite_import.calibrate(model, pictures)
     unfolded = [folded(tf.constant(p[np.newaxis], tf.float32)).numpy() for p in pictures]
-    assert max(np.max(np.abs(a - b)) for a, b in zip(unfolded, before)) < 1e-3
+    change = max(np.max(np.abs(a - b)) for a, b in zip(unfolded, before))
+    assert change < 1e-3
+    figures = {"images": len(equal), "mean": np.mean(equal), "least": min(equal), "change": change}
+    for name, value in figures.items():
+        record_property(f"{file}_{name}", float(value))
     training = answers(model, pictures, training=True)
     assert np.mean(training.argmax(-1) == np.concatenate(unfolded).argmax(-1)) > 0.99
 

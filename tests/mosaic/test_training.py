@@ -84,6 +84,11 @@ def test_a_run_leaves_what_it_should(uninterrupted):
     scores = [entry for entry in history(folder) if "mean_iou" in entry]
     assert [entry["step"] for entry in scores] == [8, 16, 24]
     assert "24/24 step" in result.stderr and "multiply-adds" in result.stderr
+    summary = json.loads((folder / "training.json").read_text())
+    assert f"--model_dir={folder}" in summary["command"] and summary["machine"]["cores"] >= 1
+    assert summary["final"] == scores[-1] and summary["best"] in scores
+    assert 0 < summary["seconds"] < 300 and summary["images_per_second"]["median"] > 0
+    assert (summary["steps"], summary["batch_size"]) == (STEPS, 2)
     events = tf.io.gfile.glob(str(folder / "*" / "events*"))
     tags = {
         value.tag
@@ -120,6 +125,9 @@ def test_killed_and_resumed_equals_uninterrupted(root, tmp_path, uninterrupted, 
     assert "resuming" in result.stderr or step < 6
     whole, _ = uninterrupted
     assert history(tmp_path) == history(whole)
+    times = [json.loads(line) for line in (tmp_path / "times.jsonl").read_text().splitlines()]
+    assert [entry["seconds"] for entry in times] == sorted(entry["seconds"] for entry in times)
+    assert "seconds" in json.loads((tmp_path / "training.json").read_text())
     ours, theirs = (checkpoints.read(str(folder)) for folder in (tmp_path, whole))
     assert ours.step == theirs.step == STEPS
     assert ours.arrays.keys() == theirs.arrays.keys()
