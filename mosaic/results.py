@@ -93,9 +93,10 @@ def _machines(records: Mapping[str, dict]) -> list[str]:
 
 
 def table(rows: Sequence[Mapping[str, str | None]]) -> str:
-    """Rows as a Markdown table; a column that some row has nothing for is left out."""
-    names = [name for name in rows[0] if all(row[name] is not None for row in rows)] if rows else []
-    cells = [names, ["---"] * len(names), *([row[name] for name in names] for row in rows)]
+    """Rows as a Markdown table: a dash for None, and no column that no row has anything for."""
+    names = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
+    values = ([row[name] or "-" for name in names] for row in rows)
+    cells = [names, ["---"] * len(names), *values]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
