@@ -21,6 +21,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+import mosaic.training
 from data.street_scenes import drawing
 from mosaic import benchmark_report, cli, config, export, limits
 from mosaic.benchmark import benchmark

@@ -17,6 +17,7 @@ import tf_keras
 from mosaic import tflite_file
 from mosaic.averages import averages_by_convolution
 from mosaic.folding import beginning
+from mosaic.layers import never_repeated
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
@@ -63,7 +64,7 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
 
 def _faster(forward: Callable) -> Callable:
     def restructured(images):
-        with averages_by_convolution():
+        with averages_by_convolution(), never_repeated():
             return forward(images)
 
     return restructured

@@ -5,7 +5,10 @@ Sizes follow the tensors at call time, so one functional model serves every inpu
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -287,6 +290,23 @@ def size_of(x: tf.Tensor):
     return tf.shape(x)[1:3] if height is None or width is None else (height, width)
 
 
+_NEVER_REPEATED = contextvars.ContextVar("never_repeated", default=False)
+
+
+@contextlib.contextmanager
+def never_repeated() -> Iterator[None]:
+    """While it lasts, `resize_bilinear` is traced as a resize for maps of 1x1 too.
+
+    For 8-bit files: TensorFlow Lite's converter may give a repeated map another scale than the map
+    itself, while its operator (BROADCAST_TO) copies the integers as they are.
+    """
+    token = _NEVER_REPEATED.set(True)
+    try:
+        yield
+    finally:
+        _NEVER_REPEATED.reset(token)
+
+
 def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
     """Bilinear resize of [batch, height, width, channels] to `size`, corners not aligned.
 
@@ -295,7 +315,7 @@ def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.T
     """
     if not tf.is_tensor(size) and tuple(x.shape[1:3]) == tuple(size):
         return x
-    if x.shape[1] == 1 and x.shape[2] == 1:
+    if x.shape[1] == 1 and x.shape[2] == 1 and not _NEVER_REPEATED.get():
         shape = tf.stack([tf.shape(x)[0], size[0], size[1], x.shape[-1]])
         return tf.broadcast_to(x, shape)
     return tf.raw_ops.ResizeBilinear(

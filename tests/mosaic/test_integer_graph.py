@@ -5,8 +5,8 @@ import tf_keras
 
 import mlperf
 from mosaic import averages, export, integer_graph, layers, tflite_file, tflite_import
-from mosaic.network import mosaic
-from mosaic.predictors import fit, of_tflite
+from mosaic.network import image_input, mosaic
+from mosaic.predictors import fit, of_network, of_tflite
 
 SIZE = (64, 128)
 
@@ -68,6 +68,22 @@ def test_files_hold_nothing_but_what_is_fast(files):
     kinds = [kind for kind, _ in tflite_file.operators(tflite_file.parse(files / "labels.tflite"))]
     assert kinds[:2] == ["QUANTIZE", "CONV_2D"] and kinds[-1] == "ARG_MAX"
     assert not {"AVERAGE_POOL_2D", "MUL", "SUB", "DEQUANTIZE"} & set(kinds)
+
+
+def test_a_global_average_keeps_its_value_beside_a_map_of_another_range(images, tmp_path):
+    """Repeated over the map, it would get the map's scale without being brought to it."""
+    source, x = image_input("symmetric")
+    x = tf_keras.layers.Conv2D(8, 4, 4, activation="relu")(x)
+    mean = tf_keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    mean = tf_keras.layers.Conv2D(8, 1, kernel_initializer="ones", activation="relu")(mean)
+    both = tf_keras.layers.Concatenate()([layers.ResizeLike()([mean, x]), 30.0 * x])
+    logits = tf_keras.layers.Conv2D(2, 1, kernel_initializer="ones")(both[..., :8])
+    model = tf_keras.Model(source, logits)
+    path = str(tmp_path / "file.tflite")
+    export.tflite(model, images, path, SIZE, "logits", "int8", lambda: images)
+    found = of_tflite(path).run(images)
+    expected = of_network(model).logits(tf.constant(np.stack(images)), SIZE).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
 def test_steps_of_the_input_are_steps_of_the_image(files, network):
