@@ -78,9 +78,10 @@ def of_random(images, folder: pathlib.Path, size) -> list[str]:
     # Random weights make logits so close that rounding decides: there is nothing to compare.
     export.LIMITS.update(dict.fromkeys(export.LIMITS, limits.Limit(None, 0.0)))
     model = mosaic(19)
-    paths = {kind: str(folder / f"mosaic_{kind}.tflite") for kind in ("none", "int8")}
-    for kind, path in paths.items():
-        export.tflite(model, images[:1], path, size, "labels", kind, lambda: images)
+    kinds = {"float32": "none", "int8": "int8"}
+    paths = {name: str(folder / f"mosaic_{name}.tflite") for name in kinds}
+    for name, path in paths.items():
+        export.tflite(model, images[:1], path, size, "labels", kinds[name], lambda: images)
     return list(paths.values())
 
 
