@@ -8,7 +8,6 @@ Models take turns on the same images; ratios are to the first. --adb measures TF
 the connected phone, with benchmark_model in /data/local/tmp.
 """
 
-import shlex
 import sys
 
 from absl import flags
@@ -23,6 +22,7 @@ def main(values, bindings, models):
     size = cli.parse_size(values.size)
     from mosaic import benchmark_report
     from mosaic.benchmark import benchmark, use_threads
+    from mosaic.provenance import command
 
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
     if values.threads > 0:
@@ -37,8 +37,7 @@ def main(values, bindings, models):
     )
     print(benchmark_report.table(results))
     if values.output_dir:
-        command = "python " + shlex.join(sys.argv)
-        written = benchmark_report.save(results, values.output_dir, command, settings)
+        written = benchmark_report.save(results, values.output_dir, command(), settings)
         print(f"see {' and '.join(map(str, written))}")
 
 

@@ -38,14 +38,12 @@ def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float])
     def run(images):
         image_size = np.array(size_of(images), np.float32)
         scaled = np.round(image_size * np.min(np.array(size, np.float32) / image_size))
-        images = fit(images, scaled.astype(int).tolist())
-        room = np.array(size) - images.shape[1:3]
-        # Padding differs by channel, which tf.pad cannot do.
-        full = tf.zeros([1, *size, 3], tf.uint8) + tf.constant(np.round(level), tf.uint8)
-        inside = tf.pad(tf.ones_like(images), [[0, 0], [0, room[0]], [0, room[1]], [0, 0]])
-        images = tf.pad(images, [[0, 0], [0, room[0]], [0, room[1]], [0, 0]])
+        rows, columns = scaled.astype(int).tolist()
+        canvas = np.empty([len(images), *size, 3], np.uint8)
+        canvas[:] = np.round(level)
+        canvas[:, :rows, :columns] = fit(images, (rows, columns))
         back = np.ceil(np.array(size, np.float32) / (scaled / image_size)).astype(int)
-        logits = predictor.logits(tf.where(inside > 0, images, full), back.tolist())
+        logits = predictor.logits(tf.constant(canvas), back.tolist())
         height, width = image_size.astype(int)
         return logits[:, :height, :width]
 
