@@ -25,7 +25,10 @@ _HOMOGENEOUS = (
 
 
 def unit_features(
-    model: tf_keras.Model, is_loaded: Callable[[str], bool], images: Iterable[np.ndarray]
+    model: tf_keras.Model,
+    is_loaded: Callable[[str], bool],
+    images: Iterable[np.ndarray],
+    above: float = 0.0,
 ) -> dict[str, float]:
     """Scales batch norms so that the inputs of new layers have a root mean square of 1.
 
@@ -36,6 +39,7 @@ def unit_features(
       model: a functional model of plain layers.
       is_loaded: whether a layer of that name has loaded weights.
       images: uint8 or float [height, width, 3] in 0..255, as in training.
+      above: inputs whose root mean square is at most this stay as they are.
 
     Returns:
       The root mean square, before, of the input of each new layer that was brought to 1.
@@ -54,7 +58,7 @@ def unit_features(
             for image in images
         ]
         root = float(np.sqrt(np.mean(squares)))
-        if not root > 0:
+        if not root > above:
             continue
         for norm in norms:
             norm.gamma.assign(norm.gamma / root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -28,7 +29,8 @@ class SegmentationTask(base_task.Task):
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
       uncounted: classes that evaluation leaves out (`mosaic.metrics.iou`).
-      unit_features: see `mosaic.handover`; for an `init_checkpoint` of which a part is taken.
+      unit_features_above: see `mosaic.handover`; for an `init_checkpoint` of which a part is taken.
+        None leaves all as it was loaded.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class SegmentationTask(base_task.Task):
         init_checkpoint: str | None = None,
         init_prefixes: tuple[str, ...] = ("",),
         uncounted: Sequence[int] = (),
-        unit_features: bool = False,
+        unit_features_above: float | None = None,
     ):
         super().__init__(params=None)
         self.model = model
@@ -56,7 +58,7 @@ class SegmentationTask(base_task.Task):
         self.init_checkpoint = init_checkpoint
         self.init_prefixes = init_prefixes
         self.uncounted = uncounted
-        self.unit_features = unit_features
+        self.unit_features_above = unit_features_above
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self):
@@ -68,11 +70,19 @@ class SegmentationTask(base_task.Task):
             return
         network = quantization.float_network(model)
         checkpoints.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
-        if self.unit_features:
+        if self.unit_features_above is not None:
             loaded = tuple(self.init_prefixes)
-            handover.unit_features(
-                network, lambda name: name.startswith(loaded), self._some_images()
+            scaled = handover.unit_features(
+                network,
+                lambda name: name.startswith(loaded),
+                self._some_images(),
+                self.unit_features_above,
             )
+            for name, root in scaled.items():
+                print(
+                    f"{name}: what it reads had a root mean square of {root:.1f}, brought to 1",
+                    file=sys.stderr,
+                )
         if network is not model:
             quantization.start(model, self._some_images())
 

@@ -75,7 +75,7 @@ def train(
     max_to_keep: int = 3,
     init_checkpoint: str | None = None,
     init_prefixes: Sequence[str] = ("",),
-    unit_features: bool = False,
+    unit_features_above: float | None = None,
 ) -> dict[str, float]:
     """Trains a network, or goes on where an earlier run of the same folder stopped.
 
@@ -96,8 +96,8 @@ def train(
       max_to_keep: checkpoints besides the best.
       init_checkpoint: a checkpoint to start from; nothing is loaded where a run is resumed.
       init_prefixes: the start of the names of the variables to take from it.
-      unit_features: scale what they hand to the others to a root mean square of 1
-        (`mosaic.handover`).
+      unit_features_above: where what they hand to the others has a larger root mean square than
+        this, it is scaled to 1 (`mosaic.handover`); None leaves all as it was.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -122,7 +122,7 @@ def train(
         init_checkpoint,
         (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes),
         evaluation.uncounted(dataset.class_names),
-        unit_features,
+        unit_features_above,
     )
     best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
     with StopOnSignal() as stop:

@@ -162,6 +162,18 @@ def test_published_recipes_are_those_of_the_experiments(experiment):
             assert arguments.get(name, 16) == row["settings"][name]
 
 
+def test_networks_are_compared_by_one_recipe():
+    recipes = []
+    for file, network in (("mosaic", "mosaic"), ("deeplabv3", "deeplab")):
+        path = config.find(f"{file}_camvid_finetune")
+        _load([path], "DATA_DIR = 'nowhere'", "INIT_CHECKPOINT = 'nowhere'")
+        own = re.compile(rf"#|import |{network}\.|train\.(model|init_prefixes) =")
+        recipes.append({line for line in gin.config_str().splitlines() if not own.match(line)})
+        assert "train.optimizer = @sgd()" in recipes[-1]
+        gin.clear_config()
+    assert recipes[0] == recipes[1]
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_head_of_an_experiment_tells_the_command(experiment):
     text = pathlib.Path(config.find(experiment)).read_text()

@@ -55,6 +55,19 @@ def test_what_loaded_layers_read_too_is_left_alone():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_root_mean_square_at_or_below_the_bound_stays():
+    images = tf_keras.Input([None, None, 3])
+    x = tf_keras.layers.BatchNormalization(gamma_initializer="zeros", beta_initializer="ones")(
+        images
+    )
+    model = tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(x))
+    weights = model.get_weights()
+    assert unit_features(model, _is_old, IMAGES, above=1.0) == {}
+    for one, other in zip(model.get_weights(), weights):
+        np.testing.assert_array_equal(one, other)
+    assert unit_features(model, _is_old, IMAGES, above=0.99) == {"logits": pytest.approx(1.0)}
+
+
 def test_a_ceiling_is_no_mere_factor():
     images = tf_keras.Input([None, None, 3])
     x = tf_keras.layers.ReLU(6.0)(tf_keras.layers.BatchNormalization()(images))
