@@ -2,7 +2,7 @@ r"""Measures exported files side by side: size, computation, latency, memory, an
 
 python benchmark.py first.tflite second.tflite exports/saved_model --images=photos
 python benchmark.py a.tflite b.tflite --output_dir=out --scores=a.tflite=0.598 \
-      --scores=b.tflite=runs/b/report.json --profile
+      --scores=b.tflite=runs/b/eval/report.json --profile
 
 Models take turns on the same images; ratios are to the first. --adb measures TFLite files also on
 the connected phone, with benchmark_model in /data/local/tmp.

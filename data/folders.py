@@ -53,8 +53,10 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     if not root.is_dir():
         found.problems.append(f"{root}: no such folder; --data_dir names the one with the images")
         return found
-    listed = [split for split in SPLITS if (root / f"{split}.txt").is_file()]
-    if (root / "images").is_dir() and listed:
+    # Lists without images/ are others' own, such as those that CamVid comes with.
+    by_list = (root / "images").is_dir()
+    listed = [split for split in SPLITS if by_list and (root / f"{split}.txt").is_file()]
+    if listed:
         images = _images(root / "images")
         for split in listed:
             file = root / f"{split}.txt"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 import re
-import shlex
 import shutil
 import subprocess
+import uuid
 
 from mosaic.errors import RunError, UserError
 
@@ -88,17 +87,17 @@ class Phone:
         Raises:
           RunError: adb or benchmark_model failed.
         """
-        remote = f"{FOLDER}/{pathlib.Path(path).name}"
-        graph = shlex.quote(remote)
+        # A name of its own: what lies there already may be somebody's.
+        remote = f"{FOLDER}/{uuid.uuid4().hex}.tflite"
         self._adb("push", path, remote)
         try:
             output = self._adb(
                 "shell",
-                f"{BINARY} --graph={graph} --num_threads={threads} --num_runs={runs} "
+                f"{BINARY} --graph={remote} --num_threads={threads} --num_runs={runs} "
                 f"--warmup_runs={warmup} --use_xnnpack=true",
             )
         finally:
-            self._adb("shell", f"rm -f {graph}")
+            self._adb("shell", f"rm -f {remote}")
         return parse(output, self.name, path)
 
 

@@ -182,8 +182,9 @@ def export_checkpoint(
 
     Args:
       checkpoint: as for `checkpoints.read`.
-      export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite (of int8 input,
-        {network}_int8_int8_input_{output}.tflite) and garden_checkpoint/.
+      export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite, of which `none` is
+        called float32 (of int8 input, {network}_int8_int8_input_{output}.tflite), and
+        garden_checkpoint/.
       formats: of `FORMATS`.
       quantize: of the TFLite files, one for each; `none`, or `int8` for a network of
         quantization-aware training, if None.

@@ -68,6 +68,17 @@ def test_description(dataset):
     assert dataset.colors[3] == (128, 64, 128)
 
 
+def test_the_folder_as_published_with_its_lists_and_test_split(tmp_path):
+    for count, split in enumerate(("train", "val", "test"), 1):
+        names = write_split(tmp_path, split, count)
+        place = f"/SegNet/CamVid/{split}"
+        lines = [f"{place}/{name}.png {place}annot/{name}.png\n" for name in names]
+        (tmp_path / f"{split}.txt").write_text("".join(lines))
+    dataset = load(tmp_path)
+    assert [dataset.num_images(split) for split in dataset.splits] == [1, 2, 3]
+    assert examples(dataset, "test").keys() == names.keys()
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_pixels_and_labels_are_those_of_the_files(tree, dataset, split):
     written, found = tree[1][split], examples(dataset, split)

@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import re
 import stat
 import subprocess
 import sys
@@ -342,9 +343,9 @@ def test_phone(adb, files):
     (result,) = benchmark([path], runs=7, warmup=1, threads=2, adb=True)
     assert result.phone.phone == "Pixel 4" and result.phone.mean == 39.2505
     assert "39.25 +- 0.41" in benchmark_report.table([result])
-    remote = "/data/local/tmp/int8.tflite"
     lines = calls.read_text().splitlines()
-    assert lines[3] == f"push {path} {remote}"
+    remote = lines[3].removeprefix(f"push {path} ")
+    assert re.fullmatch("/data/local/tmp/[0-9a-f]{32}.tflite", remote)
     assert f"--graph={remote} --num_threads=2 --num_runs=7 --warmup_runs=1" in lines[4]
     assert lines[5] == f"shell rm -f {remote}"
 

@@ -1,4 +1,5 @@
 from itertools import chain
+from types import SimpleNamespace
 
 import gin
 import numpy as np
@@ -12,7 +13,9 @@ from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 
 import mlperf
-from mosaic import export
+import mosaic.training  # noqa: F401 - registers what gin files bind
+from data.label_map import LabelMap
+from mosaic import config, export
 from mosaic.checkpoints import variable_name
 from mosaic.counting import count
 from mosaic.deeplab import deeplab
@@ -42,18 +45,22 @@ def test_mlperf_form_costs_what_the_published_file_does(record_property):
 
 
 def test_the_starter_network_of_257_pixels_fits_its_published_size(tmp_path, record_property):
-    settings = {"width_multiplier": 0.5, "width_divisor": 1}
-    model = deeplab(21, **settings)
+    config.parse([config.find("deeplabv3_257")], ["DATA_DIR = 'nowhere'"])
+    model, found = config.build("train.model"), LabelMap.named("pascal_voc")
+    classes = SimpleNamespace(class_names=found.names, colors=found.colors, ignore_label=255)
     assert model.get_layer("backbone_02_project_conv").filters == 12
     cost = count(model, 257, 257)
     assert cost.weights == 688_357
     path = tmp_path / "257.tflite"
     randomize(model)  # equal values would be stored once
-    export.tflite(model, [np.zeros((257, 257, 3), np.uint8)], str(path), (257, 257))
+    images = [np.zeros((257, 257, 3), np.uint8)]
+    export.tflite(model, images, str(path), (257, 257), dataset=classes)
     record_property("starter_bytes", path.stat().st_size)
     assert 4 * cost.weights < path.stat().st_size < 2.7 * 2**20
     assert model(pixels(257, 257, 1)).shape == (1, 17, 17, 21)
-    assert shapes(deeplab(21, output_stride=8, **settings)) == shapes(model)
+    with gin.unlock_config():
+        gin.bind_parameter("deeplab.output_stride", 8)
+    assert shapes(config.build("train.model")) == shapes(model)
 
 
 @pytest.mark.parametrize("decoder", [False, True])
@@ -272,12 +279,12 @@ def test_network_of_a_registered_experiment(name, record_property):
     """Logits, weight decay, batch norm and initial weights are those of the Garden's own model."""
     experiment, changes, bindings, settings = GARDEN[name]
     tf_keras.utils.set_random_seed(0)
-    config = exp_factory.get_exp_config(experiment)
-    config.task.model.override(changes)
-    decay = config.task.losses.l2_weight_decay
+    registered = exp_factory.get_exp_config(experiment)
+    registered.task.model.override(changes)
+    decay = registered.task.losses.l2_weight_decay
     theirs = factory.build_segmentation_model(
         tf_keras.layers.InputSpec(shape=[None, None, None, 3]),
-        config.task.model,
+        registered.task.model,
         l2_regularizer=tf_keras.regularizers.L2(decay / 2),
     )
     gin.parse_config(bindings)
