@@ -63,6 +63,25 @@ def test_the_starter_network_of_257_pixels_fits_its_published_size(tmp_path, rec
     assert shapes(config.build("train.model")) == shapes(model)
 
 
+def test_features_of_output_stride_16_are_every_other_one_of_8():
+    """At sizes of a multiple of 16 plus 1, where the first block without stride is not dilated."""
+    models = {s: deeplab(3, output_stride=s, first_atrous_dilation=1) for s in (16, 8)}
+    randomize(models[16])
+    models[8].set_weights(models[16].get_weights())
+    images = pixels(97, 129, 1)
+    coarse, fine = (
+        tf_keras.Model(m.inputs, m.get_layer("aspp0_conv").input)(images) for m in models.values()
+    )
+    assert coarse.shape[1:3] == (7, 9) and fine.shape[1:3] == (13, 17)
+    np.testing.assert_allclose(fine[:, ::2, ::2], coarse, rtol=1e-4, atol=1e-5 * np.ptp(coarse))
+    # At even sizes the two part, by the side on which padding goes.
+    coarse, fine = (
+        tf_keras.Model(m.inputs, m.get_layer("aspp0_conv").input)(images[:, :96, :128])
+        for m in models.values()
+    )
+    assert np.max(np.abs(fine[:, ::2, ::2] - coarse)) > 0.1 * np.std(coarse)
+
+
 @pytest.mark.parametrize("decoder", [False, True])
 def test_the_same_weights_serve_output_strides_16_and_8(decoder):
     settings = {"decoder": decoder, "head_convs": 2 * decoder, "atrous_rates": (6, 12)}
