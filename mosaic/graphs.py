@@ -12,9 +12,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import tf_keras
-
-from mosaic import layers
 
 LINEAR = frozenset(("linear",))
 RESIZE_RULES = frozenset(("legacy", "half-pixel centres", "corners aligned"))
@@ -25,12 +22,13 @@ class Node:
     """One step of a network, in a file or in a model of this project.
 
     Attributes:
-      kind: `input`, `conv`, `depthwise`, `add`, `concat`, `pool`, `slice`, `resize`, or the lower
-        case name of an operator or layer that no network here has.
+      kind: `input`, `conv`, `depthwise`, `add`, `mul`, `concat`, `pool`, `max_pool`, `slice`,
+        `resize`, or the lower case name of an operator or layer that no network here has.
       name: of the file's tensor or the model's layer.
       inputs: what it is computed from.
-      shape: what must be equal for two nodes to be the same step: a `Convolution`, a pool's number
-        of bins, a slice's first channel and size.
+      shape: what must be equal for two nodes to be the same step: a `Convolution`, a `MaxPool`, a
+        slice's first channel and size. A file's pool has a `Pool` and a model's a `PoolRule`,
+        which gives one for every size of map.
       options: of which two nodes must share one: activations, or a resize's rules. A quantized
         range can leave more than one open.
       content: a file's `Weights` or `Affine`, or the model's layers.
@@ -44,13 +42,13 @@ class Node:
     content: Any = None
 
     def fits(self, other: Node) -> bool:
-        """Returns whether two nodes do the same to equal inputs."""
-        return (
-            self.kind == other.kind
-            and len(self.inputs) == len(other.inputs)
-            and self.shape == other.shape
-            and bool(self.options & other.options)
-        )
+        """Returns whether a file's node does what this one of a model does to equal inputs."""
+        if self.kind != other.kind or len(self.inputs) != len(other.inputs):
+            return False
+        shape = self.shape
+        if isinstance(shape, PoolRule):
+            shape = shape.on(other.shape.size)
+        return shape == other.shape and bool(self.options & other.options)
 
     def __str__(self) -> str:
         details = [] if self.shape is None else [str(self.shape)]
@@ -89,6 +87,61 @@ class Convolution(NamedTuple):
         return f"{text}, dilation {self.dilation[0]}, {self.padding} padding"
 
 
+class Pool(NamedTuple):
+    """Average pooling of a map whose size is known, 'valid' padding; (height, width) each.
+
+    Attributes:
+      size: of the map.
+      window: what is averaged into one.
+      stride: from one window to the next; the window's own size where there is no next.
+    """
+
+    size: tuple[int, int]
+    window: tuple[int, int]
+    stride: tuple[int, int]
+
+    @classmethod
+    def of(cls, size, window, stride) -> Pool:
+        """Normalises the stride of a single window, which says nothing."""
+        stride = tuple(w if s - w < step else step for s, w, step in zip(size, window, stride))
+        return cls(tuple(size), tuple(window), stride)
+
+    def __str__(self) -> str:
+        parts = zip(("windows of", "stride", "on a map of"), (self.window, self.stride, self.size))
+        return ", ".join(f"{name} {height}x{width}" for name, (height, width) in parts)
+
+
+class PoolRule(NamedTuple):
+    """Average pooling whose windows follow the map's size.
+
+    Attributes:
+      name: for messages.
+      window: from a map's size along an axis, and the axis (0 or 1), to window and stride.
+    """
+
+    name: str
+    window: Callable[[int, int], tuple[int, int]]
+
+    def on(self, size: tuple[int, int]) -> Pool | None:
+        """Returns what it is on a map of that size; None where the map is too small."""
+        windows, strides = zip(*(self.window(side, axis) for axis, side in enumerate(size)))
+        return Pool.of(size, windows, strides) if all(strides) else None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MaxPool(NamedTuple):
+    """Windows and strides per axis, and `same` or `valid` padding."""
+
+    window: tuple[int, int]
+    stride: tuple[int, int]
+    padding: str
+
+    def __str__(self) -> str:
+        return f"{self.window[0]}x{self.window[1]}, stride {self.stride[0]}, {self.padding} padding"
+
+
 class Weights(NamedTuple):
     """A convolution's weights as real numbers, in Keras' layout.
 
@@ -96,10 +149,15 @@ class Weights(NamedTuple):
       kernel: [height, width, input, output], or of a depthwise one [height, width, input,
         multiplier].
       bias: [channels], zeros where the file has none.
+      kernel_step: between two numbers that the file can hold, to broadcast to the kernel; 0 where
+        it holds floating point.
+      bias_step: of the bias, in the same sense.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
+    kernel_step: np.ndarray
+    bias_step: np.ndarray
 
 
 class Affine(NamedTuple):
@@ -108,7 +166,7 @@ class Affine(NamedTuple):
     Attributes:
       scale: scalar or [3].
       offset: scalar or [3].
-      known: False for a float file that leaves normalisation to its caller.
+      known: False for a float file that leaves normalisation to its caller and does not say so.
     """
 
     scale: np.ndarray
@@ -129,136 +187,3 @@ def ancestors(outputs: tuple[Node, ...]) -> list[Node]:
     for output in outputs:
         visit(output)
     return list(found)
-
-
-class Layers(NamedTuple):
-    """A model's convolution and what follows it.
-
-    Attributes:
-      convolution: Conv2D or DepthwiseConv2D.
-      norm: its batch normalisation, or None.
-    """
-
-    convolution: tf_keras.layers.Layer
-    norm: tf_keras.layers.BatchNormalization | None
-
-
-def of_model(model: tf_keras.Model) -> Node:
-    """Reduces a functional model of plain layers with one output.
-
-    Returns:
-      The node of its output. The content of convolutions is `Layers`, of the input an `Affine`.
-      A layer that is applied several times has a node for each.
-    """
-    config = model.get_config()
-    pending = {
-        (entry["name"], index): [tuple(source[:2]) for source in sources]
-        for entry in config["layers"]
-        for index, sources in enumerate(entry["inbound_nodes"] or [[]])
-    }
-    nodes: dict[tuple[str, int], Node] = {}
-    while pending:
-        ready = [key for key, sources in pending.items() if all(s in nodes for s in sources)]
-        for key in ready:
-            sources = tuple(nodes[source] for source in pending.pop(key))
-            nodes[key] = _step(model.get_layer(key[0]), sources)
-    return nodes[tuple(config["output_layers"][0][:2])]
-
-
-def _step(layer: tf_keras.layers.Layer, sources: tuple[Node, ...]) -> Node:
-    """What a layer does to `sources`, or, where it belongs to the step before, that step anew."""
-    for kinds, handler in _LAYERS:
-        if isinstance(layer, kinds):
-            node = handler(layer, sources)
-            if node is not None:
-                return node
-    return Node(type(layer).__name__.lower(), layer.name, sources)
-
-
-def _input(layer, sources: tuple[Node, ...]) -> Node:
-    return Node("input", layer.name, content=Affine(np.ones(1), np.zeros(1), False))
-
-
-def _normalize(layer, sources: tuple[Node, ...]) -> Node | None:
-    if sources[0].kind != "input":
-        return None
-    mean, std = np.asarray(layer.mean), np.asarray(layer.std)
-    return dataclasses.replace(sources[0], content=Affine(1.0 / std, -mean / std, True))
-
-
-def _convolution(layer, sources: tuple[Node, ...]) -> Node:
-    depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
-    kernel = layer.depthwise_kernel if depthwise else layer.kernel
-    shape = Convolution.of(
-        kernel.shape[:2], kernel.shape[2:], layer.strides, layer.dilation_rate, layer.padding
-    )
-    node = Node(
-        "depthwise" if depthwise else "conv",
-        layer.name,
-        sources,
-        shape,
-        content=Layers(layer, None),
-    )
-    return _activated(node, layer)
-
-
-def _batch_norm(layer, sources: tuple[Node, ...]) -> Node | None:
-    node = sources[0]
-    if not isinstance(node.content, Layers) or node.content.norm or node.options != LINEAR:
-        return None
-    return dataclasses.replace(node, content=node.content._replace(norm=layer))
-
-
-def _activated(node: Node, layer) -> Node:
-    name = tf_keras.activations.serialize(layer.activation)
-    return dataclasses.replace(node, options=frozenset((name,)))
-
-
-def _activation(layer, sources: tuple[Node, ...]) -> Node | None:
-    return _activated(sources[0], layer) if _can_be_activated(sources[0]) else None
-
-
-def _relu(layer, sources: tuple[Node, ...]) -> Node | None:
-    limit = None if layer.max_value is None else float(layer.max_value)
-    if limit not in _RELUS or layer.negative_slope or layer.threshold:
-        return None
-    if not _can_be_activated(sources[0]):
-        return None
-    return dataclasses.replace(sources[0], options=frozenset((_RELUS[limit],)))
-
-
-def _can_be_activated(node: Node) -> bool:
-    return node.kind in ("conv", "depthwise", "add") and node.options == LINEAR
-
-
-def _resize(layer, sources: tuple[Node, ...]) -> Node:
-    rule = "half-pixel centres" if layer.half_pixel_centers else "legacy"
-    # The second tensor only gives the size.
-    return Node("resize", layer.name, sources[:1], options=frozenset((rule,)))
-
-
-_RELUS = {None: "relu", 6.0: "relu6"}
-
-_LAYERS: tuple[tuple[Any, Callable], ...] = (
-    (tf_keras.layers.InputLayer, _input),
-    (layers.Normalize, _normalize),
-    # Keras' DepthwiseConv2D is no Conv2D.
-    ((tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D), _convolution),
-    (tf_keras.layers.BatchNormalization, _batch_norm),
-    (tf_keras.layers.ReLU, _relu),
-    (tf_keras.layers.Activation, _activation),
-    (layers.Dropout, lambda layer, sources: sources[0]),
-    (tf_keras.layers.Dropout, lambda layer, sources: sources[0]),
-    (tf_keras.layers.Add, lambda layer, sources: Node("add", layer.name, sources)),
-    (tf_keras.layers.Concatenate, lambda layer, sources: Node("concat", layer.name, sources)),
-    (layers.PoolToBins, lambda layer, sources: Node("pool", layer.name, sources, layer.bins)),
-    (
-        tf_keras.layers.GlobalAveragePooling2D,
-        lambda layer, sources: Node("pool", layer.name, sources, 1),
-    ),
-    (
-        layers.ChannelSlice,
-        lambda layer, sources: Node("slice", layer.name, sources, (layer.start, layer.size)),
-    ),
-    (layers.ResizeLike, _resize),
-)

@@ -3,8 +3,8 @@
 A file says the same network in many ways: uint8, int8, float16 or float weights, quantized per
 tensor or per channel; batch norm folded or left as multiplications; activations fused, apart, or
 implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH and
-BATCH_TO_SPACE. `read` reduces all of them to the nodes of `mosaic.graphs`. Neither tensor names nor
-indices nor the order of independent operators matter.
+BATCH_TO_SPACE; padding as an attribute or as PAD. `read` reduces all of them to the nodes of
+`mosaic.graphs`. Neither tensor names nor indices nor the order of independent operators matter.
 
 The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema) and its
 quantization specification: real = scale * (stored - zero point).
@@ -17,10 +17,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mosaic import tflite_file
+from mosaic import tflite_file, tflite_metadata
 from mosaic.errors import UserError
-from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, Node, Weights
-from mosaic.layers import bin_window
+from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, MaxPool, Node, Pool, Weights
 
 
 def read(path: str) -> tuple[Node, ...]:
@@ -60,7 +59,9 @@ _NUMBERS = {
 }
 _QUANTIZED = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
-_NETWORK = frozenset(("input", "conv", "depthwise", "add", "concat", "slice", "pool"))
+_NETWORK = frozenset(
+    ("input", "conv", "depthwise", "add", "mul", "concat", "slice", "pool", "max_pool")
+)
 _ACTIVATION_OPERATORS = {
     "RELU": "relu",
     "RELU6": "relu6",
@@ -85,6 +86,8 @@ class _Reader:
         self._passed_on: dict[int, int] = {}
         # What averaging convolutions have averaged so far: of which tensor, over which window.
         self._averages: dict[Node, tuple[int, tuple[int, int]]] = {}
+        # Of what each sigmoid was taken: swish multiplies the two.
+        self._sigmoids: dict[Node, Node] = {}
 
     def outputs(self) -> tuple[Node, ...]:
         for index in self._graph.inputs:
@@ -115,7 +118,10 @@ class _Reader:
         kind = self._types[self._graph.tensors[index].type]
         scale, zero = self._scale(index)
         if kind not in _QUANTIZED or scale.size == 0:
-            return Node("input", self._name(index), content=Affine(np.ones(1), np.zeros(1), False))
+            said = tflite_metadata.read(self._path).normalization
+            mean, std = (np.asarray(values) for values in said or ([0.0], [1.0]))
+            content = Affine(1.0 / std, -mean / std, said is not None)
+            return Node("input", self._name(index), content=content)
         # The pixel 0 is stored as the type's lowest value.
         offset = scale * (_QUANTIZED[kind][0] - zero)
         return Node("input", self._name(index), content=Affine(scale, offset, True))
@@ -160,6 +166,11 @@ class _Reader:
             scale, zero = scale.reshape(axis), zero.reshape(axis)
         return (values.astype(np.float64) - zero) * scale
 
+    def _step(self, index: int) -> np.ndarray:
+        """Between two of a constant's numbers: [1] or [channels], 0 for floating point."""
+        scale, _ = self._scale(self._passed_on.get(index, index))
+        return scale if scale.size else np.zeros(1)
+
     def _active(self, operator, implied: bool = True) -> frozenset[str]:
         """The activations that an operator's output can have come through.
 
@@ -199,12 +210,17 @@ class _Reader:
         else:
             kernel = kernel.transpose(1, 2, 3, 0)
         outputs = kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[3]
-        bias = self._bias(operator, outputs)
+        bias, bias_step = self._bias(operator, outputs)
+        kernel_step = np.broadcast_to(self._step(operator.inputs[1]), outputs)
         dilation = (options.dilationHFactor, options.dilationWFactor)
         padding = self._paddings[options.padding].lower()
         if source.kind == "space_to_batch_nd":
             dilation, padding, source = source.shape, "same", source.inputs[0]
         stride = (options.strideH, options.strideW)
+        if source.kind == "pad" and padding == "valid":
+            size, pads = source.shape
+            if pads == _same_padding(size, kernel.shape[:2], stride, dilation):
+                padding, source = "same", source.inputs[0]
         if depthwise and stride == kernel.shape[:2] and not np.any(bias):
             average = self._average(operator, source, kernel)
             if average is not None:
@@ -215,18 +231,26 @@ class _Reader:
             (source,),
             Convolution.of(kernel.shape[:2], kernel.shape[2:], stride, dilation, padding),
             self._active(operator),
-            Weights(kernel, bias),
+            Weights(kernel, bias, kernel_step.reshape(_per_output(depthwise, kernel)), bias_step),
         )
 
-    def _bias(self, operator, outputs: int) -> np.ndarray:
+    def _bias(self, operator, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+        """A convolution's bias and its step."""
         bias = self.constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
         if bias is None:
-            return np.zeros(outputs)
+            return np.zeros(outputs), np.zeros(outputs)
         if bias.dtype.kind == "i":
             # Without a scale of its own it has the product's.
             (source, _), (weight, _) = (self._scale(index) for index in operator.inputs[:2])
-            return bias * source * weight
-        return bias
+            return bias * source * weight, np.broadcast_to(source * weight, outputs)
+        return bias, np.broadcast_to(self._step(operator.inputs[2]), outputs)
+
+    def _pad(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        pads = self.constant(operator.inputs[1])
+        if pads is None or pads.shape != (4, 2) or np.any(pads[[0, 3]]):
+            return None
+        shape = self._size(operator.inputs[0])[1:3], tuple(map(tuple, pads[1:3].tolist()))
+        return Node("pad", self._name(operator.outputs[0]), sources, shape)
 
     def _space_to_batch(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         block = self.constant(operator.inputs[1])
@@ -240,21 +264,28 @@ class _Reader:
         return sources[0] if sources[0].kind in ("conv", "depthwise") else None
 
     def _activation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        if sources[0].kind not in ("conv", "depthwise", "add"):
+        source = sources[0]
+        if source.kind not in ("conv", "depthwise", "add") or not source.options & LINEAR:
             return None
-        return dataclasses.replace(
-            sources[0],
-            name=self._name(operator.outputs[0]),
-            options=frozenset((_ACTIVATION_OPERATORS[name],)),
-        )
+        node = self._activated(operator, source, _ACTIVATION_OPERATORS[name])
+        if name == "LOGISTIC":
+            self._sigmoids[node] = source
+        return node
+
+    def _activated(self, operator, node: Node, activation: str) -> Node:
+        name = self._name(operator.outputs[0])
+        return dataclasses.replace(node, name=name, options=frozenset((activation,)))
 
     def _arithmetic(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        """An addition of two maps, or one with constants: normalisation or batch norm."""
+        """Arithmetic of two maps, or of one with constants: normalisation or batch norm."""
         if len(sources) == 2:
-            if name != "ADD":
+            if name not in ("ADD", "MUL"):
                 return None
+            for one, other in (sources, sources[::-1]):
+                if name == "MUL" and self._sigmoids.get(one) is other:
+                    return self._activated(operator, other, "swish")
             options = self._active(operator, implied=False)
-            return Node("add", self._name(operator.outputs[0]), sources, options=options)
+            return Node(name.lower(), self._name(operator.outputs[0]), sources, options=options)
         first = operator.inputs[0] in self._nodes
         constant = self.constant(operator.inputs[1 if first else 0])
         if constant is None or (name == "DIV" and not first):
@@ -273,10 +304,15 @@ class _Reader:
             return None
         if {scale.size, offset.size} - {1, node.content.bias.size}:
             return None
-        kernel, bias = node.content
-        shape = kernel.shape[2:] if node.kind == "depthwise" else kernel.shape[3:]
-        factors = np.broadcast_to(scale.ravel(), bias.shape).reshape(shape)
-        content = Weights(kernel * factors, bias * scale.ravel() + offset.ravel())
+        kernel, bias, kernel_step, bias_step = node.content
+        scale = np.broadcast_to(scale.ravel(), bias.shape)
+        factors = scale.reshape(_per_output(node.kind == "depthwise", kernel))
+        content = Weights(
+            kernel * factors,
+            bias * scale + offset.ravel(),
+            kernel_step * abs(factors),
+            bias_step * abs(scale),
+        )
         return dataclasses.replace(node, name=name, options=self._active(operator), content=content)
 
     def _concatenation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
@@ -286,20 +322,20 @@ class _Reader:
 
     def _pool(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         options = operator.builtinOptions
-        windows = (options.filterHeight, options.filterWidth)
-        strides = (options.strideH, options.strideW)
-        return self._bins(operator.inputs[0], operator.outputs[0], windows, strides)
+        window = (options.filterHeight, options.filterWidth)
+        stride = (options.strideH, options.strideW)
+        if name == "MAX_POOL_2D":
+            shape = MaxPool(window, stride, self._paddings[options.padding].lower())
+            return Node("max_pool", self._name(operator.outputs[0]), sources, shape)
+        return self._windows(operator.inputs[0], operator.outputs[0], window, stride)
 
-    def _bins(self, source: int, output: int, windows, strides) -> Node | None:
-        """Average pooling, if its windows are those of `bin_window` on both axes."""
+    def _windows(self, source: int, output: int, window, stride) -> Node | None:
+        """Average pooling, if nothing is padded."""
         size, pooled = self._size(source)[1:3], self._size(output)[1:3]
-        bins = pooled[0]
-        for axis, window, stride, count in zip(size, windows, strides, pooled):
-            expected = bin_window(axis, bins)
-            # A single window is not moved: its stride says nothing.
-            if count != bins or window != expected[0] or (bins > 1 and stride != expected[1]):
-                return None
-        return Node("pool", self._name(output), (self._nodes[source],), bins)
+        if pooled != tuple((side - w) // step + 1 for side, w, step in zip(size, window, stride)):
+            return None
+        shape = Pool.of(size, window, stride)
+        return Node("pool", self._name(output), (self._nodes[source],), shape)
 
     def _average(self, operator, source: Node, kernel: np.ndarray) -> Node | None:
         """Average pooling as `integer_graph` has it: depthwise convolutions of equal weights."""
@@ -308,17 +344,17 @@ class _Reader:
             return None
         start, before = self._averages.get(source, (operator.inputs[0], (1, 1)))
         whole = (before[0] * window[0], before[1] * window[1])
-        node = self._bins(start, operator.outputs[0], whole, whole)
-        if node is None:
-            node = Node("average", self._name(operator.outputs[0]), (source,), window)
-        self._averages[node] = (start, whole)
+        node = self._windows(start, operator.outputs[0], whole, whole)
+        if node is not None:
+            self._averages[node] = (start, whole)
         return node
 
     def _mean(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         axes = self.constant(operator.inputs[1])
         if axes is None or sorted(axes.ravel() % 4) != [1, 2]:
             return None
-        return Node("pool", self._name(operator.outputs[0]), sources, 1)
+        size = self._size(operator.inputs[0])[1:3]
+        return Node("pool", self._name(operator.outputs[0]), sources, Pool.of(size, size, size))
 
     def _split(self, name: str, operator, sources: tuple[Node, ...]) -> tuple[Node, ...]:
         nodes, start = [], 0
@@ -374,6 +410,8 @@ _HANDLERS: dict[str, Callable] = {
     "DIV": _Reader._arithmetic,
     "CONCATENATION": _Reader._concatenation,
     "AVERAGE_POOL_2D": _Reader._pool,
+    "MAX_POOL_2D": _Reader._pool,
+    "PAD": _Reader._pad,
     "MEAN": _Reader._mean,
     "SPLIT": _Reader._split,
     "SPLIT_V": _Reader._split,
@@ -384,6 +422,21 @@ _HANDLERS: dict[str, Callable] = {
     "TILE": _Reader._repeat,
     **dict.fromkeys(_ACTIVATION_OPERATORS, _Reader._activation),
 }
+
+
+def _per_output(depthwise: bool, kernel: np.ndarray) -> tuple[int, ...]:
+    """The shape in which a value for each output broadcasts to a kernel."""
+    return kernel.shape[2:] if depthwise else kernel.shape[3:]
+
+
+def _same_padding(size, kernel, stride, dilation) -> tuple:
+    """What `same` padding adds to a map, (before, after) on both axes."""
+    pads = []
+    for side, window, step, rate in zip(size, kernel, stride, dilation):
+        extent = (-(-side // step) - 1) * step + (window - 1) * rate + 1
+        total = max(extent - side, 0)
+        pads.append((total // 2, total - total // 2))
+    return tuple(pads)
 
 
 def _without_tail(node: Node) -> Node:

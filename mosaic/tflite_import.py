@@ -10,13 +10,15 @@ starts where inference is.
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic import graphs, tflite_graph
+from mosaic import graphs, model_graph, tflite_graph
 from mosaic.checkpoints import Variables, variable_name
 from mosaic.errors import UserError
 from mosaic.graphs import Affine, Node, Weights
@@ -24,6 +26,10 @@ from mosaic.graphs import Affine, Node, Weights
 # Share of its range by which the files' input may differ from the network's. Converters round
 # x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation is off by far more.
 _INPUT_TOLERANCE = 0.1
+
+# By how much of their common step two rounded values of one number may differ: half, and what
+# float32 adds.
+_ROUNDING = 0.51
 
 # Each step of the network with the file's steps that do the same: several, where the file repeats
 # what the network computes once.
@@ -87,26 +93,18 @@ def read(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) ->
     for prefix in prefixes:
         if not any(layer.name.startswith(prefix) for layer in model.layers):
             raise UserError(f"{path}: no layer of the network begins with {prefix!r}")
-    network = graphs.of_model(model)
+    network = model_graph.of_model(model)
     pairs = _paired(network, tflite_graph.read(path), path, prefixes)
     _check_input(pairs, path)
-    arrays: dict[str, np.ndarray] = {}
-    convolutions = (
-        (node, found)
-        for node, matches in pairs.items()
-        if _is_wanted(node, prefixes)
-        for found in matches
-    )
-    for node, found in convolutions:
-        for variable, array in _values(node, found, path):
-            name = variable_name(variable)
-            array = array.astype(np.float32)
-            if name in arrays and not np.array_equal(arrays[name], array):
-                raise UserError(
-                    f"{path}: the file has several sets of weights for {node.name!r} (one of them "
-                    f"in {found.name!r}), where the network has one for all of its uses"
-                )
-            arrays[name] = array
+    uses: dict[model_graph.Layers, tuple[Node, list[Node]]] = {}
+    for step, matches in pairs.items():
+        if _is_wanted(step, prefixes):
+            uses.setdefault(step.content, (step, []))[1].extend(matches)
+    arrays = {
+        variable_name(variable): array.astype(np.float32)
+        for step, matches in uses.values()
+        for variable, array in _values(step, _common(step, matches, path), path)
+    }
     return Variables(path, "tflite", None, arrays)
 
 
@@ -173,7 +171,7 @@ def _merge(total: list, mean: np.ndarray, variance: np.ndarray, count: np.ndarra
 
 
 def _is_wanted(step: Node, prefixes: tuple[str, ...]) -> bool:
-    return isinstance(step.content, graphs.Layers) and step.name.startswith(prefixes)
+    return isinstance(step.content, model_graph.Layers) and step.name.startswith(prefixes)
 
 
 def _paired(
@@ -198,7 +196,7 @@ def _paired(
             first = next(s for s in graphs.ancestors((step,)) if not candidates[s])
             raise UserError(_difference(first, found, candidates, path))
     if "" not in prefixes:
-        return candidates
+        return {step: _told_by_name(step, others) for step, others in candidates.items()}
     ends = [output for output in outputs if output in candidates[network]]
     if not ends:
         raise UserError(
@@ -210,14 +208,29 @@ def _paired(
     return pairs
 
 
+def _told_by_name(step: Node, others: list[Node]) -> list[Node]:
+    """Those of several that look alike which are called as the network calls the step, if any."""
+    if len(others) < 2:
+        return others
+    # A file's tensor can be named after a layer's convolution, its batch norm or its activation.
+    layer = step.name.rpartition("_")[0] or step.name
+    called = [
+        other
+        for other in others
+        if any(layer in (part, part.rpartition("_")[0]) for part in other.name.split("/"))
+    ]
+    return called or others
+
+
 def _same(step: Node, other: Node, candidates: Pairs) -> bool:
     """Whether a node of the file does what `step` does, to inputs that match its inputs."""
     return step.fits(other) and bool(_orders(step, other, candidates))
 
 
 def _orders(step: Node, other: Node, candidates) -> list[tuple[Node, ...]]:
-    """The orders of the file's inputs in which they match the network's; sums have either."""
-    orders = [other.inputs, other.inputs[::-1]] if step.kind == "add" else [other.inputs]
+    """The orders of the file's inputs in which they match the network's."""
+    commutes = step.kind in ("add", "mul")
+    orders = [other.inputs, other.inputs[::-1]] if commutes else [other.inputs]
     return [
         order
         for order in orders
@@ -267,18 +280,26 @@ def _check_input(pairs: Pairs, path: str) -> None:
     """Refuses a file that normalises its input otherwise than the network."""
     inputs = ((step, other) for step in pairs if step.kind == "input" for other in pairs[step])
     for step, other in inputs:
-        if not other.content.known or _is_in_pixels(other):
+        mine, theirs = _ends(step.content), _ends(other.content)
+        if not other.content.known:
+            print(
+                f"{path}: the file does not say how its input is normalised; taken to be the "
+                f"network's `normalization`, pixels 0..255 to {_interval(mine)}",
+                file=sys.stderr,
+            )
             continue
-        ranges = []
-        for affine in (step.content, other.content):
-            ends = [np.broadcast_to(affine.scale * x + affine.offset, 3) for x in (0.0, 255.0)]
-            ranges.append(np.array(ends))
-        mine, theirs = ranges
+        if _is_in_pixels(other):
+            continue
         if np.max(np.abs(mine - theirs)) > _INPUT_TOLERANCE * np.max(mine[1] - mine[0]):
             raise UserError(
                 f"{path}: the file maps pixels 0..255 to {_interval(theirs)} and the network to "
                 f"{_interval(mine)}; set the network's `normalization`"
             )
+
+
+def _ends(affine: Affine) -> np.ndarray:
+    """What black and white become, [2, 3]."""
+    return np.array([np.broadcast_to(affine.scale * x + affine.offset, 3) for x in (0.0, 255.0)])
 
 
 def _is_in_pixels(node: Node) -> bool:
@@ -288,24 +309,51 @@ def _is_in_pixels(node: Node) -> bool:
 
 def _normalized(weights: Weights, network: Affine, file: Affine) -> Weights:
     """The weights of a first convolution for the network's normalisation of its input."""
-    kernel, bias = weights
+    kernel, bias = weights.kernel, weights.bias
     # The file's input in terms of the network's: factor * x + shift, per channel.
     factor = np.broadcast_to(file.scale / network.scale, 3)
     shift = np.broadcast_to(file.offset - factor * network.offset, 3)
-    return Weights(kernel * factor[:, np.newaxis], bias + np.einsum("hwio,i->o", kernel, shift))
+    return weights._replace(
+        kernel=kernel * factor[:, np.newaxis], bias=bias + np.einsum("hwio,i->o", kernel, shift)
+    )
 
 
 def _interval(ends: np.ndarray) -> str:
     return f"{ends[0].min():.3g}..{ends[1].max():.3g}"
 
 
+def _common(step: Node, uses: list[Node], path: str) -> Node:
+    """All of a file's uses of one layer as one, with the weights that all have but for rounding.
+
+    A quantized bias has the step of its use's input, so that each use rounds it otherwise; of each
+    weight the value with the finest step is taken.
+    """
+    first, *rest = uses
+    weights = first.content
+    for use in rest:
+        values, steps = [], []
+        for one, other, step_one, step_other in zip(
+            weights[:2], use.content[:2], weights[2:], use.content[2:]
+        ):
+            if not np.all(np.abs(one - other) <= _ROUNDING * (step_one + step_other)):
+                raise UserError(
+                    f"{path}: the file has several sets of weights for {step.name!r} (in "
+                    f"{first.name!r} and in {use.name!r}), where the network has one for all of "
+                    "its uses"
+                )
+            values.append(np.where(step_other < step_one, other, one))
+            steps.append(np.minimum(step_one, step_other))
+        weights = Weights(*values, *steps)
+    return dataclasses.replace(first, content=weights)
+
+
 def _values(step: Node, other: Node, path: str) -> list[tuple[tf.Variable, np.ndarray]]:
     """The variables of a convolution and its batch norm, and what the file says they are."""
     layer, norm = step.content
-    kernel, bias = other.content
+    kernel, bias = other.content.kernel, other.content.bias
     source = other.inputs[0]
     if _is_in_pixels(source):
-        kernel, bias = _normalized(other.content, step.inputs[0].content, source.content)
+        kernel, bias, *_ = _normalized(other.content, step.inputs[0].content, source.content)
     depthwise = step.kind == "depthwise"
     values = [(layer.depthwise_kernel if depthwise else layer.kernel, kernel)]
     if norm is not None:

@@ -6,11 +6,12 @@ import tf_keras
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-from mosaic import export, tflite_graph
+from mosaic import export, model_graph, tflite_graph, tflite_metadata
 from mosaic.errors import UserError
-from mosaic.graphs import Convolution, ancestors
-from mosaic.layers import Norm, conv_bn, depthwise_bn
+from mosaic.graphs import Convolution, Node, Pool, ancestors
+from mosaic.layers import Norm, PoolToBins, conv_bn, depthwise_bn
 from mosaic.network import image_input
+from mosaic.pooling import PoolWindows
 from mosaic.predictors import of_tflite
 
 SIZE = (32, 48)
@@ -188,9 +189,36 @@ def with_dilation_in_batches(model):
         graph.operators.insert(place, operator)
 
 
+def with_padding_apart(model, before=(0, 0), after=(1, 1)):
+    """The padding of `stem`, whose stride is 2, as PAD."""
+    graph = model.subgraphs[0]
+    index = next(
+        i
+        for i, op in enumerate(graph.operators)
+        if tuple(graph.tensors[op.inputs[1]].shape) == (8, 3, 3, 3)
+    )
+    convolution = graph.operators[index]
+    convolution.builtinOptions.padding = schema.Padding.VALID
+    source = convolution.inputs[0]
+    pads = constant(model, np.array([[0, 0], *zip(before, after), [0, 0]], np.int32))
+    height, width = (a + b + side for a, b, side in zip(before, after, SIZE))
+    padded = activation_like(model, source, [1, height, width, 3])
+    convolution.inputs = [padded, *convolution.inputs[1:]]
+    operator = schema.OperatorT()
+    operator.opcodeIndex = operator_code(model, schema.BuiltinOperator.PAD)
+    operator.inputs, operator.outputs = [source, pads], [padded]
+    graph.operators.insert(index, operator)
+
+
+def with_padding_on_both_sides(model):
+    """As slim's `fixed_padding` has it: of even sizes, another pixel in the middle."""
+    with_padding_apart(model, (1, 1), (1, 1))
+
+
 def without_normalization(model):
     """A file whose caller normalises: its first three operators are the normalisation."""
     graph = model.subgraphs[0]
+    model.metadata = None
     del graph.operators[:3]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
 
@@ -211,7 +239,9 @@ def test_steps_of_a_float_file(file):
     assert logits.content.kernel.shape == (1, 1, 8, 3) and np.any(logits.content.bias)
 
 
-@pytest.mark.parametrize("change", [shuffled, with_batch_norm_apart, with_dilation_in_batches])
+@pytest.mark.parametrize(
+    "change", [shuffled, with_batch_norm_apart, with_dilation_in_batches, with_padding_apart]
+)
 def test_other_ways_to_say_the_same_network(file, image, tmp_path, change):
     path = rewritten(file, change, tmp_path / "changed.tflite")
     answer, expected = (
@@ -221,9 +251,55 @@ def test_other_ways_to_say_the_same_network(file, image, tmp_path, change):
     assert_same(file, path, atol=1e-6)
 
 
+def test_padding_that_moves_the_image_is_a_step_of_its_own(file, tmp_path):
+    path = rewritten(file, with_padding_on_both_sides, tmp_path / "changed.tflite")
+    kinds = [node.kind for node in steps(path)]
+    assert kinds == ["input", "pad", "conv", "depthwise", "conv"]
+
+
+POOLS = (
+    # layer, map, window, stride, whether it is the same
+    (PoolToBins(4), (16, 24), (4, 6), (4, 6), True),
+    (PoolToBins(4), (23, 30), (8, 9), (5, 7), True),
+    (PoolToBins(4), (23, 30), (8, 9), (5, 6), False),
+    (PoolToBins(4), (3, 3), (3, 3), (1, 1), False),
+    (PoolToBins(1), (16, 24), (16, 24), (1, 1), True),
+    (PoolWindows((4, 6)), (16, 24), (4, 6), (4, 6), True),
+    (PoolWindows((4, 6)), (16, 24), (4, 6), (2, 3), False),
+    (PoolWindows((4, 6)), (16, 24), (8, 12), (8, 12), False),
+    (PoolWindows((4, 6)), (16, 24), (16, 24), (16, 24), False),
+    (PoolWindows((32, 12)), (16, 24), (16, 12), (16, 12), True),
+    (PoolWindows((32, 64)), (16, 24), (16, 24), (2, 2), True),
+    (tf_keras.layers.GlobalAveragePooling2D(), (16, 24), (16, 24), (1, 1), True),
+    (tf_keras.layers.GlobalAveragePooling2D(), (16, 24), (8, 12), (8, 12), False),
+)
+
+
+@pytest.mark.parametrize(("layer", "size", "window", "stride", "same"), POOLS)
+def test_pools_are_told_by_their_windows(layer, size, window, stride, same):
+    pixels = tf_keras.Input([*size, 3])
+    if isinstance(layer, PoolToBins) and min(size) < layer.bins:
+        pixels = tf_keras.Input([None, None, 3])
+    step = model_graph.of_model(tf_keras.Model(pixels, layer(pixels)))
+    other = Node("pool", "pool", step.inputs, Pool.of(size, window, stride))
+    assert step.fits(other) == same
+
+
 def test_a_float_file_can_leave_normalization_to_its_caller(file, tmp_path):
     path = rewritten(file, without_normalization, tmp_path / "plain.tflite")
     assert steps(file)[0].content.known and not steps(path)[0].content.known
+
+
+def test_a_float_file_can_say_how_its_caller_normalizes(file, tmp_path, monkeypatch):
+    path = rewritten(file, without_normalization, tmp_path / "plain.tflite")
+    said = tflite_metadata.Metadata(None, ([127.5], [127.5]))
+    monkeypatch.setattr(tflite_metadata, "read", lambda _: said)
+    source, twice = steps(path)[0].content, steps(file)[0].content
+    assert source.known
+    np.testing.assert_allclose(source.scale, 1 / 127.5)
+    np.testing.assert_allclose(source.offset, -1.0)
+    # Whoever normalises for a file that does it again does both.
+    np.testing.assert_allclose(twice.scale, 1 / 127.5**2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("change", [shuffled, as_int8])

@@ -1,10 +1,22 @@
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import checkpoints, export, tflite_import
+from mosaic import (
+    backbones,
+    checkpoints,
+    config,
+    export,
+    graphs,
+    resnet,
+    tflite_file,
+    tflite_graph,
+    tflite_import,
+    tflite_metadata,
+)
 from mosaic.checkpoints import variable_name
 from mosaic.deeplab import deeplab
 from mosaic.errors import UserError
@@ -15,10 +27,14 @@ from mosaic.layers import (
     ResizeLike,
     conv_bn,
     depthwise_bn,
+    half_pixel_centers,
+    never_repeated,
     resize_bilinear,
 )
-from mosaic.network import image_input, mosaic
+from mosaic.network import NORMALIZATIONS, image_input, mosaic
 from mosaic.predictors import of_tflite
+from mosaic.serving import Serving
+from mosaic.training import train  # noqa: F401 - which the configurations bind
 
 SIZE = (32, 48)
 PUBLISHED = (
@@ -103,6 +119,17 @@ def files(network, images, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared_file(images, tmp_path_factory):
+    """An 8-bit file of a network that uses one layer at two levels, and the network."""
+    network = randomized(tiny(shared=True))
+    path = str(tmp_path_factory.mktemp("files") / "shared.tflite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(export.LIMITS, "int8", export.Limit(None, 0.0))
+        export.tflite(network, images[:1], path, SIZE, "logits", "int8", lambda: images)
+    return path, network
+
+
 def answers(model, images, training=False):
     return model(tf.constant(np.stack(images), tf.float32), training=training).numpy()
 
@@ -127,6 +154,100 @@ def test_weights_are_those_of_the_float_file_within_half_a_step(files, quantize)
     difference = np.abs(close[kernel] - exact[kernel])
     assert np.max(difference) > 0
     assert np.all(difference <= step * 0.51)
+
+
+def test_uses_of_a_shared_layer_agree_but_for_rounding(shared_file, images):
+    """Each level has an input scale of its own, and so another step of the same bias."""
+    path, network = shared_file
+    biases = {
+        tuple(node.content.bias): node.content.bias_step.max()
+        for node in graphs.ancestors(tflite_graph.read(path))
+        if node.kind == "depthwise" and "group" in node.name
+    }
+    assert len(biases) == 2
+    model = tiny(shared=True)
+    loaded = tflite_import.load(model, path)
+    np.testing.assert_array_equal(
+        loaded.arrays["group_bn/beta"], np.float32(min(biases, key=biases.get))
+    )
+    np.testing.assert_allclose(answers(model, images), answers(network, images), atol=0.6)
+
+
+def test_layers_of_an_8_bit_file_that_are_not_one_are_refused(files):
+    with pytest.raises(UserError, match="several sets of weights for 'group_depthwise'"):
+        tflite_import.load(tiny(shared=True), str(files / "int8.tflite"))
+
+
+def converted(forward, network, size, path, inputs=None, kind=tf.float32):
+    """A file as TensorFlow's documentation has it, of 8 bits if there are inputs to measure."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32)])
+    def answer(x):
+        # A pixel repeated in 8 bits would make the file's own answers wrong.
+        with never_repeated():
+            logits = forward(x, training=False)
+        return resize_bilinear(logits, size, half_pixel_centers(network))
+
+    # The converter saves what it is given, and a Keras model layer by layer.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [answer.get_concrete_function()], Serving(network)
+    )
+    if inputs is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in inputs)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = kind
+    path.write_bytes(converter.convert())
+    return str(path)
+
+
+@pytest.fixture
+def reduced(monkeypatch):
+    """Backbones of less depth and width."""
+    decoded = backbones.garden.block_spec_decoder
+
+    def fewer(specs, filter_size_scale, divisible_by):
+        blocks = decoded(specs, 0.25 * filter_size_scale, divisible_by)
+        return [b for i, b in enumerate(blocks) if i == 0 or (b.strides or 1) > 1 or b.is_output]
+
+    monkeypatch.setattr(backbones.garden, "block_spec_decoder", fewer)
+    monkeypatch.setitem(resnet.garden.RESNET_SPECS, 101, [("bottleneck", 8, 1)] * 4)
+    yield
+    gin.clear_config()
+
+
+# Of the rest of the networks.
+FEW = {
+    "mosaic": ("branch_filters = (16, 16)", "decoder_filters = 16"),
+    "deeplab": ("aspp_filters = 16", "head_filters = 16", "low_level_filters = 8"),
+}
+KINDS = (
+    ("mosaic", ("mosaic.bins = (1, 2, 4)",)),
+    ("mosaic_r4", ("mosaic.bins = (2, 4)",)),
+    ("deeplab_mlperf", ()),
+    ("deeplab_mnv2", ("deeplab.pooling_window = (32, 64)", "deeplab.decoder = True")),
+    ("deeplab_r101", ("dilated_resnet.se_ratio = 0.25", "dilated_resnet.multigrid = (2,)")),
+)
+
+
+def test_kinds_are_those_of_the_configurations():
+    folder = config.CONFIGS / "models"
+    floats = {path.stem for path in folder.glob("*.gin")} - {"quantize_aware"}
+    assert floats == {name for name, _ in KINDS}
+
+
+@pytest.mark.parametrize(("name", "settings"), KINDS)
+def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
+    gin.clear_config()
+    few = [f"{name.split('_')[0]}.{value}" for value in FEW[name.split("_")[0]]]
+    config.parse([f"models/{name}.gin"], ["NUM_CLASSES = 3", "WEIGHT_DECAY = 0.0", *few, *settings])
+    model = randomized(config.build("train.model"))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), np.uint8)
+    path = converted(model, model, (64, 128), tmp_path / "network.tflite")
+    tflite_import.load(randomized(model, 1), path)
+    expected = of_tflite(path, "none").run(pixels)
+    found = resize_bilinear(answers(model, pixels), (64, 128), half_pixel_centers(model))
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))
 
 
 def test_unfolding_keeps_inference_and_makes_training_mode_sound(images, files):
@@ -197,6 +318,114 @@ def test_part_of_a_network(network, files):
         tflite_import.load(model, str(files / "none.tflite"), prefixes=("stem", "high"))
     with pytest.raises(UserError, match="first at 'stem_conv'"):
         tflite_import.load(tiny(stride=1), str(files / "none.tflite"), prefixes=("low",))
+
+
+def without_normalization(source, target, metadata):
+    """A file whose caller normalises, with or without metadata, which says that none is needed."""
+    model = tflite_file.unpack(source.read_bytes())
+    graph = model.subgraphs[0]
+    del graph.operators[:3]
+    graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
+    if not metadata:
+        model.metadata = None
+    target.write_bytes(tflite_file.pack(model))
+    return str(target)
+
+
+def test_an_assumed_normalization_is_told(files, tmp_path, capsys):
+    path = without_normalization(files / "none.tflite", tmp_path / "plain.tflite", False)
+    exact = tflite_import.read(tiny(), str(files / "none.tflite")).arrays
+    assert capsys.readouterr().err == ""
+    found = tflite_import.read(tiny(), path).arrays
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "plain.tflite" in line and "`normalization`, pixels 0..255 to -2.12..2.64" in line
+    np.testing.assert_array_equal(found["stem_conv/kernel"], exact["stem_conv/kernel"])
+
+
+def test_a_float_files_own_word_on_its_input_counts(files, tmp_path, capsys, monkeypatch):
+    """Its metadata: pixels as they are, or another normalisation than the network's."""
+    path = without_normalization(files / "none.tflite", tmp_path / "plain.tflite", True)
+    exact = tflite_import.read(tiny(), str(files / "none.tflite")).arrays
+    found = tflite_import.read(tiny(), path).arrays
+    std = np.reshape(NORMALIZATIONS["imagenet"][1], [3, 1])
+    kernel = exact["stem_conv/kernel"]
+    np.testing.assert_allclose(found["stem_conv/kernel"], kernel * std, rtol=1e-5)
+    assert capsys.readouterr().err == ""
+    said = tflite_metadata.Metadata(None, ([127.5], [127.5]))
+    monkeypatch.setattr(tflite_metadata, "read", lambda _: said)
+    with pytest.raises(UserError, match=r"to -1\.\.1 and the network to -2\.12\.\.2\.64; set the"):
+        tflite_import.load(tiny(), path)
+    tflite_import.load(tiny(normalization="symmetric"), path)
+
+
+def twins():
+    """Two layers alike, which only their names tell apart in part of a network."""
+    images, x = image_input("symmetric")
+    branches = [conv_bn(Norm(), name, 4, 3)(x) for name in ("left", "right")]
+    x = tf_keras.layers.Concatenate(name="concat")(branches)
+    return tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(x))
+
+
+def test_names_tell_layers_apart_that_look_alike(images, tmp_path):
+    path = tmp_path / "twins.tflite"
+    export.tflite(randomized(twins()), images[:1], str(path), SIZE)
+    whole = tflite_import.read(twins(), str(path)).arrays
+    part = tflite_import.read(twins(), str(path), ("right",)).arrays
+    assert {name.split("_")[0] for name in part} == {"right"}
+    for name, array in part.items():
+        np.testing.assert_array_equal(array, whole[name])
+    model = tflite_file.unpack(path.read_bytes())
+    for number, tensor in enumerate(model.subgraphs[0].tensors):
+        tensor.name = f"t{number}".encode()
+    path.write_bytes(tflite_file.pack(model))
+    assert tflite_import.read(twins(), str(path)).arrays.keys() == whole.keys()
+    with pytest.raises(UserError, match="several sets of weights for 'right_conv'"):
+        tflite_import.read(twins(), str(path), ("right",))
+
+
+def small_r4():
+    return tiny(normalization="symmetric", half_pixel_centers=False, map_first=False)
+
+
+def small_deeplab():
+    return deeplab(**{**mlperf.DEEPLAB, "num_classes": 3, "aspp_filters": 32, "head_filters": 32})
+
+
+def balanced(model, images):
+    """Random weights without much gain, and biases by which all classes are seen."""
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        name = variable_name(variable)
+        if name.endswith("kernel"):
+            fan_in = np.prod(variable.shape[: 2 if "depthwise" in name else 3])
+            variable.assign(rng.normal(0, np.sqrt(2 / fan_in), variable.shape))
+        elif name.endswith("beta"):
+            variable.assign(rng.uniform(-0.5, 0.5, variable.shape))
+    model.get_layer("logits").bias.assign(-answers(model, images).mean((0, 1, 2)))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "inside", "kind"),
+    [
+        (small_r4, True, tf.uint8),
+        (small_r4, False, tf.float32),
+        (small_deeplab, False, tf.uint8),
+    ],
+)
+def test_plain_8_bit_conversions_come_back(reduced, images, tmp_path, build, inside, kind):
+    """Of pixels, or of what the caller has normalised."""
+    model = balanced(build(), images)
+    normalize = model.get_layer("normalize")
+    forward = model if inside else tf_keras.Model(normalize.output, model.output)
+    pixels = np.stack(images).astype(np.float32)
+    inputs = pixels if inside else normalize(pixels).numpy()
+    path = converted(forward, model, SIZE, tmp_path / "plain.tflite", inputs, kind)
+    expected = of_tflite(path, "none" if inside else "symmetric").run(images).argmax(-1)
+    tflite_import.load(randomized(model, 1), path)
+    found = resize_bilinear(answers(model, images), SIZE, False).numpy().argmax(-1)
+    assert np.min(np.bincount(expected.ravel(), minlength=3)) > 0.1 * expected.size
+    assert np.mean(found == expected) > 0.9
 
 
 @pytest.mark.parametrize(("build", "settings", "file", "least"), PUBLISHED)

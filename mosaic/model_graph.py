@@ -1,0 +1,165 @@
+"""Models of this project as the graphs of convolutions that `mosaic.graphs` describes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tf_keras
+
+from mosaic import layers, pooling
+from mosaic.graphs import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
+
+
+class Layers(NamedTuple):
+    """A model's convolution and what follows it.
+
+    Attributes:
+      convolution: Conv2D or DepthwiseConv2D.
+      norm: its batch normalisation, or None.
+    """
+
+    convolution: tf_keras.layers.Layer
+    norm: tf_keras.layers.BatchNormalization | None
+
+
+def of_model(model: tf_keras.Model) -> Node:
+    """Reduces a functional model of plain layers with one output.
+
+    Returns:
+      The node of its output. The content of convolutions is `Layers`, of the input an `Affine`.
+      A layer that is applied several times has a node for each.
+    """
+    config = model.get_config()
+    pending = {
+        (entry["name"], index): [tuple(source[:2]) for source in sources]
+        for entry in config["layers"]
+        for index, sources in enumerate(entry["inbound_nodes"] or [[]])
+    }
+    nodes: dict[tuple[str, int], Node] = {}
+    while pending:
+        ready = [key for key, sources in pending.items() if all(s in nodes for s in sources)]
+        for key in ready:
+            sources = tuple(nodes[source] for source in pending.pop(key))
+            nodes[key] = _step(model.get_layer(key[0]), sources)
+    return nodes[tuple(config["output_layers"][0][:2])]
+
+
+def _step(layer: tf_keras.layers.Layer, sources: tuple[Node, ...]) -> Node:
+    """What a layer does to `sources`, or, where it belongs to the step before, that step anew."""
+    for kinds, handler in _LAYERS:
+        if isinstance(layer, kinds):
+            node = handler(layer, sources)
+            if node is not None:
+                return node
+    return Node(type(layer).__name__.lower(), layer.name, sources)
+
+
+def _input(layer, sources: tuple[Node, ...]) -> Node:
+    return Node("input", layer.name, content=Affine(np.ones(1), np.zeros(1), False))
+
+
+def _normalize(layer, sources: tuple[Node, ...]) -> Node | None:
+    if sources[0].kind != "input":
+        return None
+    mean, std = np.asarray(layer.mean), np.asarray(layer.std)
+    return dataclasses.replace(sources[0], content=Affine(1.0 / std, -mean / std, True))
+
+
+def _convolution(layer, sources: tuple[Node, ...]) -> Node:
+    depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
+    kernel = layer.depthwise_kernel if depthwise else layer.kernel
+    shape = Convolution.of(
+        kernel.shape[:2], kernel.shape[2:], layer.strides, layer.dilation_rate, layer.padding
+    )
+    node = Node(
+        "depthwise" if depthwise else "conv",
+        layer.name,
+        sources,
+        shape,
+        content=Layers(layer, None),
+    )
+    return _activated(node, layer)
+
+
+def _batch_norm(layer, sources: tuple[Node, ...]) -> Node | None:
+    node = sources[0]
+    if not isinstance(node.content, Layers) or node.content.norm or node.options != LINEAR:
+        return None
+    return dataclasses.replace(node, content=node.content._replace(norm=layer))
+
+
+def _activated(node: Node, layer) -> Node:
+    name = tf_keras.activations.serialize(layer.activation)
+    return dataclasses.replace(node, options=frozenset((name,)))
+
+
+def _activation(layer, sources: tuple[Node, ...]) -> Node | None:
+    return _activated(sources[0], layer) if _can_be_activated(sources[0]) else None
+
+
+def _relu(layer, sources: tuple[Node, ...]) -> Node | None:
+    limit = None if layer.max_value is None else float(layer.max_value)
+    if limit not in _RELUS or layer.negative_slope or layer.threshold:
+        return None
+    if not _can_be_activated(sources[0]):
+        return None
+    return dataclasses.replace(sources[0], options=frozenset((_RELUS[limit],)))
+
+
+def _can_be_activated(node: Node) -> bool:
+    return node.kind in ("conv", "depthwise", "add") and node.options == LINEAR
+
+
+def _pool(layer, sources: tuple[Node, ...]) -> Node:
+    if isinstance(layer, layers.PoolToBins):
+        rule = PoolRule(f"{layer.bins} bins", lambda size, _: layers.bin_window(size, layer.bins))
+    elif isinstance(layer, pooling.PoolWindows):
+        height, width = layer.window
+        rule = PoolRule(
+            f"windows of {height}x{width}", lambda size, axis: (min(size, layer.window[axis]),) * 2
+        )
+    else:
+        rule = PoolRule("the whole map", lambda size, _: (size, size))
+    return Node("pool", layer.name, sources, rule)
+
+
+def _max_pool(layer, sources: tuple[Node, ...]) -> Node:
+    shape = MaxPool(tuple(layer.pool_size), tuple(layer.strides), layer.padding)
+    return Node("max_pool", layer.name, sources, shape)
+
+
+def _resize(layer, sources: tuple[Node, ...]) -> Node:
+    rule = "half-pixel centres" if layer.half_pixel_centers else "legacy"
+    # The second tensor only gives the size.
+    return Node("resize", layer.name, sources[:1], options=frozenset((rule,)))
+
+
+_RELUS = {None: "relu", 6.0: "relu6"}
+
+_LAYERS: tuple[tuple[Any, Callable], ...] = (
+    (tf_keras.layers.InputLayer, _input),
+    (layers.Normalize, _normalize),
+    # Keras' DepthwiseConv2D is no Conv2D.
+    ((tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D), _convolution),
+    (tf_keras.layers.BatchNormalization, _batch_norm),
+    (tf_keras.layers.ReLU, _relu),
+    (tf_keras.layers.Activation, _activation),
+    (layers.Dropout, lambda layer, sources: sources[0]),
+    (tf_keras.layers.Dropout, lambda layer, sources: sources[0]),
+    (tf_keras.layers.Add, lambda layer, sources: Node("add", layer.name, sources)),
+    (tf_keras.layers.Concatenate, lambda layer, sources: Node("concat", layer.name, sources)),
+    (tf_keras.layers.Multiply, lambda layer, sources: Node("mul", layer.name, sources)),
+    (
+        (layers.PoolToBins, pooling.PoolWindows, tf_keras.layers.GlobalAveragePooling2D),
+        _pool,
+    ),
+    (tf_keras.layers.MaxPool2D, _max_pool),
+    (
+        layers.ChannelSlice,
+        lambda layer, sources: Node("slice", layer.name, sources, (layer.start, layer.size)),
+    ),
+    (layers.ResizeLike, _resize),
+)
