@@ -13,6 +13,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
+from mosaic.files import check_writable
 
 
 def main(values, bindings, models):
@@ -20,6 +21,8 @@ def main(values, bindings, models):
     if bindings:
         raise cli.UserError("benchmark.py reads no configuration; leave out --gin")
     size = cli.parse_size(values.size)
+    if values.output_dir:
+        check_writable(values.output_dir)
     from mosaic import benchmark_report
     from mosaic.benchmark import benchmark, use_threads
     from mosaic.provenance import command

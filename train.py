@@ -8,12 +8,14 @@ python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camv
 import sys
 
 from mosaic import cli
+from mosaic.files import check_writable
 
 
 def main(values, bindings):
     """Trains."""
     if not values.model_dir:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
+    check_writable(values.model_dir)
     cli.configure(cli.experiment_files(values), bindings, values.data_dir)
     from mosaic.training import run
 

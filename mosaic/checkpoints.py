@@ -92,10 +92,21 @@ def _prefix_in(folder: str, path: str) -> str:
     raise UserError(f"{path}: {what} in it; give the file prefix of one (without .index)")
 
 
+def state(folder: str):
+    """Returns what a folder's state file says (TensorFlow's `CheckpointState`).
+
+    It is None where the file is missing, empty or damaged.
+    """
+    try:
+        return tf.train.get_checkpoint_state(folder)
+    except ValueError:  # It names no checkpoint, or is no text.
+        return None
+
+
 def _latest(folder: str) -> str | None:
     """The prefix that a folder's state file names, wherever the folder was when it was written."""
-    state = tf.train.get_checkpoint_state(folder)
-    return state and os.path.join(folder, os.path.basename(state.model_checkpoint_path))
+    said = state(folder)
+    return said and os.path.join(folder, os.path.basename(said.model_checkpoint_path))
 
 
 def read(path: str) -> Variables:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from mosaic.errors import UserError
-from mosaic.forms import form_of
+from mosaic.forms import form_of, is_there
 
 Values = flags.FlagValues
 
@@ -228,11 +228,13 @@ def configure(
         bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
     bindings = [f"{name} = None" for name in config.missing(files, bindings, unneeded)] + bindings
     config.check_macros(files, bindings)
+    import tensorflow as tf
     from absl import logging
 
     import mosaic.training  # noqa: F401 - registers what gin files bind
 
     logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")
     config.parse(files, bindings)
 
 
@@ -264,7 +266,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     path = values.model
     if os.path.isfile(os.path.join(path, config.SAVED)):
         return default_checkpoint(path), [os.path.join(path, config.SAVED)]
-    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):
+    if not is_there(path):
         raise UserError(f"--model={path}: no such file or folder")
     if form_of(path) != "network":
         return path, []
@@ -293,7 +295,7 @@ def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str
     if values.checkpoint is None and not values.model_dir:
         raise UserError("give --checkpoint=PATH or --model_dir=DIR")
     checkpoint = values.checkpoint or default_checkpoint(values.model_dir)
-    if not (os.path.exists(checkpoint) or os.path.exists(f"{checkpoint}.index")):
+    if not is_there(checkpoint):
         raise UserError(f"--checkpoint={checkpoint}: no such file or folder")
     output_dir = getattr(values, "output_dir", None) if subfolder else None
     if not output_dir:

@@ -14,9 +14,12 @@ import gin
 
 from mosaic.errors import UserError, nearest
 from mosaic.files import write_text
+from mosaic.forms import is_there
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 SAVED = "config.gin"
+
+_PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
 
 _GIN_ERRORS = (
     ValueError,
@@ -117,9 +120,23 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
     logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
     try:
         gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
+        _make_paths_absolute()
         gin.finalize()
     except _GIN_ERRORS as error:
         raise UserError(explain(error)) from None
+
+
+def _make_paths_absolute() -> None:
+    """Makes what `save` writes hold in any working directory."""
+    for name in _PATHS:
+        try:
+            path = gin.query_parameter(f"%{name}")
+        except ValueError:
+            continue  # The experiment has no such macro.
+        # The name of a label map without a suffix is one of this project's, whatever lies here.
+        is_path = isinstance(path, str) and (name != "LABEL_MAP" or path.endswith(".json"))
+        if is_path and is_there(path):
+            gin.bind_parameter(f"%{name}", os.path.abspath(path))
 
 
 def explain(error: BaseException) -> str:

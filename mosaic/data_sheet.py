@@ -65,7 +65,7 @@ def sheet(pairs: list[tuple[np.ndarray, np.ndarray]], dataset) -> np.ndarray:
     for image, labels in pairs:
         size = (_WIDTH, max(1, round(image.shape[0] * _WIDTH / image.shape[1])))
         # The overlay is made at full size: shrinking labels would lose what is thin.
-        both = (image, blend(image, labels, table))
+        both = (image, blend(image, labels, table, dataset.ignore_label))
         tiles.append(
             np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in both])
         )

@@ -23,6 +23,21 @@ class RunError(RuntimeError):
     exit_code = 1
 
 
+def check_positive(owner: str, **settings: float) -> None:
+    """Checks settings that are at least 1.
+
+    Args:
+      owner: what gin knows them under, such as `train`.
+      **settings: values by name.
+
+    Raises:
+      UserError: one is less; it is named.
+    """
+    for name, value in settings.items():
+        if value < 1:
+            raise UserError(f"{owner}.{name} = {value}: it must be at least 1")
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Returns `; did you mean X?` with the candidate most like `name`, or an empty string."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)

@@ -17,7 +17,7 @@ from mosaic import metrics, visualize
 from mosaic import published as results
 from mosaic.ahead import ahead
 from mosaic.baselines import baselines
-from mosaic.errors import UserError, nearest
+from mosaic.errors import UserError, check_positive, nearest
 from mosaic.extremes import Extremes
 from mosaic.files import replacing, write_text
 from mosaic.letterbox import letterbox
@@ -79,6 +79,9 @@ class Evaluation:
     padding: Sequence[float] = NORMALIZATIONS["imagenet"][0]
     labels_first: bool = False
     class_map: Sequence[int] | None = None
+
+    def __post_init__(self):
+        check_positive("Evaluation", batch_size=self.batch_size)
 
     def uncounted(self, class_names: Sequence[str]) -> list[int]:
         """Returns the indices of the classes whose pixels the protocol leaves out of the truth.

@@ -29,11 +29,12 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         if path.is_dir() and aside.is_dir():
             # A folder cannot be renamed over one that is not empty: the old one steps aside.
             old = folder / f"{path.name}.old"
-            os.rename(path, old)
             try:
+                os.rename(path, old)
                 os.replace(aside, path)
-            except OSError:
-                os.rename(old, path)
+            except BaseException:
+                if old.exists() and not path.exists():
+                    os.rename(old, path)
                 raise
         else:
             os.replace(aside, path)

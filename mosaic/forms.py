@@ -11,3 +11,8 @@ def form_of(path: str) -> str:
         return "tflite"
     is_saved = any(os.path.exists(os.path.join(path, f"saved_model.{e}")) for e in ("pb", "pbtxt"))
     return "saved_model" if is_saved else "network"
+
+
+def is_there(path: str) -> bool:
+    """Tells whether a path names a file or folder, or is the prefix of a checkpoint's files."""
+    return os.path.exists(path) or os.path.exists(f"{path}.index")

@@ -7,11 +7,44 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from mosaic.errors import UserError
 from mosaic.layers import resize_bilinear, size_of
 
 # The Garden's `SegmentationLoss` adds this to the number of pixels, so that a batch without a
 # single labelled pixel costs nothing; equal figures need the same constant.
 EPSILON = 1e-5
+
+# Ignored by a loss that neither the configuration nor a data set gave another label.
+_IGNORED = 255
+
+
+def settle(loss, dataset) -> None:
+    """Gives a loss the ignore label of the data set it is trained on, and checks it against both.
+
+    Args:
+      loss: one of this module, or any callable; what has no ignore label is left as it is.
+      dataset: gives the ignore label and the number of classes.
+
+    Raises:
+      UserError: the loss was set to another ignore label, or its class weights are not as many as
+        the classes.
+    """
+    for part in getattr(loss, "losses", ()):
+        settle(part, dataset)
+    name, label = type(loss).__name__, dataset.ignore_label
+    if getattr(loss, "ignore_label", label) is None:
+        loss.ignore_label = label
+    if getattr(loss, "ignore_label", label) != label:
+        raise UserError(
+            f"{name}.ignore_label = {loss.ignore_label}: the ignore label of {dataset.name} is "
+            f"{label}; leave the setting out, or set it to that"
+        )
+    weights = getattr(loss, "class_weights", None)
+    if weights is not None and len(weights) != dataset.num_classes:
+        raise UserError(
+            f"{name}.class_weights has {len(weights)} values, and {dataset.name} has "
+            f"{dataset.num_classes} classes; give one for each"
+        )
 
 
 @gin.configurable(module="losses")
@@ -23,7 +56,7 @@ class CrossEntropy:
     times as much memory and time.
 
     Args:
-      ignore_label: pixels with this label count nowhere.
+      ignore_label: pixels with this label count nowhere; None for the data set's (`settle`).
       class_weights: one factor per class for its pixels' losses, or None. As in the Garden, the
         sum is divided by the number of pixels, not by the sum of their weights.
       label_smoothing: share of the probability spread evenly over the classes, 0 to 1.
@@ -32,7 +65,7 @@ class CrossEntropy:
 
     def __init__(
         self,
-        ignore_label: int = 255,
+        ignore_label: int | None = None,
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         top_k: float = 1.0,
@@ -60,7 +93,7 @@ class CrossEntropy:
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(f"{len(self.class_weights)} class weights for {classes} classes")
         logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
-        valid = tf.not_equal(labels, self.ignore_label)
+        valid = _valid(labels, self.ignore_label)
         known = tf.where(valid, labels, 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=known, logits=logits)
         if self.label_smoothing:
@@ -88,10 +121,10 @@ class SoftJaccard:
 
     Args:
       weight: factor of the loss.
-      ignore_label: pixels with this label count nowhere.
+      ignore_label: as for `CrossEntropy`.
     """
 
-    def __init__(self, weight: float = 1.0, ignore_label: int = 255):
+    def __init__(self, weight: float = 1.0, ignore_label: int | None = None):
         self.weight = weight
         self.ignore_label = ignore_label
 
@@ -104,7 +137,7 @@ class SoftJaccard:
         labels = tf.cast(labels, tf.int32)
         classes = logits.shape[-1]
         logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
-        valid = tf.not_equal(labels, self.ignore_label)
+        valid = _valid(labels, self.ignore_label)
         # The ignore label is no class, so that its pixels have no 1 in any of the planes.
         truth = tf.reshape(tf.one_hot(tf.where(valid, labels, -1), classes), [-1, classes])
         share = tf.nn.softmax(logits) * tf.cast(valid, tf.float32)[..., tf.newaxis]
@@ -128,3 +161,8 @@ class SumOfLosses:
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.add_n([loss(labels, logits) for loss in self.losses])
+
+
+def _valid(labels: tf.Tensor, ignore_label: int | None) -> tf.Tensor:
+    """Which pixels count, of the shape of `labels`."""
+    return tf.not_equal(labels, _IGNORED if ignore_label is None else ignore_label)

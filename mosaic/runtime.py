@@ -8,6 +8,8 @@ import gin
 import tensorflow as tf
 import tf_keras
 
+from mosaic.errors import UserError
+
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes
 # the last bits, and within three steps the third digit of the loss. Without it a compiled step
 # gives the figures of the eager one, which published figures are compared with, for some 5 % more
@@ -21,7 +23,7 @@ def runtime(
     deterministic: bool = False,
     exact_graph: bool = True,
     threads: int | None = None,
-    devices: Sequence[str] | None = None,
+    devices: str | Sequence[str] | None = None,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
 
@@ -30,8 +32,11 @@ def runtime(
       deterministic: run only kernels that give the same bits every time; slower.
       exact_graph: run training steps as written, without rewriting their arithmetic.
       threads: of the CPU; all cores if None.
-      devices: such as `GPU:0`; all GPUs if None. With more than one, the global batch is divided
-        among them and batch normalisation shares its statistics.
+      devices: one or several, such as `GPU:0`; all GPUs if None. With more than one, the global
+        batch is divided among them and batch normalisation shares its statistics.
+
+    Raises:
+      UserError: a device is not there.
     """
     tf_keras.utils.set_random_seed(seed)
     if deterministic:
@@ -40,11 +45,20 @@ def runtime(
         tf.config.optimizer.set_experimental_options(_EXACT)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
     if devices is None:
-        gpus = tf.config.list_physical_devices("GPU")
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        devices = [f"GPU:{index}" for index in range(len(gpus))]
+        # A single GPU is where TensorFlow goes by itself.
+        devices = [f"GPU:{index}" for index in range(len(gpus))] if len(gpus) > 1 else []
+    devices = [devices] if isinstance(devices, str) else list(devices)
+    if not devices:
+        return tf.distribute.get_strategy()
+    # TensorFlow would place on another what is to go on a device that is not there.
+    there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+    for device in devices:
+        if device.upper().removeprefix("/").removeprefix("DEVICE:") not in there:
+            raise UserError(f"runtime.devices: no {device!r} here; there are {', '.join(there)}")
     if len(devices) > 1:
-        return tf.distribute.MirroredStrategy(list(devices))
-    return tf.distribute.get_strategy()
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.OneDeviceStrategy(devices[0])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import checkpoints, handover, metrics, quantization
+from mosaic import checkpoints, handover, losses, metrics, quantization
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -21,7 +21,7 @@ class SegmentationTask(base_task.Task):
     Args:
       model: from images [batch, height, width, 3] in 0..255 to logits at any stride.
       dataset: a description with batches (`data.dataset.Dataset`).
-      loss: of (labels, logits).
+      loss: of (labels, logits); see `mosaic.losses.settle`.
       batch_size: global.
       seed: of the order and augmentation of the training data.
       eval_split: the split that periodic evaluation scores.
@@ -48,6 +48,7 @@ class SegmentationTask(base_task.Task):
         unit_features_above: float | None = None,
     ):
         super().__init__(params=None)
+        losses.settle(loss, dataset)
         self.model = model
         self.dataset = dataset
         self.segmentation_loss = loss

@@ -17,8 +17,10 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
+from mosaic import checkpoints
 from mosaic.errors import RunError, UserError
 from mosaic.files import write_text
+from mosaic.forms import is_there
 from mosaic.progress import Progress
 
 METRIC = "mean_iou"
@@ -174,31 +176,70 @@ class Guard:
         raise RunError(f"step {step}: {what}; lower the learning rate or clip gradients{kept}")
 
 
+def check_start(folder: str, init_checkpoint: str | None) -> None:
+    """Finds out before long work whether the checkpoint that a new run starts from is there.
+
+    Raises:
+      UserError: it is not, and the run's folder has nothing to go on from either.
+    """
+    resumes = os.path.exists(os.path.join(folder, "checkpoint"))
+    if init_checkpoint and not resumes and not is_there(init_checkpoint):
+        raise UserError(
+            f"INIT_CHECKPOINT={init_checkpoint}: no such file or folder; None starts from scratch"
+        )
+
+
 def tidy(folder: str) -> None:
     """Makes a checkpoint folder's files and its state agree.
 
-    What a killed process left half written is in no state and is removed; what the user removed is
-    taken from the state, so that a run goes on from the checkpoint before.
+    What a killed process left half written is removed; what the user removed is taken from the
+    state, so that a run goes on from the checkpoint before. Whole checkpoints stay, listed or not.
+
+    Raises:
+      UserError: whole checkpoints are there, and no state that lists any of them.
     """
-    state = tf.train.get_checkpoint_state(folder)
-    listed = list(state.all_model_checkpoint_paths) if state else []
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    # TensorFlow writes the index last.
+    found = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
+    steps = sorted(int(match[1]) for match in found if match)
+    whole = [f"ckpt-{step}" for step in steps]
+    state = checkpoints.state(folder)
+    listed = state.all_model_checkpoint_paths or [state.model_checkpoint_path] if state else []
     there = [path for path in listed if os.path.exists(f"{path}.index")]
-    if there and there != listed:
+    if whole and not there:
+        # A score precedes its checkpoint, and that the state: this one was only not listed yet.
+        scored = [f"ckpt-{step}" for step in steps if f"{METRIC}-{step}.json" in names]
+        if not scored:
+            raise UserError(
+                f"{folder}: {', '.join(whole)} in it, but no state file that lists any of them; "
+                "take another --model_dir or move them away, or to go on from the last, write "
+                f'model_checkpoint_path: "{whole[-1]}" into {os.path.join(folder, "checkpoint")}'
+            )
+        there = [os.path.join(folder, scored[-1])]
+    if there and there != list(listed):
         tf.compat.v1.train.update_checkpoint_state(folder, there[-1], there)
-    kept = {os.path.basename(path) for path in there}
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+    for name in names:
         path = os.path.join(folder, name)
         checkpoint = re.match(r"(ckpt-\d+)\.", name)
         score = re.fullmatch(rf"{METRIC}-(\d+)\.json", name)
         if re.fullmatch(r"ckpt-\d+_temp", name):
             shutil.rmtree(path)
         elif (
-            (checkpoint and checkpoint[1] not in kept)
-            or (score and f"ckpt-{score[1]}" not in kept)
+            (checkpoint and checkpoint[1] not in whole)
+            or (score and f"ckpt-{score[1]}" not in whole)
             or name.startswith("checkpoint.tmp")
             or (name == "checkpoint" and not there)
         ):
             os.remove(path)
+
+
+def announce_first(folder: str) -> None:
+    """Lists a run's first checkpoint, of step 0, before it is saved.
+
+    A process killed before TensorFlow lists it would else leave what `tidy` takes for another's.
+    """
+    os.makedirs(folder, exist_ok=True)
+    tf.compat.v1.train.update_checkpoint_state(folder, os.path.join(folder, "ckpt-0"))
 
 
 @contextlib.contextmanager

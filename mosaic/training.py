@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from mosaic import checkpoints, classes, config, counting, quantization
-from mosaic.errors import RunError, UserError
+from mosaic.errors import RunError, UserError, check_positive
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
 from mosaic.files import write_text
@@ -33,6 +33,8 @@ from mosaic.trainer import (
     StopOnSignal,
     Stopped,
     Trainer,
+    announce_first,
+    check_start,
     restoring,
     tidy,
 )
@@ -45,6 +47,7 @@ def run(model_dir: str) -> None:
     Args:
       model_dir: as for `train`.
     """
+    check_start(model_dir, config.value("train.init_checkpoint"))
     with runtime().scope():
         train(model_dir)
     # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
@@ -106,6 +109,13 @@ def train(
       UserError: the configuration contradicts itself or the data.
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
+    check_positive(
+        "train",
+        steps=steps,
+        batch_size=batch_size,
+        steps_per_log=steps_per_log,
+        eval_interval=eval_interval,
+    )
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     tidy(model_dir)
@@ -151,6 +161,7 @@ def train(
         if not start:
             # A folder that cannot be written to shows now, not after an hour; and the intervals
             # between checkpoints count from here.
+            announce_first(model_dir)
             controller.save_checkpoint()
         trainer.start_at(start)
         history = History(os.path.join(model_dir, "history.jsonl"), start)

@@ -21,10 +21,19 @@ def palette(dataset) -> np.ndarray:
     return table
 
 
-def blend(image: np.ndarray, labels: np.ndarray, table: np.ndarray, share: float = 0.6):
-    """Colours of `labels` over an image of the same size, uint8 [height, width, 3]."""
+def blend(
+    image: np.ndarray,
+    labels: np.ndarray,
+    table: np.ndarray,
+    ignore_label: int,
+    share: float = 0.6,
+) -> np.ndarray:
+    """Colours of `labels` over an image of the same size, uint8 [height, width, 3].
+
+    Pixels with the ignore label keep the image's own colours.
+    """
     mixed = image * (1.0 - share) + table[labels] * share
-    return np.where((labels == 255)[..., None], image, mixed).round().astype(np.uint8)
+    return np.where((labels == ignore_label)[..., None], image, mixed).round().astype(np.uint8)
 
 
 def overlay(
@@ -45,8 +54,8 @@ def overlay(
     predicted = np.asarray(predicted, np.uint8)
     panels = [image]
     if truth is not None:
-        panels.append(blend(image, truth, table))
-    panels.append(blend(image, predicted, table))
+        panels.append(blend(image, truth, table, dataset.ignore_label))
+    panels.append(blend(image, predicted, table, dataset.ignore_label))
     picture = np.concatenate(panels, axis=1)
     shown = np.unique(np.concatenate([np.ravel(p) for p in (truth, predicted) if p is not None]))
     classes = [c for c in shown if c < len(dataset.class_names)]

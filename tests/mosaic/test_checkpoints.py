@@ -290,3 +290,15 @@ def test_archive_without_checkpoint(tmp_path):
     with tarfile.open(path, "w:gz") as archive:
         archive.add(tmp_path / "readme", "readme")
     _fails(path, "no checkpoint in it")
+
+
+@pytest.mark.parametrize("text", [b"", b'model_checkpoint_path: "', b"\xff\xfe\x00"])
+def test_a_state_file_that_says_nothing_is_no_state(tmp_path, text):
+    saved = tf.train.Checkpoint(other=tf.Variable(1.0))
+    tf.train.CheckpointManager(saved, str(tmp_path), 2).save(3)
+    (tmp_path / "checkpoint").write_bytes(text)
+    with pytest.raises(UserError, match="its roots are other"):
+        checkpoints.read(str(tmp_path))
+    shutil.copy(tmp_path / "ckpt-3.index", tmp_path / "ckpt-4.index")
+    with pytest.raises(UserError, match="2 checkpoints and none named as latest"):
+        checkpoints.read(str(tmp_path))

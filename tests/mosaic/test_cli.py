@@ -260,6 +260,16 @@ def test_help_answers_at_once(command, tmp_path):
             ["--gin_file=quickstart", "--model_dir=x", "--gin.TRAIN_STEP=5"],
             ["--gin.TRAIN_STEP", "did you mean 'TRAIN_STEPS'?"],
         ),
+        (
+            "train.py",
+            ["--gin_file=quickstart", "--model_dir=/proc/run"],
+            ["/proc/run: /proc cannot be written to"],
+        ),
+        (
+            "benchmark.py",
+            ["a.tflite", "--output_dir=/proc/out"],
+            ["/proc/out: /proc cannot be written to"],
+        ),
         ("eval.py", ["--gin_file=quickstart"], ["give --checkpoint=PATH or --model_dir=DIR"]),
         (
             "eval.py",

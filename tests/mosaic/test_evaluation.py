@@ -143,3 +143,8 @@ def test_mlperfs_protocol(drawn, tmp_path):
 def test_an_unknown_protocol_is_named(drawn, tmp_path):
     with pytest.raises(UserError, match="no protocol 'plane'; did you mean 'plain'"):
         evaluate(dark, drawn, Evaluation(protocol="plane"), "c", str(tmp_path))
+
+
+def test_a_batch_of_no_images_is_named():
+    with pytest.raises(UserError, match=r"Evaluation\.batch_size = 0: it must be at least 1"):
+        Evaluation(batch_size=0)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mosaic.errors import UserError
@@ -57,6 +59,25 @@ def test_a_block_that_writes_nothing_leaves_what_stood_there(tmp_path, folder):
     with pytest.raises(FileNotFoundError), replacing(path):
         pass
     assert path.exists()
+    assert _text(path) == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["rename", "replace"])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_between_the_renames_of_folders(tmp_path, monkeypatch, step, error):
+    path, done = tmp_path / "target", getattr(os, step)
+    _write(path, "before", True)
+
+    def interrupted(*paths):
+        monkeypatch.undo()
+        if step == "rename":
+            done(*paths)
+        raise error
+
+    with pytest.raises(error), replacing(path) as aside:
+        _write(aside, "after", True)
+        monkeypatch.setattr(os, step, interrupted)
     assert _text(path) == "before"
     assert list(tmp_path.iterdir()) == [path]
 

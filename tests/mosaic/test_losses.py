@@ -1,9 +1,13 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from official.vision.losses import segmentation_losses
 
-from mosaic.losses import CrossEntropy, SoftJaccard, SumOfLosses
+from mosaic.errors import UserError
+from mosaic.losses import CrossEntropy, SoftJaccard, SumOfLosses, settle
+from mosaic.task import SegmentationTask
 
 CLASSES = 4
 WEIGHTS = [0.5, 1.0, 2.0, 4.0]
@@ -150,3 +154,34 @@ def test_sum_of_losses():
     parts = [CrossEntropy(), SoftJaccard(0.5)]
     expected = sum(float(part(labels, logits)) for part in parts)
     np.testing.assert_allclose(SumOfLosses(parts)(labels, logits), expected, rtol=1e-6)
+
+
+def _dataset(ignore_label):
+    return types.SimpleNamespace(name="own", num_classes=CLASSES, ignore_label=ignore_label)
+
+
+def test_the_data_sets_ignore_label_reaches_the_loss():
+    """Every part of the loss of a task gives what it gives for the same pixels under 255."""
+    found = SegmentationTask(
+        None, _dataset(200), SumOfLosses([CrossEntropy(), SoftJaccard()]), 2, 0
+    ).segmentation_loss(*_batch(200))
+    expected = [loss(*_batch()) for loss in (CrossEntropy(), SoftJaccard())]
+    np.testing.assert_allclose(found, sum(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy, SoftJaccard])
+def test_another_ignore_label_than_the_data_sets(loss):
+    settle(loss(ignore_label=200), _dataset(200))
+    message = rf"{loss.__name__}\.ignore_label = 200: the ignore label of own is 255"
+    with pytest.raises(UserError, match=message):
+        settle(SumOfLosses([loss(ignore_label=200)]), _dataset(255))
+
+
+def test_class_weights_of_another_number_than_the_classes():
+    settle(CrossEntropy(class_weights=WEIGHTS), _dataset(255))
+    with pytest.raises(UserError, match="class_weights has 3 values, and own has 4 classes"):
+        settle(CrossEntropy(class_weights=WEIGHTS[1:]), _dataset(255))
+
+
+def test_a_loss_of_ones_own_is_left_alone():
+    settle(lambda labels, logits: 0.0, _dataset(200))

@@ -8,11 +8,18 @@ import subprocess
 import sys
 import time
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
-from mosaic import checkpoints
+from mosaic import checkpoints, cli, config, training
+from mosaic.errors import UserError
+from mosaic.evaluation import Evaluation
+from mosaic.losses import CrossEntropy
+from mosaic.optimizers import sgd
+from mosaic.runtime import runtime
 
 STEPS, EVAL_INTERVAL = 24, 8
 TINY = [
@@ -243,3 +250,72 @@ def test_two_replicas_train_on_the_same_global_batch(root, tmp_path, uninterrupt
     whole, _ = uninterrupted
     assert entries[0]["loss"] == pytest.approx(history(whole)[0]["loss"], rel=0.05)
     assert entries[-1]["mean_iou"] > 0
+
+
+def _tiny(drawn, **settings):
+    """What `train` takes, for a network of two convolutions."""
+    dataset = type(drawn)()
+    dataset.crop_size = dataset.image_size
+    dataset.train_batches = lambda batch_size, *_: dataset.eval_batches("", batch_size).repeat()
+    images = tf_keras.Input([None, None, 3])
+    features = tf_keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)
+    logits = tf_keras.layers.Conv2D(dataset.num_classes, 3, 2, "same")(features)
+    arguments = {
+        "model": tf_keras.Model(images, logits),
+        "dataset": dataset,
+        "loss": CrossEntropy(),
+        "optimizer": sgd(1e-4),
+        "steps": 2,
+        "batch_size": 5,
+        "eval_interval": 2,
+        "evaluation": Evaluation(num_pictures=0),
+    }
+    return {**arguments, **settings}
+
+
+def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
+    """And the first checkpoint is listed before it is saved."""
+    listed, save = [], tf.train.CheckpointManager.save
+
+    def noted(manager, *arguments, **settings):
+        state = checkpoints.state(manager.directory)
+        listed.append(state and state.model_checkpoint_path)
+        return save(manager, *arguments, **settings)
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", noted)
+    with runtime(exact_graph=False, devices=("CPU:0",)).scope():
+        arguments = _tiny(drawn)
+        best = training.train(str(tmp_path), **arguments)
+    assert best["step"] == 2 and best["mean_iou"] > 0
+    assert listed[0] == str(tmp_path / "ckpt-0")
+    kernel = arguments["model"].weights[0]
+    saved = checkpoints.read(str(tmp_path)).arrays
+    np.testing.assert_array_equal(next(v for n, v in saved.items() if "kernel" in n), kernel)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch_size", "steps_per_log", "eval_interval"])
+def test_numbers_that_cannot_be_are_named(drawn, tmp_path, name):
+    with pytest.raises(UserError, match=rf"train\.{name} = 0: it must be at least 1"):
+        training.train(str(tmp_path), **_tiny(drawn, **{name: 0}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_class_weights_are_counted_before_training(drawn, tmp_path):
+    loss = CrossEntropy(class_weights=[1.0, 2.0])
+    with pytest.raises(UserError, match="class_weights has 2 values, and drawn has 3 classes"):
+        training.train(str(tmp_path), **_tiny(drawn, loss=loss))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_initial_checkpoint_is_told_before_all_else(tmp_path, monkeypatch):
+    def not_called():
+        raise AssertionError
+
+    monkeypatch.setattr(training, "runtime", not_called)
+    try:
+        cli.configure([config.find("quickstart")], ["INIT_CHECKPOINT = 'nowhere'"], None)
+        with pytest.raises(UserError, match="INIT_CHECKPOINT=nowhere: no such file"):
+            training.run(str(tmp_path / "run"))
+    finally:
+        gin.clear_config()
+    assert not list(tmp_path.iterdir())

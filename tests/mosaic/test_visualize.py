@@ -1,0 +1,13 @@
+import numpy as np
+
+from mosaic.classes import Classes
+from mosaic.visualize import overlay
+
+
+def test_what_is_ignored_keeps_the_images_colours():
+    """The label that a data set ignores is shown as the image, and no other is."""
+    dataset = Classes(tuple("abc"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), ignore_label=200)
+    image = np.full((1, 3, 3), 100, np.uint8)
+    truth = np.array([[0, 200, 255]], np.uint8)
+    picture = overlay(image, truth, np.array([[0, 1, 2]]), dataset)
+    np.testing.assert_array_equal(picture[0, 3:6], [(193, 40, 40), (100,) * 3, (40,) * 3])
