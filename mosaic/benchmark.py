@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mosaic import file_cost, peak_memory, prediction, profiling, timing
 from mosaic.android import Phone, PhoneResult
+from mosaic.archives import is_archive
 from mosaic.errors import UserError, nearest
 from mosaic.file_cost import FileCost
 from mosaic.forms import form_of
@@ -98,7 +99,7 @@ def benchmark(
     for path in paths:
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder")
-        if form_of(path) == "network":
+        if form_of(path) == "network" or is_archive(path):
             raise UserError(
                 f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
             )

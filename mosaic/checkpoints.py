@@ -10,9 +10,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import tarfile
-import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -20,7 +17,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import diagnosis, garden, quantization
+from mosaic import archives, diagnosis, garden, quantization
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 
@@ -57,15 +54,8 @@ def variable_name(variable: tf.Variable) -> str:
 def _located(path: str) -> Iterator[str]:
     """Yields the file prefix of a checkpoint given as folder, prefix, index file or archive."""
     path = path.rstrip("/")
-    if path.endswith((".tar.gz", ".tgz")):
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                with tarfile.open(path) as archive:
-                    archive.extractall(folder, filter="data")
-            except FileNotFoundError:
-                raise UserError(f"{path}: no such file") from None
-            except (tarfile.TarError, EOFError, OSError, zlib.error):
-                raise UserError(f"{path}: not a readable archive; download it again") from None
+    if archives.is_archive(path):
+        with archives.unpacked(path) as folder:
             yield _prefix_in(folder, path)
     elif os.path.isdir(path):
         yield _prefix_in(path, path)
@@ -77,18 +67,21 @@ def _located(path: str) -> Iterator[str]:
 
 
 def _prefix_in(folder: str, path: str) -> str:
-    """Finds the one checkpoint below a folder, or the one that a state file names."""
+    """Finds the one checkpoint below a folder, or the uppermost that a state file names."""
     found = sorted(
         os.path.join(root, name).removesuffix(".index")
         for root, _, names in os.walk(folder)
         for name in names
-        if name.endswith(".index") and not root.endswith("variables")
+        # A SavedModel's variables are no checkpoint, nor is what macOS puts into archives.
+        if name.endswith(".index") and not name.startswith("._") and not root.endswith("variables")
     )
     named = [prefix for prefix in found if prefix == _latest(os.path.dirname(prefix))]
-    for choice in ([p for p in named if os.path.dirname(p) == folder], found, named):
+    uppermost = min((prefix.count(os.sep) for prefix in named), default=0)
+    for choice in (found, [prefix for prefix in named if prefix.count(os.sep) == uppermost]):
         if len(choice) == 1:
             return choice[0]
-    what = "no checkpoint" if not found else f"{len(found)} checkpoints and none named as latest"
+    what = f"{len(found)} checkpoints, and no single one named as latest"
+    what = what if found else "no checkpoint"
     raise UserError(f"{path}: {what} in it; give the file prefix of one (without .index)")
 
 

@@ -56,7 +56,8 @@ class Evaluation:
       overlap: least share of a window in common with the next.
       input_size: (height, width) that images are resized to for the network; None leaves them.
       padded_size: (height, width) that images are scaled to fit into, keeping their aspect, and
-        padded to (`mosaic.letterbox`); None leaves them.
+        padded to (`mosaic.letterbox`), or the model's own where it takes one only; None leaves
+        them.
       padding: level of that padding by channel, 0 to 255.
       labels_first: see `mosaic.predictors.Predictor`.
       class_map: for a network with other classes than the data set's: for each of its classes the

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 
+from mosaic import archives
+
 
 def form_of(path: str) -> str:
-    """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint."""
+    """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint.
+
+    SavedModels and checkpoints may be in archives.
+    """
     if path.endswith(".tflite"):
         return "tflite"
-    is_saved = any(os.path.exists(os.path.join(path, f"saved_model.{e}")) for e in ("pb", "pbtxt"))
-    return "saved_model" if is_saved else "network"
+    if archives.is_archive(path):
+        files = [os.path.basename(name) for name in archives.names(path)]
+    else:
+        files = os.listdir(path) if os.path.isdir(path) else []
+    return "saved_model" if archives.is_saved_model(files) else "network"
 
 
 def is_there(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import tflite_file, tflite_graph, tflite_metadata
+from mosaic import archives, tflite_file, tflite_graph, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.folding import folded
 from mosaic.forms import form_of
@@ -148,7 +149,7 @@ def of_file(path: str, normalization: str | None = None) -> Predictor:
 
 
 def of_saved_model(path: str) -> Predictor:
-    """Returns a predictor of a SavedModel folder, by TF Hub's contract or near it.
+    """Returns a predictor of a SavedModel, a folder or an archive, by TF Hub's contract or near it.
 
     The signature is `serving_default`, or the only one; it takes one batch of RGB images in
     0..255, float or uint8, and its output is called `logits` or is the only one.
@@ -156,8 +157,10 @@ def of_saved_model(path: str) -> Predictor:
     Raises:
       UserError: it cannot be loaded, or has no such signature.
     """
+    is_archive = archives.is_archive(path)
     try:
-        loaded = tf.saved_model.load(path)
+        with archives.unpacked(path) if is_archive else contextlib.nullcontext(path) as folder:
+            loaded = tf.saved_model.load(archives.saved_model_folder(folder))
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: the SavedModel cannot be loaded ({reason})") from None
@@ -188,9 +191,15 @@ def of_saved_model(path: str) -> Predictor:
             fn_output_signature=tf.TensorSpec(answer.shape[1:], answer.dtype),
         )
 
+    def labels(images):
+        return tf.squeeze(run(images), -1)
+
+    is_labels = answer.dtype.is_integer and answer.shape.rank == 4 and answer.shape[-1] == 1
+    answers = labels if is_labels else run
     # The loaded object must live as long as its functions do.
-    run.loaded = loaded
-    return Predictor(run, "saved_model", _classes(answer.shape), _fixed(spec.shape[1:3]))
+    answers.loaded = loaded
+    classes = None if is_labels else _classes(answer.shape)
+    return Predictor(answers, "saved_model", classes, _fixed(spec.shape[1:3]))
 
 
 def _check_input(path: str, shape: list, is_pixels: bool) -> None:

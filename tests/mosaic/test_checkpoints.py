@@ -129,7 +129,7 @@ def test_several_checkpoints_and_none_named_as_latest(copy):
     (copy / "checkpoint").unlink()
     for part in list(copy.iterdir()):
         shutil.copy(part, copy / part.name.replace("ckpt-7", "ckpt-8"))
-    _fails(copy, "2 checkpoints and none named as latest")
+    _fails(copy, "2 checkpoints, and no single one named as latest")
 
 
 def test_wrong_configuration(saved):
@@ -284,6 +284,21 @@ def test_damaged_archive(saved, tmp_path, damage):
     _fails(path, "not a readable archive")
 
 
+def test_archive_of_a_whole_run(saved, copy, tmp_path):
+    """Its own latest checkpoint counts, not the best one below it, nor what macOS adds."""
+    best = shutil.copytree(copy, copy / "best_ckpt")
+    (best / "ckpt-7.index").rename(best / "ckpt-3.index")
+    (best / "ckpt-7.data-00000-of-00001").rename(best / "ckpt-3.data-00000-of-00001")
+    (best / "checkpoint").write_text('model_checkpoint_path: "ckpt-3"\n')
+    (best / "ckpt-3.index").write_bytes(b"damaged")
+    (copy / "._ckpt-7.index").write_bytes(b"macOS")
+    path = tmp_path / "run.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(copy, "inner/run")
+    for whole in (path, copy):
+        _assert_equal(checkpoints.read(str(whole)).arrays, checkpoints.read(str(saved)).arrays)
+
+
 def test_archive_without_checkpoint(tmp_path):
     (tmp_path / "readme").write_text("nothing")
     path = tmp_path / "run.tar.gz"
@@ -300,5 +315,5 @@ def test_a_state_file_that_says_nothing_is_no_state(tmp_path, text):
     with pytest.raises(UserError, match="its roots are other"):
         checkpoints.read(str(tmp_path))
     shutil.copy(tmp_path / "ckpt-3.index", tmp_path / "ckpt-4.index")
-    with pytest.raises(UserError, match="2 checkpoints and none named as latest"):
+    with pytest.raises(UserError, match="2 checkpoints, and no single one named as latest"):
         checkpoints.read(str(tmp_path))

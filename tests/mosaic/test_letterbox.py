@@ -6,7 +6,6 @@ from official.vision.dataloaders import segmentation_input
 from official.vision.evaluation import segmentation_metrics
 
 from mosaic import metrics
-from mosaic.errors import UserError
 from mosaic.letterbox import letterbox
 from mosaic.network import NORMALIZATIONS, image_input
 from mosaic.predictors import Predictor, of_network
@@ -74,13 +73,26 @@ def test_only_the_padding_has_its_level():
     np.testing.assert_array_equal(seen[0][0, 4:], np.full((4, 8, 3), (1, 2, 3)))
 
 
-@pytest.mark.parametrize(
-    ("predictor", "message"),
-    [
-        (Predictor(lambda x: x, "tflite", None), "needs logits"),
-        (Predictor(lambda x: x, "tflite", 3, (8, 8)), r"takes \(8, 8\) only"),
-    ],
-)
-def test_what_cannot_be(predictor, message):
-    with pytest.raises(UserError, match=message):
-        letterbox(predictor, SIZE, LEVEL)
+def test_a_file_of_another_size_gets_its_own():
+    seen = []
+
+    def run(images):
+        seen.append(images.numpy())
+        return tf.zeros([1, 8, 8, 2])
+
+    image = np.full((1, 4, 8, 3), 9, np.uint8)
+    assert letterbox(Predictor(run, "tflite", 2, (8, 8)), SIZE, LEVEL)(image).shape == (1, 4, 8)
+    assert seen[0].shape == (1, 8, 8, 3)
+
+
+def test_labels_come_back_by_nearest_neighbour():
+    """A quarter of the size inside, with other labels in the padding."""
+    inside = np.arange(32).reshape(1, 4, 8)
+
+    def run(images):
+        return np.concatenate([inside, np.full((1, 4, 8), 99)], 1)
+
+    predicted = letterbox(Predictor(run, "tflite", None, (8, 8), traceable=False), SIZE, LEVEL)(
+        np.zeros((1, 16, 32, 3), np.uint8)
+    )
+    np.testing.assert_array_equal(predicted, np.kron(inside, np.ones((1, 4, 4))))

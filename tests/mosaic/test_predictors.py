@@ -1,3 +1,5 @@
+import tarfile
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -120,6 +122,29 @@ def test_bad_tflite_files(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(UserError, match=f"bad.tflite: .*{message}"):
         predictors.of_file(str(path))
+
+
+def test_saved_model_in_an_archive(files, drawn, tmp_path):
+    """As the Model Garden publishes them."""
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(files / "saved_model", "inner/saved_model")
+    found, expected = (predictors.of_file(str(p)) for p in (path, files / "saved_model"))
+    assert found.form == "saved_model"
+    np.testing.assert_array_equal(found(drawn.images[:1]), expected(drawn.images[:1]))
+
+
+def test_saved_model_of_labels_with_a_channel(tmp_path):
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda inputs: {"labels": tf.argmax(inputs, -1)[..., tf.newaxis]},
+        [tf.TensorSpec([None, None, None, 3], tf.float32, "inputs")],
+    )
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
+    predictor = predictors.of_file(str(tmp_path))
+    assert predictor.num_classes is None
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(predictor(images), images.argmax(-1))
 
 
 def test_bad_saved_models(tmp_path):

@@ -1,0 +1,57 @@
+"""Archives as they are published: .tar.gz with one model inside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+
+from mosaic.errors import UserError
+
+ENDINGS = (".tar.gz", ".tgz")
+
+
+def is_archive(path: str) -> bool:
+    """Tells by the name."""
+    return path.endswith(ENDINGS)
+
+
+def names(path: str) -> list[str]:
+    """Returns the names in an archive; none where it is missing or damaged, as `unpacked` says."""
+    try:
+        with tarfile.open(path) as archive:
+            return archive.getnames()
+    except (tarfile.TarError, EOFError, OSError, zlib.error):
+        return []
+
+
+@contextlib.contextmanager
+def unpacked(path: str) -> Iterator[str]:
+    """Yields a folder with what is in an archive, which is removed afterwards.
+
+    Raises:
+      UserError: the archive is missing or damaged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file") from None
+        except (tarfile.TarError, EOFError, OSError, zlib.error):
+            raise UserError(f"{path}: not a readable archive; download it again") from None
+        yield folder
+
+
+def saved_model_folder(folder: str) -> str:
+    """Returns the folder below, or the same, that holds a SavedModel; the one nearest to it."""
+    found = [root for root, _, files in os.walk(folder) if is_saved_model(files)]
+    return min(found, key=lambda root: root.count(os.sep), default=folder)
+
+
+def is_saved_model(files: list[str]) -> bool:
+    """Tells by the names of a folder's files."""
+    return not {"saved_model.pb", "saved_model.pbtxt"}.isdisjoint(files)
