@@ -23,6 +23,9 @@ def main(values, bindings, more):
     path, files = cli.model_and_files(values)
     if files:
         cli.configure(files, bindings, None, cli.NO_DATA)
+    elif values.gin_file or bindings:
+        flag = "gin_file" if values.gin_file else "gin.NAME"
+        raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
     from data.label_map import LabelMap
     from mosaic import classes, prediction
     from mosaic.scoring import load_predictor

@@ -60,7 +60,12 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
         images = _images(root / "images")
         for split in listed:
             file = root / f"{split}.txt"
-            names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+            try:
+                lines = file.read_text(encoding="utf-8-sig").splitlines()
+            except UnicodeDecodeError:
+                found.problems.append(f"{file}: not in UTF-8; save it again in that encoding")
+                continue
+            names = [line.strip() for line in lines if line.strip()]
             if not names:
                 found.problems.append(f"{file}: empty; it holds one name in each line")
             _add(found, split, names, images, root / "images", root / "masks")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from mosaic.errors import UserError
+from mosaic.errors import TOO_SMALL, UserError
 from mosaic.forms import form_of, is_there
 
 Values = flags.FlagValues
@@ -169,6 +169,8 @@ def explain(error: BaseException) -> tuple[int, str]:
         line = parts[1] if len(parts) > 1 else line
     if code is not None:
         return code, line
+    if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
+        return 2, f"{refused[1]}; use larger images"
     if "Required bindings for" in text:
         from mosaic.config import explain as explain_gin
 
@@ -226,7 +228,10 @@ def configure(
         if not os.path.isdir(data_dir):
             raise UserError(f"--data_dir={data_dir}: no such folder")
         bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
-    bindings = [f"{name} = None" for name in config.missing(files, bindings, unneeded)] + bindings
+    bindings = [
+        f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}"
+        for name in config.missing(files, bindings, unneeded)
+    ] + bindings
     config.check_macros(files, bindings)
     import tensorflow as tf
     from absl import logging

@@ -18,6 +18,9 @@ from mosaic.forms import is_there
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 SAVED = "config.gin"
+# What INIT_CHECKPOINT is where an experiment requires one and a command does without: None would
+# say that training started from scratch.
+UNKNOWN = "unknown"
 
 _PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# How the message begins by which a graph refuses images whose size it learns only when it runs.
+TOO_SMALL = "the input is too small"
+
 
 class UserError(ValueError):
     """Something the user can mend: a flag, a configuration, a file or the data.
@@ -15,6 +18,10 @@ class UserError(ValueError):
     """
 
     exit_code = 2
+    # AutoGraph and Keras would put their own frames around the message, AutoGraph under a class of
+    # its own. These are the marks by which they let an error pass as it is.
+    ag_pass_through = True
+    _keras_call_info_injected = True
 
 
 class RunError(RuntimeError):

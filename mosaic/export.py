@@ -71,6 +71,7 @@ def tflite(
     input_type: str = "uint8",
     dataset=None,
     split: EvaluationSplit | None = None,
+    steps: int | None = None,
 ) -> Agreement:
     """Writes a TFLite file of fixed size, checks it on images, and only then gives it its name.
 
@@ -89,6 +90,7 @@ def tflite(
         files take float32, the same numbers.
       dataset: a description, whose class names and colours are written into the file's metadata.
       split: also scores it and the network.
+      steps: of the network's training by this project, for the metadata.
 
     Raises:
       UserError: an argument is unknown or not for this network, `size` too small for it, or it
@@ -137,7 +139,7 @@ def tflite(
         converter.inference_input_type = INPUT_TYPES[input_type]
         if output != "labels":
             converter.inference_output_type = INPUT_TYPES[input_type]
-    content = tflite_metadata.add(convert(converter, path), model, dataset)
+    content = tflite_metadata.add(convert(converter, path), model, dataset, steps)
     with replacing(path) as aside:
         aside.write_bytes(content)
         if learnt and (kinds := integer_graph.float_operators(str(aside))):
@@ -199,7 +201,7 @@ def export_checkpoint(
       RunError: an export differs from the network by more than it may, and is not kept.
     """
     from mosaic import checkpoints
-    from mosaic.scoring import load_experiment
+    from mosaic.scoring import load_experiment, steps_of
 
     for name, values, known in (
         ("format", formats, FORMATS),
@@ -257,6 +259,7 @@ def export_checkpoint(
                 input_type,
                 dataset,
                 split,
+                steps_of(checkpoint, loaded),
             )
             megabytes = path.stat().st_size / 1e6
             print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")

@@ -37,8 +37,8 @@ class Agreement:
 
     @property
     def kept(self) -> float | None:
-        """The share of the network's mIoU that the export keeps."""
-        return self.mean_iou and self.mean_iou[1] / self.mean_iou[0]
+        """The share of the network's mIoU that the export keeps; None where there is none."""
+        return self.mean_iou[1] / self.mean_iou[0] if self.mean_iou and self.mean_iou[0] else None
 
     def __str__(self) -> str:
         text = f"{100 * self.equal:.4f} % equal pixels on {self.images} images"
@@ -49,9 +49,9 @@ class Agreement:
             )
         if self.mean_iou is not None:
             before, after = (100 * value for value in self.mean_iou)
+            kept = "nothing to keep" if self.kept is None else f"{100 * self.kept:.2f} % kept"
             text += (
-                f", mIoU {before:.2f} before and {after:.2f} after on {self.scored} images "
-                f"({100 * self.kept:.2f} % kept)"
+                f", mIoU {before:.2f} before and {after:.2f} after on {self.scored} images ({kept})"
             )
         return text
 
@@ -60,7 +60,7 @@ class Agreement:
         missed = []
         if self.equal < limit.usual_equal:
             missed.append(f"{100 * limit.usual_equal:g} % equal pixels")
-        if self.mean_iou is not None and self.kept < limit.usual_mean_iou:
+        if self.kept is not None and self.kept < limit.usual_mean_iou:
             missed.append(f"{100 * limit.usual_mean_iou:g} % of the mIoU kept")
         return " and ".join(missed)
 

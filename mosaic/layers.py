@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.averages import average_pool
-from mosaic.errors import UserError
+from mosaic.errors import TOO_SMALL, UserError
 
 PACKAGE = "mosaic"
 
@@ -179,14 +179,18 @@ class PoolToBins(tf_keras.layers.Layer):
         super().__init__(**kwargs)
         self.bins = bins
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raises a UserError where a feature map has fewer cells than there are bins."""
+        if min(height, width) < self.bins:
+            raise UserError(
+                f"a feature map of {height}x{width} cannot be pooled into {self.bins}x"
+                f"{self.bins} bins; use a larger input or smaller pyramid bins"
+            )
+
     def call(self, x: tf.Tensor) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is not None and width is not None:
-            if min(height, width) < self.bins:
-                raise UserError(
-                    f"a feature map of {height}x{width} cannot be pooled into {self.bins}x"
-                    f"{self.bins} bins; use a larger input or smaller pyramid bins"
-                )
+            self.check_size(height, width)
             (window_h, stride_h), (window_w, stride_w) = (
                 bin_window(height, self.bins),
                 bin_window(width, self.bins),
@@ -197,7 +201,7 @@ class PoolToBins(tf_keras.layers.Layer):
         check = tf.debugging.assert_greater_equal(
             tf.reduce_min(size[1:3]),
             self.bins,
-            f"the input is too small for {self.bins}x{self.bins} pooling bins",
+            f"{TOO_SMALL} for {self.bins}x{self.bins} pooling bins",
         )
         with tf.control_dependencies([check] if check is not None else []):
             rows = window_weights(size[1], self.bins, *bin_window(size[1], self.bins), x.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gin
 import tensorflow as tf
@@ -50,7 +50,7 @@ def image_input(normalization: str):
 
 
 def check_size(model: tf_keras.Model, height: int, width: int) -> None:
-    """Runs a network once on a black image, to see whether it takes the size.
+    """Checks that a network takes images of a size.
 
     Args:
       model: a network of this project.
@@ -60,12 +60,28 @@ def check_size(model: tf_keras.Model, height: int, width: int) -> None:
     Raises:
       UserError: the size is too small for the network's pooling bins.
     """
-    try:
-        model(tf.zeros([1, height, width, 3]), training=False)
-    except UserError as error:
-        # Keras wraps the message in where it was raised and what the layer was called with.
-        reason = next(line for line in str(error).splitlines() if "pooled" in line).strip()
-        raise UserError(f"images of {height}x{width} are too small: {reason}") from None
+    size_check(model)(height, width)
+
+
+def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
+    """Returns `check_size` of a network, for many sizes: nothing is computed but shapes."""
+    pools = [layer for layer in model.layers if isinstance(layer, PoolToBins)]
+    pools.sort(key=lambda pool: -pool.bins)
+    if not pools:
+        return lambda height, width: None
+    features = tf_keras.Model(model.inputs, [pool.input for pool in pools])
+
+    def check(height: int, width: int) -> None:
+        shapes = tf.nest.flatten(
+            features.compute_output_shape(tf.TensorShape([1, height, width, 3]))
+        )
+        for pool, shape in zip(pools, shapes):
+            try:
+                pool.check_size(*shape[1:3])
+            except UserError as error:
+                raise UserError(f"images of {height}x{width} are too small: {error}") from None
+
+    return check
 
 
 @gin.configurable(module="networks")

@@ -121,7 +121,8 @@ def predict(
       The number of images.
 
     Raises:
-      UserError: an image cannot be read, or `classes` are too few for the network.
+      UserError: an image cannot be read or is too small, or `classes` are too few for the
+        network.
     """
     if classes and predictor.num_classes not in (None, len(classes.class_names)):
         raise UserError(
@@ -132,7 +133,10 @@ def predict(
     with Progress(sum(source.frames for source in sources), "predict", "image") as bar:
         for source in sources:
             for name, image in read(source):
-                labels = predictor(image[np.newaxis], image.shape[:2], input_size)[0].numpy()
+                try:
+                    labels = predictor(image[np.newaxis], image.shape[:2], input_size)[0].numpy()
+                except UserError as error:
+                    raise UserError(f"{source.path}: {error} (--size=HEIGHTxWIDTH)") from None
                 count = max(predictor.num_classes or 0, int(labels.max()) + 1)
                 known = classes or Classes.numbered(count)
                 if count > len(known.class_names):

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import archives, tflite_file, tflite_graph, tflite_metadata
+from mosaic import archives, tflite_file
 from mosaic.errors import UserError
 from mosaic.folding import folded
 from mosaic.forms import form_of
-from mosaic.graphs import ancestors
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.metrics import predictions
-from mosaic.network import NORMALIZATIONS
+from mosaic.network import size_check
+from mosaic.preparation import preparation
 
 
 class Predictor:
@@ -31,6 +31,10 @@ class Predictor:
       input_size: (height, width) where it takes no other.
       half_pixel_centers: rule by which its logits are resized.
       traceable: whether `run` consists of TensorFlow's operations.
+      check: of (height, width) of images that go in; raises a UserError where `run` cannot take
+        them. None where it takes all sizes, or tells by itself.
+      normalization: what a file gets its images normalised with, for reports; None where they go
+        in as they are.
     """
 
     def __init__(
@@ -41,6 +45,8 @@ class Predictor:
         input_size: tuple[int, int] | None = None,
         half_pixel_centers: bool = True,
         traceable: bool = True,
+        check: Callable[[int, int], None] | None = None,
+        normalization: str | None = None,
     ):
         self.run = run
         self.form = form
@@ -48,7 +54,9 @@ class Predictor:
         self.input_size = input_size
         # TensorFlow computes batches side by side; a TFLite interpreter takes one at a time.
         self.threads = 2 if traceable else 1
+        self.normalization = normalization
         self._half_pixel_centers = half_pixel_centers
+        self._check = check
         self._answer = (
             tf.function(self._compute, reduce_retracing=True) if traceable else self._compute
         )
@@ -72,17 +80,32 @@ class Predictor:
 
         Returns:
           Class indices [batch, *size], int32.
+
+        Raises:
+          UserError: what goes in is too small.
         """
         images = tf.convert_to_tensor(images)
         # Numbers, not TensorShapes: each of those would be traced anew.
         size = tuple(map(int, size_of(images) if size is None else size))
-        return self._answer(images, size, self.input_size or input_size, labels_first)
+        input_size = self.input_size or input_size
+        self._check_size(input_size or size_of(images))
+        return self._answer(images, size, input_size, labels_first)
 
     def logits(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
-        """Logits [batch, *size, classes], float32, of a batch of the size that goes in."""
+        """Logits [batch, *size, classes], float32, of a batch of the size that goes in.
+
+        Raises:
+          UserError: that size is too small.
+        """
+        self._check_size(size_of(images))
         return resize_bilinear(
             tf.cast(self.run(images), tf.float32), size, self._half_pixel_centers
         )
+
+    def _check_size(self, size) -> None:
+        # Inside a graph a network tells by itself, as far as sizes are known there.
+        if self._check and tf.executing_eagerly():
+            self._check(*map(int, size))
 
     def _compute(self, images, size, input_size, labels_first: bool):
         if input_size is not None:
@@ -126,6 +149,7 @@ def of_network(model) -> Predictor:
         "network",
         model.output_shape[-1],
         half_pixel_centers=half_pixel_centers(model),
+        check=size_check(model),
     )
 
 
@@ -244,7 +268,7 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
     (source,), (target,) = sources, targets
     shape = list(source["shape_signature"])
     _check_input(path, shape, source["dtype"] in (np.float32, np.uint8, np.int8))
-    prepare = _preparation(path, source["dtype"], normalization)
+    prepare, normalization = preparation(path, source["dtype"], normalization)
     scale, zero = target["quantization"]
     is_logits = _classes(target["shape"]) is not None and target["shape"][-1] > 1
     size = _fixed(shape[1:3])
@@ -273,35 +297,6 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
     answered = _fixed(target["shape"][1:3])
     # An answer of the input's size is resized as images are, a smaller one as the network resizes.
     rule = size == answered or not is_logits or tflite_file.half_pixel_centers(path)
-    return Predictor(run, "tflite", classes, size, rule, traceable=False)
-
-
-def _preparation(path: str, dtype, normalization: str | None) -> Callable:
-    """From the images' bytes to what a TFLite file's input takes."""
-    if dtype == np.uint8:
-        return lambda images: images
-    if dtype == np.int8:
-        return lambda images: (images.astype(np.int16) - 128).astype(np.int8)
-    if normalization is None:
-        if said := tflite_metadata.read(path).normalization:
-            return _normalizing(*said)
-        inputs = [n for n in ancestors(tflite_graph.read(path)) if n.kind == "input"]
-        # Where the graph begins with arithmetic on pixels, normalisation is inside.
-        if not all(node.content.known for node in inputs):
-            raise UserError(
-                f"{path}: its float input is not normalised inside the file, nor does the file say "
-                f"how; give --normalization={'|'.join([*NORMALIZATIONS, 'none'])}"
-            )
-        normalization = "none"
-    if normalization == "none":
-        return lambda images: images.astype(np.float32)
-    if normalization not in NORMALIZATIONS:
-        raise UserError(
-            f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
-        )
-    return _normalizing(*NORMALIZATIONS[normalization])
-
-
-def _normalizing(mean: Sequence[float], std: Sequence[float]) -> Callable:
-    mean, std = (np.asarray(values, np.float32) for values in (mean, std))
-    return lambda images: (images.astype(np.float32) - mean) / std
+    return Predictor(
+        run, "tflite", classes, size, rule, traceable=False, normalization=normalization
+    )

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from mosaic.config import UNKNOWN
 from mosaic.errors import UserError, nearest
 
 _FILE = pathlib.Path(__file__).with_name("published.json")
@@ -20,6 +21,12 @@ NOT_COMPARABLE = "not comparable"
 # other random numbers, and runs of one recipe differ by some tenths of a point.
 TOLERANCE_WEIGHTS = 0.0005
 TOLERANCE_TRAINING = 0.005
+
+# What a file may keep to itself, and what stands in its place.
+_KEPT_INSIDE = ("normalization", "output_stride")
+INSIDE = "inside the file"
+# What training started from. Its path tells nothing: that there is one is compared.
+_START = "train.init_checkpoint"
 
 
 def result(key: str) -> dict:
@@ -44,11 +51,14 @@ def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[di
     Returns:
       `{"setting", "here", "published"}` for each.
     """
-    return [
-        {"setting": name, "here": here.get(name, "unknown"), "published": value}
-        for name, value in published.items()
-        if _plain(here.get(name, "unknown")) != _plain(value)
-    ]
+    found = []
+    for name, value in published.items():
+        own = here.get(name, UNKNOWN)
+        if name == _START and own != UNKNOWN:
+            own = value if own else "none, from scratch"
+        if _plain(own) != _plain(value):
+            found.append({"setting": name, "here": own, "published": value})
+    return found
 
 
 def _plain(value):
@@ -66,15 +76,19 @@ def verdict(
     Args:
       published: of `result`.
       mean_iou: of the run, 0 to 1; None where nothing was labelled.
-      settings: of its evaluation, by the names in published.json.
+      settings: of its evaluation, by the names in published.json; `INSIDE` or nothing for what a
+        file does not tell of its network.
       recipe: of its training, by gin parameter; None for weights that others published, which no
         recipe here has touched.
 
     Returns:
       `status`, one of `REPRODUCED`, `NOT_REPRODUCED`, `NOT_COMPARABLE`; `difference` in mIoU or
-      None; `tolerance`; and `departures`. With any departure it is not comparable.
+      None; `tolerance`; `departures`; and `not_known`, the settings that the file does not tell,
+      which are left out. With any departure it is not comparable.
     """
-    found = departures(published["settings"], settings)
+    hidden = [name for name in _KEPT_INSIDE if settings.get(name, INSIDE) == INSIDE]
+    known = {name: value for name, value in published["settings"].items() if name not in hidden}
+    found = departures(known, settings)
     if recipe is not None:
         if "recipe" in published:
             found += departures(published["recipe"], recipe)
@@ -92,6 +106,7 @@ def verdict(
         "difference": difference,
         "tolerance": tolerance,
         "departures": found,
+        "not_known": [name for name in published["settings"] if name in hidden],
     }
 
 
@@ -107,4 +122,5 @@ def lines(verdict: Mapping[str, Any]) -> list[str]:
             f"  {entry['setting']}: {entry['here']} here, {entry['published']} published"
             for entry in verdict["departures"]
         ),
+        *(f"  {name}: not known, left out" for name in verdict["not_known"]),
     ]

@@ -24,12 +24,18 @@ from mosaic.folding import beginning
 from mosaic.layers import PoolToBins
 from mosaic.rounding import FixedRange, RangedPool
 
-_Wrapper = tfmot.quantization.keras.QuantizeWrapperV2
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 # Of each network with rounding: the float network that it was made of, and by a group's number the
 # variables (low, high) of the tensors that share its range.
 _MADE: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+class _Wrapper(tfmot.quantization.keras.QuantizeWrapperV2):
+    """The wrapper of TensorFlow Model Optimization, for images of any size."""
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
 
 
 class _Kernel(_Quantizer):

@@ -36,7 +36,8 @@ def render(report: Mapping, best: Sequence[Example] = (), worst: Sequence[Exampl
       report: what `evaluate` returns, or what was read from its report.json. `verdict`,
         `published`, `settings`, `categories`, `baselines`, `images` and `command` may be absent.
         `verdict` is {"status", "difference" (of the mean IoU, -1 to 1, or None), "departures":
-        [{"setting", "here", "published"}]}; `published` may have `per_class_iou` by name.
+        [{"setting", "here", "published"}], "not_known": [setting]}; `published` may have
+        `per_class_iou` by name.
       best: the images with the highest mean IoU, the best first.
       worst: those with the lowest, the worst first.
     """
@@ -120,6 +121,7 @@ def verdict(report: Mapping) -> dict:
         "tone": _TONES.get(status, "neutral"),
         "difference": report.get("difference") if difference is None else difference,
         "departures": given.get("departures") or [],
+        "not_known": given.get("not_known") or [],
         "published": published,
     }
 

@@ -126,6 +126,8 @@ def main(arguments: Sequence[str]) -> int:
     commands.add_parser("write", help="render docs/RESULTS.md")
     values = parser.parse_args(arguments)
     try:
+        if not (DOCS / "RESULTS.md.jinja").is_file():
+            raise UserError(f"{DOCS}/RESULTS.md.jinja: not here; run this in the repository's root")
         if values.task == "add":
             print(add(values.path, values.name, values.word))
         else:

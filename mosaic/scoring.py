@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pathlib
+import re
 import sys
 
-from mosaic import checkpoints, config, predictors, tflite_metadata
+import tensorflow as tf
+
+from mosaic import checkpoints, classes, config, predictors, tflite_metadata
 from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.forms import form_of
 from mosaic.provenance import command
+from mosaic.trainer import BEST_FOLDER
 
 
 def check_classes(model, dataset) -> None:
@@ -52,7 +58,8 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
       as_network: load a .tflite file's weights into the experiment's network.
 
     Returns:
-      (predictor, form of what was loaded: `saved_model`, `tflite`, or a checkpoint's own).
+      (predictor, what was loaded into the experiment's network (`checkpoints.Variables`), or None
+      for a file as it is).
 
     Raises:
       UserError: it cannot be loaded.
@@ -60,26 +67,63 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
     if as_network or form_of(path) == "network":
         model = config.build("train.model")
         loaded = checkpoints.load(model, path)
-        return predictors.of_network(model), loaded.form
-    predictor = predictors.of_file(path, normalization)
-    return predictor, predictor.form
+        return predictors.of_network(model), loaded
+    return predictors.of_file(path, normalization), None
 
 
-def _network_settings() -> dict:
-    """What published.json knows of networks, which a file keeps to itself."""
+def _network_settings(predictor: predictors.Predictor) -> dict:
+    """Settings of what segments, by the names in published.json, as far as it tells them."""
+    if predictor.form != "network":
+        return {"normalization": predictor.normalization or results.INSIDE}
     arguments = config.arguments(config.network())
     stride = arguments.get("output_stride", 16)  # MOSAIC has no other
     return {"normalization": arguments.get("normalization"), "output_stride": stride}
 
 
-# Forms that this project's own training leaves; weights that others published have another.
-_TRAINED_HERE = ("mosaic", "saved_model")
+def _is_trained_here(path: str, loaded: checkpoints.Variables | None) -> bool:
+    """Whether this project's training left the weights; those that others published have no recipe.
+
+    Files that this project wrote count, whatever they were made of.
+    """
+    form = form_of(path)
+    if form == "tflite":
+        return tflite_metadata.read(path).is_own
+    if form == "saved_model":
+        return os.path.isfile(os.path.join(path, "assets.extra", classes.FILE))
+    return loaded.form == "mosaic"
 
 
-def _recipe(key: str | None) -> dict:
-    """The configured values of the gin parameters that a published recipe names."""
+def steps_of(path: str, loaded: checkpoints.Variables | None = None) -> int | None:
+    """Returns how many steps of this project's training are behind a model, or None if unknown.
+
+    A run's best checkpoint and its SavedModel were chosen from all of the run, and count as its
+    latest checkpoint; others stand for themselves.
+
+    Args:
+      path: as for `load_predictor`.
+      loaded: what was read from there, if it is a checkpoint.
+    """
+    if form_of(path) == "tflite":
+        return tflite_metadata.read(path).steps
+    if loaded and loaded.form != "mosaic":
+        return None
+    found = [loaded.step] if loaded else []
+    place = pathlib.Path(os.path.abspath(path))
+    for folder in (place, place.parent):
+        if folder.name in (BEST_FOLDER, "saved_model"):
+            latest = tf.train.latest_checkpoint(str(folder.parent)) or ""
+            found += map(int, re.findall(r"/ckpt-(\d+)$", latest))
+    return max((steps for steps in found if steps is not None), default=None)
+
+
+def _recipe(key: str | None, steps: int | None) -> dict:
+    """The configured values of the gin parameters that a published recipe names.
+
+    Of `train.steps` it is those that were done; left out where nobody knows.
+    """
     names = results.result(key).get("recipe", {}) if key else {}
-    return {name: config.value(name) for name in names}
+    recipe = {name: config.value(name) for name in names if name != "train.steps"}
+    return recipe if steps is None else {**recipe, "train.steps": steps}
 
 
 def _check_answers(path: str, predictor, dataset, evaluation: Evaluation) -> None:
@@ -131,10 +175,11 @@ def score(
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
-    predictor, form = load_predictor(path, normalization, as_network)
+    predictor, loaded = load_predictor(path, normalization, as_network)
     _check_answers(path, predictor, dataset, evaluation)
-    network = _network_settings() if predictor.form == "network" else {}
-    recipe = _recipe(evaluation.published) if form in _TRAINED_HERE else None
+    recipe = None
+    if _is_trained_here(path, loaded):
+        recipe = _recipe(evaluation.published, steps_of(path, loaded))
     report = evaluate(
         predictor,
         dataset,
@@ -142,7 +187,7 @@ def score(
         path,
         output_dir,
         command(),
-        network,
+        {"as_network": as_network, **_network_settings(predictor)},
         recipe,
         submission_dir,
     )

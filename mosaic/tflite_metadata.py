@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ NAME = b"TFLITE_METADATA"
 LABELS = "labels.txt"
 
 _IDENTIFIER, _VERSION = b"M001", "1.5.0"
+# How this project's own files begin to tell their version; the step of training may follow.
+_PRODUCER = "mosaic-segmentation"
 _SCHEMA = {
     "ModelMetadata": (
         "name",
@@ -81,19 +84,24 @@ class Metadata:
       normalization: (mean, standard deviation) for each channel, or one for all, that RGB in
         0..255 is to be normalised with: (x - mean) / std is the real number that the input stands
         for; None where it does not say.
+      is_own: whether this project wrote it.
+      steps: how long its network was trained by this project, if it says so.
     """
 
     classes: classes.Classes | None
     normalization: tuple[Sequence[float], Sequence[float]] | None
+    is_own: bool = False
+    steps: int | None = None
 
 
-def add(content: bytes, model, dataset=None) -> bytes:
+def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
     """Returns a TFLite file with metadata.
 
     Args:
       content: of a file with one image as input, and logits or labels as output.
       model: the network that it came from.
       dataset: a description with class names and colours; None leaves them out.
+      steps: of its training by this project; None where that is not known, or others trained it.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -102,7 +110,7 @@ def add(content: bytes, model, dataset=None) -> bytes:
     metadata.name = NAME
     metadata.buffer = len(parsed.buffers)
     buffer = schema.BufferT()
-    buffer.data = _described(parsed, model, dataset)
+    buffer.data = _described(parsed, model, dataset, steps)
     parsed.buffers.append(buffer)
     parsed.metadata = [*(parsed.metadata or []), metadata]
     packed = tflite_file.pack(parsed)
@@ -119,7 +127,7 @@ def add(content: bytes, model, dataset=None) -> bytes:
     return file.getvalue()
 
 
-def _described(parsed, model, dataset) -> bytes:
+def _described(parsed, model, dataset, steps: int | None) -> bytes:
     graph = parsed.subgraphs[0]
     source, target = (graph.tensors[indices[0]] for indices in (graph.inputs, graph.outputs))
     is_logits = len(target.shape) == 4
@@ -138,6 +146,7 @@ def _described(parsed, model, dataset) -> bytes:
         "ModelMetadata",
         name=model.name,
         description=f"Semantic segmentation of RGB images into {count} classes.",
+        version=_PRODUCER if steps is None else f"{_PRODUCER}, step {steps}",
         subgraph_metadata=[subgraph],
         min_parser_version=_VERSION,
     )
@@ -240,7 +249,13 @@ def read(path: str) -> Metadata:
         (graph, *_) = root.tables("subgraph_metadata", "SubGraphMetadata")
         sources = graph.tables("input_tensor_metadata", "TensorMetadata")
         targets = graph.tables("output_tensor_metadata", "TensorMetadata")
-        return Metadata(_classes(path, targets), _normalization(sources))
+        own = re.match(rf"{_PRODUCER}(?:, step (\d+))?$", root.text("version"))
+        return Metadata(
+            _classes(path, targets),
+            _normalization(sources),
+            own is not None,
+            int(own[1]) if own and own[1] else None,
+        )
     except UserError:
         raise
     except (*tflite_file.DAMAGE, zipfile.BadZipFile) as error:

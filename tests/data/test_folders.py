@@ -170,6 +170,13 @@ def test_names_in_lists_may_hold_folders(tmp_path, label_map):
     assert list(examples(folders(str(root), label_map), "val")) == ["sub/x5"]
 
 
+def test_lists_may_begin_with_a_byte_order_mark(tmp_path, label_map):
+    root = tmp_path / "own"
+    by_list(root)
+    (root / "val.txt").write_text("x3\nx4\n", encoding="utf-8-sig")
+    assert sorted(examples(folders(str(root), label_map), "val")) == ["x3", "x4"]
+
+
 # What can be wrong with a mask or an image. Each fault returns what must be told.
 
 
@@ -295,13 +302,20 @@ def no_masks(root):
     return root / "masks"
 
 
+def other_encoding(root):
+    (root / "val.txt").write_bytes("x3\nStraße\n".encode("latin-1"))
+    return root / "val.txt"
+
+
 def no_lists(root):
     for split in ("train", "val"):
         (root / f"{split}.txt").unlink()
     return root
 
 
-@pytest.mark.parametrize("fault", [unlisted, empty_list, named_twice, no_masks, no_lists])
+@pytest.mark.parametrize(
+    "fault", [unlisted, empty_list, named_twice, no_masks, no_lists, other_encoding]
+)
 def test_fault_in_lists_is_named(tmp_path, label_map, fault):
     root = tmp_path / "own"
     by_list(root)

@@ -126,7 +126,8 @@ def test_experiment_without_training(experiment):
 
 
 def test_arguments_of_what_is_bound():
-    _load([config.find("mosaic_cityscapes_paper")], "DATA_DIR = 'nowhere'")
+    paths = [config.find("mosaic_cityscapes_paper")]
+    _load(paths, "DATA_DIR = 'nowhere'", "INIT_CHECKPOINT = 'nowhere'")
     arguments = config.arguments("train.model")
     assert arguments["bins"] == (4, 8, 16) and arguments["num_classes"] == 19
     assert arguments["normalization"] == "imagenet"
@@ -157,6 +158,7 @@ def test_published_recipes_are_those_of_the_experiments(experiment):
     row = published.result(evaluation.published)
     recipe = {name: config.value(name) for name in row.get("recipe", {})}
     assert published.departures(row.get("recipe", {}), recipe) == []
+    assert ("INIT_CHECKPOINT" in config.missing([path], [])) == bool(recipe)
     assert evaluation.protocol == row["settings"]["protocol"]
     arguments = config.arguments("train.model")
     for name in ("normalization", "output_stride"):
@@ -401,3 +403,8 @@ def test_only_errors_of_tensorflow_are_shown(monkeypatch):
     monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
     cli.configure([config.find("quickstart")], [], None)
     assert tf.get_logger().level == logging.ERROR
+
+
+def test_what_a_run_started_from_is_not_known_from_its_experiment(tmp_path):
+    cli.configure([config.find("mosaic_cityscapes")], [], str(tmp_path), cli.NOT_TRAINING)
+    assert config.value("train.init_checkpoint") == config.UNKNOWN

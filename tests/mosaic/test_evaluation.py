@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.evaluation import Evaluation, evaluate, table
+from mosaic.evaluation import Evaluation, _settings, evaluate, table
 from mosaic.predictors import Predictor, of_network
 
 
@@ -77,6 +77,19 @@ def test_settings_of_the_figure(drawn, tmp_path):
     settings = report["settings"]
     assert settings["flip"] is True and settings["output_stride"] == 8
     assert settings["input_size"] == settings["truth_size"] == [64, 96]
+    assert settings["overlap"] is settings["padding"] is None
+    assert settings["labels_first"] is False
+
+
+def test_settings_of_windows_padding_and_labels(drawn):
+    def settings(predictor, **arguments):
+        return _settings({"num_images": 5}, predictor, drawn, Evaluation(**arguments), {})
+
+    assert settings(threshold, window=(32, 32), overlap=0.25)["overlap"] == 0.25
+    padded = settings(threshold, padded_size=(64, 96), padding=(1, 2, 3))
+    assert padded["padding"] == [1, 2, 3]
+    assert settings(threshold, labels_first=True)["labels_first"] is True
+    assert settings(dark)["labels_first"] is True
 
 
 def test_table_has_every_class_and_the_mean(drawn, tmp_path):

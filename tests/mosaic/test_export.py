@@ -10,7 +10,8 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from mosaic import export, scoring, tflite_file
+from mosaic import export, scoring, tflite_file, tflite_metadata
+from mosaic.checkpoints import Variables
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.predictors import of_tflite
@@ -162,9 +163,9 @@ def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
     assert of_tflite(path).run(image).shape == (1, 17, 25, 3)
 
 
-def experiment(monkeypatch, network, dataset):
+def experiment(monkeypatch, network, dataset, loaded=None):
     """Has `export_checkpoint` find a network and a data set."""
-    found = (network, dataset, Evaluation(batch_size=2), None)
+    found = (network, dataset, Evaluation(batch_size=2), loaded)
     monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: found)
 
 
@@ -173,6 +174,16 @@ def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, cap
     export.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
     line = capsys.readouterr().out
     assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
+
+
+@pytest.mark.parametrize(("form", "steps"), [("mosaic", 7), ("garden", None)])
+def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkeypatch, form, steps):
+    experiment(monkeypatch, tiny_network, drawn, Variables("x", form, 7, {}))
+    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
+    export.export_checkpoint("x", str(tmp_path), ("tflite",), output="labels")
+    (path,) = tmp_path.iterdir()
+    said = tflite_metadata.read(str(path))
+    assert said.is_own and said.steps == steps
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):

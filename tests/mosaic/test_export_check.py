@@ -145,6 +145,16 @@ def test_a_wide_miss_is_told():
     assert both == "95 % equal pixels and 97.5 % of the mIoU kept"
 
 
+def test_nothing_to_keep(network, drawn):
+    """A network that is right nowhere: the same class everywhere, which does not occur."""
+    none = tf_keras.Model(network.inputs, network.output * 0.0 + [0.0, 0.0, 1.0])
+    split = EvaluationSplit(none, drawn, Evaluation())
+    limit = Limit(None, 0.0, 0.96, 0.0, 0.99)
+    result = check(none, labels(none), [drawn.images[0]], limit, "x", split)
+    assert result.mean_iou == (0.0, 0.0) and result.kept is None
+    assert "(nothing to keep)" in str(result) and result.misses(limit) == ""
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits(name):
     """MLPerf's rule is the least, and what is usual lies above what is allowed."""

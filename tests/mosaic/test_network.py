@@ -134,11 +134,35 @@ def test_input_too_small(paper):
     assert "\n" not in line
 
 
+def test_input_too_small_while_tracing():
+    """Neither AutoGraph nor Keras puts its frames around the message."""
+    pool = layers.PoolToBins(4)
+
+    @tf.function
+    def run(images):
+        return pool(images)
+
+    with pytest.raises(UserError) as caught:
+        run(tf.zeros([1, 3, 8, 2]))
+    code, line = cli.explain(caught.value)
+    assert code == 2 and line.startswith("a feature map of 3x8 cannot be pooled into 4x4 bins; use")
+
+
 def test_input_too_small_at_run_time():
     pool = layers.PoolToBins(4)
     dynamic = tf.function(pool, input_signature=[tf.TensorSpec([None, None, None, 2])])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="too small for 4x4"):
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         dynamic(tf.zeros([1, 3, 8, 2]))
+    line = "the input is too small for 4x4 pooling bins; use larger images"
+    assert cli.explain(caught.value) == (2, line)
+
+
+@pytest.mark.parametrize("size", [(240, 300), (300, 240), (64, 64)])
+def test_check_size(paper, size):
+    network.check_size(paper, 241, 241)
+    message = r"images of (\d+)x(\d+) are too small: a feature map .* into 16x16 bins; use"
+    with pytest.raises(UserError, match=message):
+        network.check_size(paper, *size)
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])

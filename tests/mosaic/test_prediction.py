@@ -94,6 +94,31 @@ def test_too_few_names(tmp_path):
         prediction.predict(RED, sources, str(tmp_path), one)
 
 
+def test_an_image_that_is_too_small_is_named(tmp_path):
+    def check(height, width):
+        raise UserError(f"images of {height}x{width} are too small")
+
+    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    predictor = Predictor(RED.run, "network", 2, check=check)
+    with pytest.raises(UserError, match=r"a\.png: images of 20x30 are too small .--size"):
+        prediction.predict(predictor, sources, str(tmp_path))
+
+
+@pytest.mark.parametrize("argument", ["--gin_file=quickstart", "--gin.NUM_CLASSES=3"])
+@pytest.mark.parametrize("model", ["x.tflite", "saved"])
+def test_files_take_no_configuration(tmp_path, model, argument):
+    (tmp_path / "x.tflite").write_bytes(b"")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    arguments = [f"--model={tmp_path / model}", "--images=x", "--output_dir=z", argument]
+    result = subprocess.run(
+        [sys.executable, "predict.py", *arguments], capture_output=True, text=True
+    )
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    flag = "--gin_file" if "gin_file" in argument else "--gin.NAME"
+    assert f"{flag} is for checkpoints" in result.stderr and model in result.stderr
+
+
 def test_classes_lie_beside_a_run(tmp_path, drawn):
     (tmp_path / "best_ckpt").mkdir()
     assert classes.find(str(tmp_path)) is None

@@ -3,10 +3,13 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
-from mosaic import export, predictors
+from mosaic import export, predictors, tflite_metadata
 from mosaic.errors import UserError
-from mosaic.layers import resize_bilinear
+from mosaic.layers import PoolToBins, resize_bilinear
+from mosaic.multiscale import average
+from mosaic.preparation import preparation
 
 SIZE = (64, 96)
 
@@ -72,7 +75,7 @@ def test_logits_of_a_network_are_resized_before_the_decision(small_network, draw
 
 def test_int8_input(drawn):
     """Bytes straight in: shifted by 128."""
-    prepare = predictors._preparation("x.tflite", np.int8, None)
+    prepare, _ = preparation("x.tflite", np.int8, None)
     np.testing.assert_array_equal(
         prepare(np.array([0, 127, 128, 255], np.uint8)), np.array([-128, -1, 0, 127], np.int8)
     )
@@ -171,3 +174,34 @@ def test_saved_model_of_a_single_image_and_labels(tmp_path):
     assert predictor.input_size == (8, 8) and predictor.num_classes == 3
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     np.testing.assert_array_equal(predictor(images), images.argmax(-1))
+
+
+def test_images_that_are_too_small():
+    """Also where another size was traced before, and where images are made smaller first."""
+    source = tf_keras.Input([None, None, 3])
+    features = tf_keras.layers.Conv2D(3, 1, 16, "same")(source)
+    network = predictors.of_network(tf_keras.Model(source, PoolToBins(4)(features)))
+    images = np.zeros((1, 64, 96, 3), np.uint8)
+    network(images), network(np.zeros((1, 72, 96, 3), np.uint8))
+    for small, settings in ((images[:, :40], {}), (images, {"input_size": (40, 96)})):
+        with pytest.raises(UserError, match="images of 40x96 are too small: a feature map of 3x6"):
+            network(small, **settings)
+    with pytest.raises(UserError, match="images of 32x48 are too small"):
+        average(network, scales=(0.5,))(images)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "name"),
+    [
+        ([127.5], [127.5], "symmetric"),
+        ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], "imagenet"),
+        ([0.0], [1.0], None),
+        ([127.5], [63.75], "(x - 127.5) / 63.75"),
+    ],
+)
+def test_normalization_that_a_file_tells(monkeypatch, mean, std, name):
+    said = tflite_metadata.Metadata(None, (mean, std))
+    monkeypatch.setattr(tflite_metadata, "read", lambda path: said)
+    assert preparation("x.tflite", np.float32, None)[1] == name
+    assert preparation("x.tflite", np.float32, "imagenet")[1] == "imagenet"
+    assert preparation("x.tflite", np.uint8, None)[1] is None

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mosaic import published
+from mosaic.config import UNKNOWN
 from mosaic.errors import UserError
 from mosaic.evaluation import PROTOCOLS
 
@@ -76,3 +77,36 @@ def test_the_table():
         assert 0.5 < row["mean_iou"] < 0.8 and row["source"]
         assert row["settings"]["protocol"] in PROTOCOLS
         assert row["settings"]["split"] == "val" and row["settings"]["num_images"] >= 500
+
+
+@pytest.mark.parametrize(
+    ("start", "here"),
+    [
+        ("runs/float/best_ckpt", None),
+        (None, "none, from scratch"),
+        (UNKNOWN, UNKNOWN),
+    ],
+)
+def test_only_that_there_is_an_initial_checkpoint_is_compared(start, here):
+    name, theirs = "train.init_checkpoint", "a backbone"
+    found = published.departures({name: theirs}, {name: start})
+    assert found == ([{"setting": name, "here": here, "published": theirs}] if here else [])
+
+
+def test_recipes_tell_what_training_starts_from():
+    for row in json.loads(published._FILE.read_text()).values():
+        assert bool(row.get("recipe")) == bool(row.get("recipe", {}).get("train.init_checkpoint"))
+
+
+def test_what_a_file_keeps_to_itself_is_left_out():
+    inside = {"normalization": "imagenet", "output_stride": 16}
+    row = {**ROW, "settings": {**ROW["settings"], **inside}}
+    here = {**HERE, "normalization": published.INSIDE}
+    verdict = published.verdict(row, 0.7724, here, None)
+    assert verdict["status"] == published.REPRODUCED and verdict["departures"] == []
+    assert verdict["not_known"] == ["normalization", "output_stride"]
+    assert "  output_stride: not known, left out" in published.lines(verdict)
+    verdict = published.verdict(row, 0.7724, {**here, "normalization": "symmetric"}, None)
+    assert verdict["status"] == published.NOT_COMPARABLE
+    assert [entry["setting"] for entry in verdict["departures"]] == ["normalization"]
+    assert verdict["not_known"] == ["output_stride"]

@@ -6,7 +6,7 @@ import tf_keras
 from mosaic import averages, checkpoints, export, quantization, ranges, tflite_file
 from mosaic.errors import UserError
 from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
+from mosaic.network import check_size, mosaic
 from mosaic.predictors import fit_image, of_tflite
 from mosaic.rounding import RangedPool
 from mosaic.task import SegmentationTask
@@ -225,6 +225,12 @@ def test_a_file_answers_as_its_network(file, quantized, drawn):
 def test_what_was_never_measured_is_not_exported(unmeasured, drawn, tmp_path):
     with pytest.raises(UserError, match="ranges have no values yet"):
         export.tflite(unmeasured, [drawn.images[0]], str(tmp_path / "x"), SIZE, "labels", "int8")
+
+
+def test_images_that_are_too_small(built):
+    check_size(built, 49, 49)
+    with pytest.raises(UserError, match="images of 48x96 are too small: a feature map of 3x6"):
+        check_size(built, 48, 96)
 
 
 def test_other_number_formats_are_refused(quantized, drawn, tmp_path):

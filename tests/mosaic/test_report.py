@@ -142,6 +142,12 @@ def test_verdict(status, tone):
     assert ["flip", "yes", "none"] in page.rows()
 
 
+def test_what_is_not_known_is_told():
+    verdict = {"status": "reproduced", "departures": [], "not_known": ["normalization", "stride"]}
+    page = Page(render(_report(verdict=verdict, published=PUBLISHED)))
+    assert "Not known, and left out: normalization, stride" in page.texts("p")
+
+
 def test_a_published_figure_without_a_verdict():
     page = Page(render(_report(published=PUBLISHED, difference=-0.02)))
     assert page.texts("h2")[0] == "not judged"

@@ -191,10 +191,16 @@ def test_figures_as_people_write_them(text, found):
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    report = _write(tmp_path / "r.json", **provenance("python eval.py"), mean_iou=0.5)
+    for arguments in (["add", report, "--as", "x"], ["write"]):
+        assert results.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error == "docs/RESULTS.md.jinja: not here; run this in the repository's root\n"
+    assert not (tmp_path / "docs").exists()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "RESULTS.md.jinja").write_text("{{ records.x.mean_iou }}\n")
     assert results.main(["add", "nothing.json", "--as", "x"]) == 2
     assert "nothing.json: cannot be read" in capsys.readouterr().err
-    report = _write(tmp_path / "r.json", **provenance("python eval.py"), mean_iou=0.5)
     assert results.main(["add", report, "--as", "x"]) == 0
-    (tmp_path / "docs" / "RESULTS.md.jinja").write_text("{{ records.x.mean_iou }}\n")
     assert results.main(["write"]) == 0
     assert (tmp_path / "docs" / "RESULTS.md").read_text() == "0.5\n"

@@ -6,9 +6,11 @@ import types
 import pytest
 
 from mosaic import scoring
+from mosaic.checkpoints import Variables
 from mosaic.classes import Classes
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation
+from mosaic.predictors import Predictor
 from mosaic.tflite_metadata import Metadata
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
@@ -79,3 +81,70 @@ def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
 def test_other_names_are_told(monkeypatch, drawn, capsys):
     _answers(monkeypatch, drawn, ("dark", "light", "absent"), 3)
     assert capsys.readouterr().err == "warning: x.tflite calls 'light' what is 'bright' in drawn\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder: the best checkpoint at step 80, the latest at step 100."""
+    for folder, step in ((tmp_path, 100), (tmp_path / "best_ckpt", 80)):
+        folder.mkdir(exist_ok=True)
+        (folder / f"ckpt-{step}.index").touch()
+        (folder / "checkpoint").write_text(f'model_checkpoint_path: "ckpt-{step}"\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "steps"),
+    [
+        ("best_ckpt", 80, 100),
+        ("best_ckpt/ckpt-80", 80, 100),
+        ("ckpt-90", 90, 90),
+        ("", 100, 100),
+        ("best_ckpt", None, 100),
+    ],
+)
+def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
+    loaded = Variables("x", "mosaic", step, {})
+    assert scoring.steps_of(str(run / name), loaded) == steps
+    assert scoring.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
+
+
+def test_saved_models_of_a_run(run):
+    for folder in (run / "saved_model", run / "exports" / "saved_model"):
+        (folder / "assets.extra").mkdir(parents=True)
+        (folder / "saved_model.pb").touch()
+        assert not scoring._is_trained_here(str(folder), None)
+        (folder / "assets.extra" / "classes.json").touch()
+        assert scoring._is_trained_here(str(folder), None)
+    assert scoring.steps_of(str(run / "saved_model")) == 100
+    assert scoring.steps_of(str(folder)) is None
+
+
+@pytest.mark.parametrize(("is_own", "steps"), [(True, 7), (True, None), (False, None)])
+def test_own_files_are_trained_here(monkeypatch, is_own, steps):
+    said = Metadata(None, None, is_own, steps)
+    monkeypatch.setattr(scoring.tflite_metadata, "read", lambda path: said)
+    for loaded in (None, Variables("x.tflite", "tflite", None, {})):
+        assert scoring._is_trained_here("x.tflite", loaded) == is_own
+        assert scoring.steps_of("x.tflite", loaded) == steps
+
+
+@pytest.mark.parametrize("steps", [20_000, None])
+def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
+    published = scoring.results.result("mosaic_cityscapes")
+    monkeypatch.setattr(scoring.config, "value", lambda name: published["recipe"][name])
+    assert scoring._recipe("mosaic_cityscapes", 100_000) == published["recipe"]
+    recipe = scoring._recipe("mosaic_cityscapes", steps)
+    settings = published["settings"]
+    verdict = scoring.results.verdict(published, 0.7724, settings, recipe)
+    assert verdict["status"] == "not comparable"
+    (departure,) = verdict["departures"]
+    here = "unknown" if steps is None else steps
+    assert departure == {"setting": "train.steps", "here": here, "published": 100_000}
+
+
+@pytest.mark.parametrize("normalization", [None, "symmetric"])
+def test_settings_that_a_file_tells(normalization):
+    predictor = Predictor(None, "tflite", None, traceable=False, normalization=normalization)
+    expected = normalization or scoring.results.INSIDE
+    assert scoring._network_settings(predictor) == {"normalization": expected}

@@ -96,6 +96,14 @@ def test_what_is_written_is_read(file, drawn):
     found = tflite_metadata.read(str(file))
     assert found.classes == classes.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
     assert found.normalization == ([0.0], [1.0])
+    assert found.is_own and found.steps is None
+
+
+def test_the_steps_of_training_are_told(network, content, tmp_path):
+    path = tmp_path / "trained.tflite"
+    path.write_bytes(tflite_metadata.add(content, network, steps=4140))
+    found = tflite_metadata.read(str(path))
+    assert found.is_own and found.steps == 4140
 
 
 def test_the_networks_own_normalization_is_told(file):
@@ -154,6 +162,7 @@ def test_others_files_are_read(content, tmp_path):
     found = tflite_metadata.read(str(path))
     assert found.classes == classes.Classes.named(["sky", "road"])
     assert found.normalization == ([127.5], [63.75])
+    assert not found.is_own and found.steps is None
     image = np.full((1, 8, 8, 3), 255, np.uint8)
     prepare = predictors.of_tflite(str(path)).run.prepare
     np.testing.assert_array_equal(prepare(image), np.full(image.shape, 2, np.float32))
