@@ -52,6 +52,15 @@ def saved_model_folder(folder: str) -> str:
     return min(found, key=lambda root: root.count(os.sep), default=folder)
 
 
+def is_index(path: str) -> bool:
+    """Tells a checkpoint's index by its path.
+
+    A SavedModel's variables are no checkpoint, nor is what macOS puts beside files in archives.
+    """
+    folder, name = os.path.split(path)
+    return name.endswith(".index") and not (name.startswith("._") or folder.endswith("variables"))
+
+
 def is_saved_model(files: list[str]) -> bool:
     """Tells by the names of a folder's files."""
     return not {"saved_model.pb", "saved_model.pbtxt"}.isdisjoint(files)

@@ -72,8 +72,7 @@ def _prefix_in(folder: str, path: str) -> str:
         os.path.join(root, name).removesuffix(".index")
         for root, _, names in os.walk(folder)
         for name in names
-        # A SavedModel's variables are no checkpoint, nor is what macOS puts into archives.
-        if name.endswith(".index") and not name.startswith("._") and not root.endswith("variables")
+        if archives.is_index(os.path.join(root, name))
     )
     named = [prefix for prefix in found if prefix == _latest(os.path.dirname(prefix))]
     uppermost = min((prefix.count(os.sep) for prefix in named), default=0)

@@ -53,7 +53,7 @@ def common_flags(*names: str) -> Values:
             "normalization",
             None,
             ["imagenet", "symmetric", "none"],
-            "What a float .tflite file without normalisation inside expects.",
+            "What a .tflite file without normalisation inside expects.",
             flag_values=values,
         ),
     }

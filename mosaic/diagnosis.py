@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 import tf_keras
 from official.vision.modeling.backbones import mobilenet as tables
+from official.vision.modeling.backbones import resnet_deeplab
 
 from mosaic import garden
+from mosaic.resnet import DILATED_RESNETS, STEMS
 
 Shape = tuple[int, ...]
 Settings = dict[str, object]
 
-_MOST = 40  # Blocks, branches or convolutions of one kind that a network may have.
+_MOST = 70  # Blocks, branches or convolutions of one kind that a network may have.
 _WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
 # Layers whose kernels tell the settings.
-_BACKBONE = (
+_MOBILENET = (
     "backbone_{:02}_conv",
     "backbone_{:02}_spatial_depthwise",
     "backbone_{:02}_project_conv",
+)
+_RESNET = (
+    *("backbone_stem{}_conv", "backbone_block{:02}_spatial_conv"),
+    *("backbone_block{:02}_expand_conv", "backbone_block{:02}_se_reduce"),
 )
 _MOSAIC = (
     *("encoder_group{}_spatial_depthwise", "encoder_group{}_project_conv", "encoder_bins1_conv"),
@@ -54,6 +60,9 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
     bins = re.findall(r"encoder_bins(\d+)_pool", " ".join(layer.name for layer in model.layers))
     levels = sorted(int(level) for level in bins if level != "1")
     try:
+        if not _backbone(found, other) and not _backbone_kernels(found) <= own.items():
+            # Whatever else may fit, its backbone does not.
+            return ""
         here, there = _settings(own, kind, levels), _settings(found, other, levels)
     except (LookupError, ValueError, ArithmeticError):
         # Parts of a network, or an unusual one: the lists of variables must do.
@@ -68,7 +77,7 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
 def mobilenet(model: tf_keras.Model) -> tuple[str, float] | None:
     """Returns the Garden's id and width multiplier of a network's MobileNet, or None without."""
     kernels = _kernels({v.name.removesuffix(":0"): tuple(v.shape) for v in model.variables})
-    found = _backbone(kernels, "deeplab")
+    found = _mobilenet(kernels, "deeplab")
     return (found["backbone"], found["width_multiplier"]) if found else None
 
 
@@ -84,18 +93,28 @@ def _kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 def _garden_kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """The same of a Garden checkpoint, as far as this project's names are known."""
     is_deeplab = any(name.startswith("decoder/aspp/") for name in shapes)
-    templates = _BACKBONE + (_DEEPLAB if is_deeplab else _MOSAIC)
+    # A MobileNet's first convolution is in a block.
+    is_resnet = "backbone/layer_with_weights-0/kernel" in shapes
+    templates = (_RESNET if is_resnet else _MOBILENET) + (_DEEPLAB if is_deeplab else _MOSAIC)
     candidates = {t.format(k): None for k in range(_MOST) for t in templates}
     found: dict[str, Shape] = {}
     # Twice, as where one layer is kept may depend on which others there are.
     for _ in range(2):
         known: Collection[str] = found or list(candidates)
+        found = {}
         for layer in candidates:
             attribute = "depthwise_kernel" if layer.endswith("depthwise") else "kernel"
             shape = shapes.get(f"{garden.layer_name(layer, known)}/{attribute}")
             if shape is not None:
                 found[layer] = shape
     return found
+
+
+def _backbone_kernels(kernels: Mapping[str, Shape]) -> Set[tuple[str, Shape]]:
+    """The layers of the backbone, as far as they tell the settings, with their shapes."""
+    # Without `backbone_{:02}_conv`: the Garden keeps other blocks' expansion under the same name.
+    names = {t.format(k) for k in range(_MOST) for t in _MOBILENET[1:] + _RESNET}
+    return {item for item in kernels.items() if item[0] in names}
 
 
 def _kind(kernels: Mapping[str, Shape]) -> str:
@@ -122,7 +141,7 @@ def _settings(kernels: Mapping[str, Shape], kind: str, levels: Sequence[int]) ->
     settings = {**_backbone(kernels, kind), **settings}
     return {
         **({"NUM_CLASSES": classes} if classes else {}),
-        **{f"{kind}.{name}": value for name, value in settings.items()},
+        **{k if "." in k else f"{kind}.{k}": value for k, value in settings.items()},
     }
 
 
@@ -176,13 +195,68 @@ def _deeplab(kernels: Mapping[str, Shape]) -> Settings:
         "head_convs": len(convs),
     }
     if settings["decoder"]:
-        settings["low_level_filters"] = kernels["decoder_low_conv"][-1]
+        *_, channels, settings["low_level_filters"] = kernels["decoder_low_conv"]
+        settings |= _low_level(kernels, channels)
     if convs:
         settings |= {"head_filters": convs[0][-1], "separable_head": separable}
     return settings
 
 
+def _low_level(kernels: Mapping[str, Shape], channels: int) -> Settings:
+    """Which map of stride 4 the decoder takes, if it takes one."""
+    maps = {"2": kernels.get("backbone_block00_expand_conv")}
+    if found := _mobilenet(kernels, "deeplab"):
+        first = _first_output(found["backbone"])
+        maps = {
+            "2": kernels.get(f"backbone_{first:02}_project_conv"),
+            "2/depthwise": kernels.get(f"backbone_{first:02}_spatial_depthwise"),
+        }
+    for name, kernel in maps.items():
+        if kernel and kernel[2 if "depthwise" in name else 3] == channels:
+            return {"low_level": name}
+    return {}
+
+
 def _backbone(kernels: Mapping[str, Shape], kind: str) -> Settings:
+    """What the backbone is, as far as it is in a table of the Garden."""
+    if kind == "deeplab" and "backbone_stem0_conv" in kernels:
+        return _resnet(kernels)
+    return _mobilenet(kernels, kind)
+
+
+def _resnet(kernels: Mapping[str, Shape]) -> Settings:
+    """The dilated ResNet with these filters in stem and blocks, if there is one."""
+    layers = [kernels.get(f"backbone_stem{k}_conv") for k in range(_MOST)]
+    stem = tuple((shape[-1], shape[0]) for shape in layers if shape)
+    stems = [k for k, convs in STEMS.items() if tuple(conv[:2] for conv in convs) == stem]
+    layers = [kernels.get(f"backbone_block{k:02}_spatial_conv") for k in range(_MOST)]
+    blocks = [shape[-1] for shape in layers if shape]
+    squeezes = [kernels.get(f"backbone_block{k:02}_se_reduce") for k in range(len(blocks))]
+    for name, depth in DILATED_RESNETS.items():
+        stages = resnet_deeplab.RESNET_SPECS[depth]
+        if stems and blocks == [stage[1] for stage in stages for _ in range(stage[2])]:
+            return {
+                "backbone": name,
+                "width_multiplier": 1.0,
+                "dilated_resnet.stem": stems[0],
+                "dilated_resnet.se_ratio": _se_ratio(squeezes),
+            }
+    return {}
+
+
+def _se_ratio(squeezes: Sequence[Shape | None]) -> float:
+    """The share with the fewest digits that gives all blocks' filters of squeeze and excitation."""
+    if None in squeezes:
+        return 0.0
+    ratio = squeezes[-1][3] / squeezes[-1][2]
+    for digits in range(1, 8):
+        short = round(ratio, digits)
+        if all(filters == max(1, int(block * short)) for *_, block, filters in squeezes):
+            return short
+    return ratio
+
+
+def _mobilenet(kernels: Mapping[str, Shape], kind: str) -> Settings:
     """The MobileNet of the Garden's table whose blocks have these depths, if there is one."""
     blocks = []
     for k in range(_MOST):
@@ -198,6 +272,14 @@ def _backbone(kernels: Mapping[str, Shape], kind: str) -> Settings:
                 found: Settings = {"backbone": model_id}
                 return found | ({"width_multiplier": width} if kind == "deeplab" else {})
     return {}
+
+
+def _first_output(model_id: str) -> int:
+    """The number of a MobileNet's block that gives its map of stride 4."""
+    specs = tables.block_spec_decoder(
+        specs=tables.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=1.0
+    )
+    return next(k for k, spec in enumerate(specs) if spec.is_output)
 
 
 @functools.cache

@@ -10,12 +10,15 @@ from mosaic import archives
 def form_of(path: str) -> str:
     """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint.
 
-    SavedModels and checkpoints may be in archives.
+    SavedModels and checkpoints may be in archives; that of a whole run, with both, is one of a
+    checkpoint.
     """
     if path.endswith(".tflite"):
         return "tflite"
     if archives.is_archive(path):
-        files = [os.path.basename(name) for name in archives.names(path)]
+        inside = archives.names(path)
+        files = [] if any(map(archives.is_index, inside)) else map(os.path.basename, inside)
+        files = list(files)
     else:
         files = os.listdir(path) if os.path.isdir(path) else []
     return "saved_model" if archives.is_saved_model(files) else "network"

@@ -26,12 +26,12 @@ class Source:
     Attributes:
       path: of the file.
       name: of what is written for it, without suffix; below a folder, the path from there.
-      frames: of a video, as its header has it; 1 for an image.
+      frames: of a video, as its header has it, or None where it does not; 1 for an image.
     """
 
     path: pathlib.Path
     name: str
-    frames: int = 1
+    frames: int | None = 1
 
     @property
     def is_video(self) -> bool:
@@ -65,15 +65,16 @@ def find(paths: Sequence[str]) -> list[Source]:
     return list(sources.values())
 
 
-def _frames(file: pathlib.Path) -> int:
+def _frames(file: pathlib.Path) -> int | None:
     if file.suffix.lower() not in VIDEOS:
         return 1
     video = cv2.VideoCapture(str(file))
-    frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    is_readable, _ = video.read()
+    frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     video.release()
-    if frames <= 0:
+    if not is_readable:
         raise UserError(f"{file}: not a readable video")
-    return frames
+    return frames if frames > 0 else None
 
 
 def read(source: Source) -> Iterator[tuple[str, np.ndarray]]:
@@ -130,8 +131,10 @@ def predict(
             f"{len(classes.class_names)}; give its own with --label_map"
         )
     out, done = pathlib.Path(output_dir), 0
-    with Progress(sum(source.frames for source in sources), "predict", "image") as bar:
+    counts = [source.frames for source in sources]
+    with Progress(None if None in counts else sum(counts), "predict", "image") as bar:
         for source in sources:
+            before = done
             for name, image in read(source):
                 try:
                     labels = predictor(image[np.newaxis], image.shape[:2], input_size)[0].numpy()
@@ -149,4 +152,9 @@ def predict(
                 write_png(out / "overlays" / f"{name}.png", overlay(image, None, labels, known))
                 done += 1
                 bar.update(1)
+            if source.frames and done - before < source.frames:
+                bar.say(
+                    f"warning: {source.path}: {done - before} frames could be read of the "
+                    f"{source.frames} that its header has"
+                )
     return done

@@ -17,7 +17,7 @@ from mosaic.forms import form_of
 from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.metrics import predictions
 from mosaic.network import size_check
-from mosaic.preparation import preparation
+from mosaic.preparation import TYPES, preparation
 
 
 class Predictor:
@@ -267,8 +267,10 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
         raise UserError(f"{path}: {len(sources)} inputs and {len(targets)} outputs instead of one")
     (source,), (target,) = sources, targets
     shape = list(source["shape_signature"])
-    _check_input(path, shape, source["dtype"] in (np.float32, np.uint8, np.int8))
-    prepare, normalization = preparation(path, source["dtype"], normalization)
+    _check_input(path, shape, source["dtype"] in TYPES)
+    prepare, normalization = preparation(
+        path, source["dtype"], source["quantization"], normalization
+    )
     scale, zero = target["quantization"]
     is_logits = _classes(target["shape"]) is not None and target["shape"][-1] > 1
     size = _fixed(shape[1:3])

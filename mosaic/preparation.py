@@ -11,46 +11,84 @@ from mosaic.errors import UserError
 from mosaic.graphs import ancestors
 from mosaic.network import NORMALIZATIONS
 
+TYPES = (np.float32, np.uint8, np.int8, np.int16)
 
-def preparation(path: str, dtype, normalization: str | None) -> tuple[Callable, str | None]:
+
+def preparation(
+    path: str, dtype, quantization: tuple[float, int], normalization: str | None
+) -> tuple[Callable, str | None]:
     """Returns what makes of images a file's input, and what it normalises them with.
+
+    Inputs of uint8 take the image's bytes and those of int8 the same less 128, unless a
+    normalization is given or their real range is about 0..255: then, and for int16, the real
+    numbers are quantized by the input's own scale and zero point.
 
     Args:
       path: of the file.
-      dtype: of its input.
-      normalization: of float images: a key of `mosaic.network.NORMALIZATIONS`, or `none` for pixels
-        in 0..255; needed only where the file does not say.
+      dtype: of its input, one of `TYPES`.
+      quantization: (scale, zero point) of the input; a scale of 0 for none.
+      normalization: a key of `mosaic.network.NORMALIZATIONS`, or `none` for pixels in 0..255;
+        needed only for float and int16 files that do not say.
 
     Returns:
       (from uint8 images to values of `dtype`, the key or else the formula; None where the numbers
       stay those of the image).
 
     Raises:
-      UserError: a float file leaves normalisation to its caller, and `normalization` is not given
-        or unknown.
+      UserError: an unknown normalization; none, where a float or int16 file leaves it to its caller
+        and does not say; or one for an input without a scale.
     """
-    if dtype == np.uint8:
-        return lambda images: images, None
-    if dtype == np.int8:
-        return lambda images: (images.astype(np.int16) - 128).astype(np.int8), None
+    if normalization not in (None, "none", *NORMALIZATIONS):
+        raise UserError(
+            f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
+        )
+    if dtype == np.float32:
+        return _to_real(path, "float", normalization, lambda: _normalizes_inside(path))
+    (scale, zero), limits = quantization, np.iinfo(dtype)
+    low, high = scale * (limits.min - zero), scale * (limits.max - zero)
+    # Calibration on images without white ends a little below.
+    has_pixels = low <= 0 and abs(high - 255) < 25
+    if dtype != np.int16 and normalization not in NORMALIZATIONS:
+        is_bytes = low == 0 and abs(high - 255) < 0.5
+        if is_bytes or not has_pixels:
+            return lambda images: (images.astype(np.int16) + limits.min).astype(dtype), None
+        normalization = "none"
+    if not scale:
+        raise UserError(
+            f"{path}: its {limits.dtype} input has no scale to quantize by"
+            + ("; leave out --normalization" if normalization else "")
+        )
+    to_real, name = _to_real(path, str(limits.dtype), normalization, lambda: has_pixels)
+
+    def quantize(images: np.ndarray) -> np.ndarray:
+        stored = np.round(to_real(images) / scale) + zero
+        return np.clip(stored, limits.min, limits.max).astype(dtype)
+
+    return quantize, name
+
+
+def _to_real(
+    path: str, kind: str, normalization: str | None, takes_pixels: Callable[[], bool]
+) -> tuple[Callable, str | None]:
+    """From the images' bytes to the real numbers that an input stands for, and the name of that."""
     if normalization is None:
         if said := tflite_metadata.read(path).normalization:
             return _normalizing(*said), _name(*said)
-        inputs = [n for n in ancestors(tflite_graph.read(path)) if n.kind == "input"]
-        # Where the graph begins with arithmetic on pixels, normalisation is inside.
-        if not all(node.content.known for node in inputs):
+        if not takes_pixels():
             raise UserError(
-                f"{path}: its float input is not normalised inside the file, nor does the file say "
-                f"how; give --normalization={'|'.join([*NORMALIZATIONS, 'none'])}"
+                f"{path}: its {kind} input is not normalised inside the file, nor does the file "
+                f"say how; give --normalization={'|'.join([*NORMALIZATIONS, 'none'])}"
             )
         normalization = "none"
     if normalization == "none":
         return lambda images: images.astype(np.float32), None
-    if normalization not in NORMALIZATIONS:
-        raise UserError(
-            f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
-        )
     return _normalizing(*NORMALIZATIONS[normalization]), normalization
+
+
+def _normalizes_inside(path: str) -> bool:
+    """Whether a float file's graph begins with arithmetic on pixels."""
+    inputs = [node for node in ancestors(tflite_graph.read(path)) if node.kind == "input"]
+    return all(node.content.known for node in inputs)
 
 
 def _normalizing(mean: Sequence[float], std: Sequence[float]) -> Callable:

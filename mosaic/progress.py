@@ -12,14 +12,16 @@ class Progress:
     """Counts work and tells how far it is, how fast, and how long it will take.
 
     Args:
-      total: units of work.
+      total: units of work; None where it is not known.
       what: named before the count, such as `train`.
       unit: name of one unit.
       done: units that were done before.
       interval: least seconds between two lines where the output is no terminal.
     """
 
-    def __init__(self, total: int, what: str, unit: str, done: int = 0, interval: float = 15.0):
+    def __init__(
+        self, total: int | None, what: str, unit: str, done: int = 0, interval: float = 15.0
+    ):
         self._terminal = sys.stderr.isatty()
         self._bar = tqdm.tqdm(
             total=total,
@@ -41,15 +43,17 @@ class Progress:
             self._bar.update(units)
             return
         now = time.monotonic()
-        if now - self._last < self._interval and self._done < self._total:
+        if now - self._last < self._interval and self._done != self._total:
             return
         self._last = now
         rate = (self._done - self._first) / max(now - self._start, 1e-9)
-        left = tqdm.tqdm.format_interval((self._total - self._done) / max(rate, 1e-9))
+        of, left = "", ""
+        if self._total is not None:
+            seconds = max(self._total - self._done, 0) / max(rate, 1e-9)
+            of, left = f"/{self._total}", f", {tqdm.tqdm.format_interval(seconds)} left"
         shown = "".join(f", {name} {value}" for name, value in figures.items())
         self.say(
-            f"{self._what}: {self._done}/{self._total} {self._unit}"
-            f"{shown}, {rate:.3g} {self._unit}/s, {left} left"
+            f"{self._what}: {self._done}{of} {self._unit}{shown}, {rate:.3g} {self._unit}/s{left}"
         )
 
     def say(self, line: str) -> None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mosaic import checkpoints, diagnosis, garden, network
@@ -88,8 +90,8 @@ def test_mosaic_of_mlperf(networks):
         (
             {"decoder": True, "low_level_filters": 16, "head_convs": 2, "head_filters": 24},
             "it fits `deeplab.decoder = True`, `deeplab.head_convs = 2`, "
-            "`deeplab.low_level_filters = 16`, `deeplab.head_filters = 24`, "
-            "`deeplab.separable_head = True`",
+            "`deeplab.low_level_filters = 16`, `deeplab.low_level = '2/depthwise'`, "
+            "`deeplab.head_filters = 24`, `deeplab.separable_head = True`",
         ),
         (
             {"head_convs": 3, "separable_head": False, "head_filters": 24, "image_pooling": False},
@@ -107,6 +109,71 @@ def test_deeplab(networks, settings, expected):
     other = build("deeplab", **settings) if settings else networks["deeplab"]
     for form in FORMS:
         assert fitting(networks, "deeplab", form, other) == expected
+
+
+@pytest.fixture(scope="module")
+def resnet50():
+    settings = {"backbone": "DilatedResNet50", "width_multiplier": 1.0, "low_level": "2"}
+    return build("deeplab", **settings, decoder=True, low_level_filters=8)
+
+
+def resnet101(resnet50, form, stem="v1", se_ratio=0.0):
+    """What a DilatedResNet101's checkpoint would hold, from the variables of a DilatedResNet50."""
+    ours = {}
+    for name, shape in shapes(resnet50, "ours").items():
+        match = re.match(r"backbone_block(\d+)", name)
+        block = int(match[1]) if match else 0
+        # The third stage has 23 blocks instead of 6.
+        for k in range(12, 30) if block == 12 else (block + 17 * (block > 12),):
+            ours[re.sub(r"block\d+", f"block{k:02}", name)] = shape
+            if se_ratio and name.endswith("expand_conv/kernel"):
+                squeezed = (1, 1, shape[-1], int(shape[-1] * se_ratio))
+                ours[f"backbone_block{k:02}_se_reduce/kernel"] = squeezed
+    if stem == "v0":
+        ours = {k: v for k, v in ours.items() if not re.match("backbone_stem[12]", k)}
+        ours["backbone_stem0_conv/kernel"] = (7, 7, 3, 64)
+    return ours if form == "ours" else {g: ours[n] for n, g in garden.names(ours).items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("stem", "se_ratio"), [("v1", 0.0), ("v0", 0.0), ("v0", 0.3)])
+def test_resnets(networks, resnet50, form, stem, se_ratio):
+    found = resnet101(resnet50, form, stem, se_ratio)
+    assert diagnosis.fitting(networks["deeplab"], found, form == "garden") == (
+        "it fits `deeplab.backbone = 'DilatedResNet101'`, `deeplab.width_multiplier = 1.0`, "
+        f"`dilated_resnet.stem = '{stem}'`, `dilated_resnet.se_ratio = {se_ratio}`, "
+        "`deeplab.decoder = True`, `deeplab.low_level_filters = 8`, `deeplab.low_level = '2'`"
+    )
+    told = diagnosis.fitting(resnet50, found, form == "garden")
+    assert told.startswith("it fits `deeplab.backbone = 'DilatedResNet101'`")
+    assert ("dilated_resnet.stem" in told) == (stem == "v0")
+    assert ("dilated_resnet.se_ratio" in told) == (se_ratio > 0)
+
+
+def test_a_mobilenet_in_a_resnets_place(resnet50):
+    other = build("deeplab", decoder=True)
+    assert {fitting({"own": resnet50}, "own", form, other) for form in FORMS} == {
+        "it fits `deeplab.backbone = 'MobileNetV2'`, `deeplab.width_multiplier = 0.35`, "
+        "`deeplab.low_level_filters = 48`, `deeplab.low_level = '2/depthwise'`"
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_resnet_of_no_table_says_nothing(networks, resnet50, form):
+    found = resnet101(resnet50, form)
+    last = "backbone/layer_with_weights-38/" if form == "garden" else "backbone_block32_"
+    fewer = {k: shape for k, shape in found.items() if not k.startswith(last)}
+    assert len(fewer) < len(found)
+    for model in (networks["deeplab"], resnet50):
+        assert diagnosis.fitting(model, fewer, form == "garden") == ""
+
+
+def test_what_differs_beside_a_backbone_of_no_table():
+    """Half of 24 filters is 12 there, and 16 in the Garden's table; both networks have 12."""
+    own = build("deeplab", width_multiplier=0.5, width_divisor=1)
+    for form, logits in zip(FORMS, ("logits", "head/_classifier")):
+        other = {**shapes(own, form), f"{logits}/kernel": (1, 1, 8, 21)}
+        assert diagnosis.fitting(own, other, form == "garden") == "it fits `NUM_CLASSES = 21`"
 
 
 @pytest.mark.parametrize("form", FORMS)

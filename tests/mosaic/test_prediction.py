@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 from mosaic import classes, prediction
 from mosaic.errors import UserError
 from mosaic.predictors import Predictor
+from mosaic.progress import Progress
 
 # Class 1 where red is above 127, else 0.
 RED = Predictor(lambda images: tf.cast(images[..., 0] > 127, tf.int32), "tflite", None)
@@ -46,6 +48,46 @@ def test_images_folders_and_videos(tmp_path):
     assert np.all(written["drive_000002.png"] == 1)
     overlay = cv2.imread(str(tmp_path / "out" / "overlays" / "city" / "b.png"))
     assert overlay.shape[1] == 2 * 16 and overlay.shape[0] > 12
+
+
+def test_video_without_a_number_of_frames(tmp_path, capsys):
+    """As streams have it: frames one after the other, without a header."""
+    frame = cv2.imencode(".jpg", np.full((24, 32, 3), (0, 0, 255), np.uint8))[1].tobytes()
+    (tmp_path / "drive.mkv").write_bytes(3 * frame)
+    (source,) = prediction.find([str(tmp_path / "drive.mkv")])
+    assert source.frames is None
+    assert prediction.predict(RED, [source], str(tmp_path)) == 3
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_video_that_ends_early(tmp_path, capsys):
+    path = tmp_path / "drive.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (32, 24))
+    for _ in range(8):
+        video.write(np.full((24, 32, 3), (0, 0, 255), np.uint8))
+    video.release()
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"\xff\xd8") - 8])
+    (source,) = prediction.find([str(path)])
+    count = prediction.predict(RED, [source], str(tmp_path))
+    assert 0 < count < 8
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert lines == [f"warning: {path}: {count} frames could be read of the 8 that its header has"]
+
+
+@pytest.mark.parametrize(
+    ("total", "lines"),
+    [
+        (None, [r"predict: 1 image, \S+ image/s", r"predict: 2 image, \S+ image/s"]),
+        (2, [r"predict: 1/2 image, \S+ image/s, \S+ left", r"predict: 2/2 image, .*00:00 left"]),
+    ],
+)
+def test_progress(capsys, total, lines):
+    with Progress(total, "predict", "image", interval=0.0) as bar:
+        bar.update()
+        bar.update()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all(map(re.fullmatch, lines, said))
 
 
 def test_names_and_colours(tmp_path):

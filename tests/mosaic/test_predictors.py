@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export, predictors, tflite_metadata
+from mosaic import export, forms, predictors, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.layers import PoolToBins, resize_bilinear
 from mosaic.multiscale import average
@@ -73,12 +73,81 @@ def test_logits_of_a_network_are_resized_before_the_decision(small_network, draw
     assert np.any(blocks != blocks[:, :1, :, :1])
 
 
-def test_int8_input(drawn):
+def test_int8_input():
     """Bytes straight in: shifted by 128."""
-    prepare, _ = preparation("x.tflite", np.int8, None)
-    np.testing.assert_array_equal(
-        prepare(np.array([0, 127, 128, 255], np.uint8)), np.array([-128, -1, 0, 127], np.int8)
+    _assert_prepared((np.int8, (0.0, 0), None), [-128, -1, 0, 127])
+
+
+def _assert_prepared(arguments, expected):
+    """What an input takes for grey pixels of 0, 127, 128 and 255."""
+    images = np.array([0, 127, 128, 255], np.uint8)[:, np.newaxis].repeat(3, 1)
+    prepared = preparation("x.tflite", *arguments)[0](images)
+    assert prepared.dtype == arguments[0]
+    np.testing.assert_array_equal(prepared[:, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        # Real numbers of about -1..1, as MLPerf's files have them: bytes, unless told otherwise.
+        ((np.uint8, (1 / 64, 100), None), [0, 127, 128, 255]),
+        ((np.uint8, (1 / 64, 100), "none"), [0, 127, 128, 255]),
+        ((np.uint8, (1 / 64, 100), "symmetric"), [36, 100, 100, 164]),
+        ((np.int8, (1 / 50, 10), "symmetric"), [-40, 10, 10, 60]),
+        ((np.int8, (1 / 50, 10), "imagenet"), [-96, 13, 14, 122]),
+        # Of about 0..255, in other steps than those of bytes.
+        ((np.int8, (2.0, 0), None), [0, 64, 64, 127]),
+        ((np.uint8, (0.98, 0), None), [0, 130, 131, 255]),
+        ((np.uint8, (1.0001, 0), None), [0, 127, 128, 255]),
+        ((np.int16, (0.01, 0), "symmetric"), [-100, 0, 0, 100]),
+        ((np.int16, (0.008, 0), None), [0, 15875, 16000, 31875]),
+    ],
+)
+def test_quantized_inputs(arguments, expected, monkeypatch):
+    monkeypatch.setattr(tflite_metadata, "read", lambda path: tflite_metadata.Metadata(None, None))
+    _assert_prepared(arguments, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.uint8, (0.0, 0), "imagenet"), "its uint8 input has no scale .*leave out --norm"),
+        ((np.int16, (0.0, 0), None), "its int16 input has no scale"),
+        ((np.uint8, (1.0, 0), "other"), "--normalization=other: not one of"),
+    ],
+)
+def test_inputs_that_cannot_be_quantized(arguments, message):
+    with pytest.raises(UserError, match=message):
+        preparation("x.tflite", *arguments)
+
+
+@pytest.mark.parametrize("normalization", [None, "symmetric"])
+def test_int16_file(tmp_path, normalization):
+    """Activations of 16 bits and weights of 8: pixels in, or numbers from -1 to 1."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.reshape(tf.eye(3), [1, 1, 3, 3]))
+    module.serve = tf.function(
+        lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), [tf.TensorSpec([1, 4, 4, 3])]
     )
+    real = np.linspace(-1, 1, 48) if normalization else np.linspace(0, 255, 48)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.serve.get_concrete_function()], module
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: [[real.reshape(1, 4, 4, 3).astype(np.float32)]]
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    converter.inference_input_type = converter.inference_output_type = tf.int16
+    path = tmp_path / "int16.tflite"
+    path.write_bytes(converter.convert())
+    image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
+    if normalization:
+        with pytest.raises(UserError, match="its int16 input is not normalised inside"):
+            predictors.of_file(str(path))
+    answer = predictors.of_file(str(path), normalization).run(image)
+    expected = image / 127.5 - 1 if normalization else image
+    np.testing.assert_allclose(answer, expected, atol=np.abs(real).max() / 1000)
 
 
 def test_float_file_without_normalization(tmp_path):
@@ -135,6 +204,23 @@ def test_saved_model_in_an_archive(files, drawn, tmp_path):
     found, expected = (predictors.of_file(str(p)) for p in (path, files / "saved_model"))
     assert found.form == "saved_model"
     np.testing.assert_array_equal(found(drawn.images[:1]), expected(drawn.images[:1]))
+
+
+@pytest.mark.parametrize(
+    ("names", "form"),
+    [
+        (("run/saved_model/saved_model.pb", "run/saved_model/variables/variables.index"), "saved"),
+        (("run/saved_model/saved_model.pb", "run/ckpt-7.index"), "network"),
+        (("ckpt-7.index", "ckpt-7.data-00000-of-00001"), "network"),
+        ((), "network"),
+    ],
+)
+def test_forms_of_archives(tmp_path, names, form):
+    path = tmp_path / "x.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    assert forms.form_of(str(path)) == form + "_model" * (form == "saved")
 
 
 def test_saved_model_of_labels_with_a_channel(tmp_path):
@@ -202,6 +288,6 @@ def test_images_that_are_too_small():
 def test_normalization_that_a_file_tells(monkeypatch, mean, std, name):
     said = tflite_metadata.Metadata(None, (mean, std))
     monkeypatch.setattr(tflite_metadata, "read", lambda path: said)
-    assert preparation("x.tflite", np.float32, None)[1] == name
-    assert preparation("x.tflite", np.float32, "imagenet")[1] == "imagenet"
-    assert preparation("x.tflite", np.uint8, None)[1] is None
+    assert preparation("x.tflite", np.float32, (0.0, 0), None)[1] == name
+    assert preparation("x.tflite", np.float32, (0.0, 0), "imagenet")[1] == "imagenet"
+    assert preparation("x.tflite", np.uint8, (0.0, 0), None)[1] is None
