@@ -11,12 +11,14 @@ import sys
 from absl import flags
 
 from mosaic import cli
+from mosaic.files import check_writable
 
 
 def main(values, bindings):
     """Checks."""
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for the contact sheets")
+    check_writable(values.output_dir)
     cli.configure(
         cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING
     )

@@ -15,6 +15,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
+from mosaic.files import check_writable
 
 
 def main(values, bindings):
@@ -23,6 +24,8 @@ def main(values, bindings):
         _compare(values, bindings)
         return
     files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
+    for folder in filter(None, (output_dir, values.submission_dir)):
+        check_writable(folder)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.scoring import score
 
@@ -44,6 +47,7 @@ def _compare(values, bindings):
         raise cli.UserError(f"--compare only reads reports; leave out --{', --'.join(others)}")
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for compare.html")
+    check_writable(values.output_dir)
     from mosaic.comparison import FILE, compare
 
     print(compare(values.compare, values.output_dir))

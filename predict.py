@@ -12,6 +12,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
+from mosaic.files import check_writable
 
 
 def main(values, bindings, more):
@@ -19,6 +20,7 @@ def main(values, bindings, more):
     for name in ("model", "images", "output_dir"):
         if not getattr(values, name):
             raise cli.UserError(f"give --{name}")
+    check_writable(values.output_dir)
     size = cli.parse_size(values.size)
     path, files = cli.model_and_files(values)
     if files:

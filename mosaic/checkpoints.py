@@ -17,7 +17,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import archives, diagnosis, garden, quantization
+from mosaic import archives, classes, diagnosis, garden, quantization
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
 
@@ -244,7 +244,9 @@ def _difference(
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"
 
 
-def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = None) -> str:
+def save_garden(
+    model: tf_keras.Model, folder: str, loaded: Variables | None = None, dataset=None
+) -> str:
     """Writes a network as a checkpoint of the Model Garden's form, and reads it back to check it.
 
     The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
@@ -255,6 +257,8 @@ def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = N
       loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
         which no network here reads, is kept; else it is blank. The Garden's own networks have it,
         and insist on finding it.
+      dataset: a description, whose class names and colours are written beside it; they also tell
+        it from what others published.
 
     Returns:
       The checkpoint's prefix.
@@ -287,4 +291,6 @@ def save_garden(model: tf_keras.Model, folder: str, loaded: Variables | None = N
             not np.array_equal(found[key], arrays[key], equal_nan=True) for key in arrays
         ):
             raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
+        if dataset is not None:
+            classes.save(str(aside), dataset)
     return os.path.join(folder, name)

@@ -259,9 +259,9 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     """What `predict.py` works on.
 
     Returns:
-      (the model's path, gin files): for a run's folder its best checkpoint, and for a checkpoint
-      the files of --gin_file or the configuration that its run has saved; none for a SavedModel
-      or a .tflite file.
+      (the model's path, gin files): for a run's folder its best checkpoint; the files of
+      --gin_file or the configuration that the run has saved; none for a SavedModel or a .tflite
+      file.
 
     Raises:
       UserError: there is nothing at the path, or a checkpoint without a configuration.
@@ -269,14 +269,16 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     from mosaic import config
 
     path = values.model
-    if os.path.isfile(os.path.join(path, config.SAVED)):
-        return default_checkpoint(path), [os.path.join(path, config.SAVED)]
+    named = [config.find(name) for name in values.gin_file]
+    saved = os.path.join(path, config.SAVED)
+    if os.path.isfile(saved):
+        return default_checkpoint(path), named or [saved]
     if not is_there(path):
         raise UserError(f"--model={path}: no such file or folder")
     if form_of(path) != "network":
         return path, []
-    if values.gin_file:
-        return path, [config.find(name) for name in values.gin_file]
+    if named:
+        return path, named
     folder = os.path.dirname(os.path.abspath(path))
     for candidate in (folder, os.path.dirname(folder)):
         saved = os.path.join(candidate, config.SAVED)

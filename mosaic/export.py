@@ -230,7 +230,7 @@ def export_checkpoint(
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
-        path = checkpoints.save_garden(model, str(folder / "garden_checkpoint"), loaded)
+        path = checkpoints.save_garden(model, str(folder / "garden_checkpoint"), loaded, dataset)
         print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
         path = folder / "saved_model"

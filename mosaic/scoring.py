@@ -90,7 +90,15 @@ def _is_trained_here(path: str, loaded: checkpoints.Variables | None) -> bool:
         return tflite_metadata.read(path).is_own
     if form == "saved_model":
         return os.path.isfile(os.path.join(path, "assets.extra", classes.FILE))
-    return loaded.form == "mosaic"
+    return loaded.form == "mosaic" or _has_classes(path)
+
+
+def _has_classes(path: str) -> bool:
+    """Whether a checkpoint's folder names the classes, as those that this project writes do."""
+    if os.path.isfile(path):
+        return False  # an archive: what lies with it tells nothing
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    return os.path.isfile(os.path.join(folder, classes.FILE))
 
 
 def steps_of(path: str, loaded: checkpoints.Variables | None = None) -> int | None:
@@ -106,7 +114,8 @@ def steps_of(path: str, loaded: checkpoints.Variables | None = None) -> int | No
     if form_of(path) == "tflite":
         return tflite_metadata.read(path).steps
     if loaded and loaded.form != "mosaic":
-        return None
+        # Step 0 stands for an unknown one.
+        return (loaded.step or None) if _has_classes(path) else None
     found = [loaded.step] if loaded else []
     place = pathlib.Path(os.path.abspath(path))
     for folder in (place, place.parent):

@@ -6,8 +6,7 @@ implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH
 BATCH_TO_SPACE; padding as an attribute or as PAD. `read` reduces all of them to the nodes of
 `mosaic.graphs`. Neither tensor names nor indices nor the order of independent operators matter.
 
-The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema) and its
-quantization specification: real = scale * (stored - zero point).
+The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import numpy as np
 from mosaic import tflite_file, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, MaxPool, Node, Pool, Weights
+from mosaic.tflite_tensors import Tensors
 
 
 def read(path: str) -> tuple[Node, ...]:
@@ -46,18 +46,6 @@ def read(path: str) -> tuple[Node, ...]:
         raise tflite_file.unreadable(path, error) from None
 
 
-_NUMBERS = {
-    "FLOAT32": np.float32,
-    "FLOAT16": np.float16,
-    "FLOAT64": np.float64,
-    "INT8": np.int8,
-    "UINT8": np.uint8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "BOOL": np.bool_,
-}
-_QUANTIZED = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 _UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
 _NETWORK = frozenset(
     ("input", "conv", "depthwise", "add", "mul", "concat", "slice", "pool", "max_pool")
@@ -79,11 +67,9 @@ class _Reader:
         self._path = path
         self._model = model
         self._graph = model.subgraphs[0]
-        self._types = tflite_file.names(schema.TensorType)
-        self._activations = tflite_file.names(schema.ActivationFunctionType)
+        self._tensors = Tensors(model, schema, path)
         self._paddings = tflite_file.names(schema.Padding)
         self._nodes: dict[int, Node] = {}
-        self._passed_on: dict[int, int] = {}
         # What averaging convolutions have averaged so far: of which tensor, over which window.
         self._averages: dict[Node, tuple[int, tuple[int, int]]] = {}
         # Of what each sigmoid was taken: swish multiplies the two.
@@ -103,102 +89,27 @@ class _Reader:
         if not sources:
             # Weights of a float16 file pass through DEQUANTIZE.
             if name in ("DEQUANTIZE", "CAST"):
-                self._passed_on[operator.outputs[0]] = operator.inputs[0]
+                self._tensors.pass_on(operator.inputs[0], operator.outputs[0])
             return ()
         if name in _UNCHANGED:
             return (sources[0],)
         handler = _HANDLERS.get(name)
         result = handler(self, name, operator, sources) if handler else None
         if result is None:
-            node = Node(name.lower(), self._name(operator.outputs[0]), sources)
+            node = Node(name.lower(), self._tensors.name(operator.outputs[0]), sources)
             return (node,) * len(operator.outputs)
         return result if isinstance(result, tuple) else (result,)
 
     def _input(self, index: int) -> Node:
-        kind = self._types[self._graph.tensors[index].type]
-        scale, zero = self._scale(index)
-        if kind not in _QUANTIZED or scale.size == 0:
+        pixels = self._tensors.pixels(index)
+        if pixels is None:
             said = tflite_metadata.read(self._path).normalization
             mean, std = (np.asarray(values) for values in said or ([0.0], [1.0]))
-            content = Affine(1.0 / std, -mean / std, said is not None)
-            return Node("input", self._name(index), content=content)
-        # The pixel 0 is stored as the type's lowest value.
-        offset = scale * (_QUANTIZED[kind][0] - zero)
-        return Node("input", self._name(index), content=Affine(scale, offset, True))
-
-    def _name(self, index: int) -> str:
-        return self._graph.tensors[index].name.decode(errors="replace").split(";")[0]
-
-    def _size(self, index: int) -> tuple[int, ...]:
-        shape = self._graph.tensors[index].shape
-        return tuple(int(size) for size in ([] if shape is None else shape))
-
-    def _scale(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scales and zero points of a tensor, empty where it is not quantized."""
-        quantization = self._graph.tensors[index].quantization
-        if quantization is None or quantization.scale is None:
-            return np.zeros(0), np.zeros(0)
-        scale = np.asarray(quantization.scale, np.float64)
-        zero = quantization.zeroPoint
-        return scale, np.zeros(scale.size) if zero is None else np.asarray(zero, np.float64)
-
-    def constant(self, index: int) -> np.ndarray | None:
-        """Returns a constant as real numbers, or None if the tensor is not one."""
-        index = self._passed_on.get(index, index)
-        if index < 0 or index in self._nodes:
-            return None
-        tensor = self._graph.tensors[index]
-        data = self._model.buffers[tensor.buffer].data
-        if data is None or len(data) == 0:
-            return None
-        kind = self._types[tensor.type]
-        if kind not in _NUMBERS:
-            raise UserError(
-                f"{self._path}: {self._name(index)!r} is of type {kind}, which is not supported"
-            )
-        values = np.frombuffer(bytes(data), _NUMBERS[kind]).reshape(self._size(index))
-        scale, zero = self._scale(index)
-        if scale.size == 0:
-            return values
-        if scale.size > 1:
-            axis = [1] * values.ndim
-            axis[tensor.quantization.quantizedDimension] = -1
-            scale, zero = scale.reshape(axis), zero.reshape(axis)
-        return (values.astype(np.float64) - zero) * scale
-
-    def _step(self, index: int) -> np.ndarray:
-        """Between two of a constant's numbers: [1] or [channels], 0 for floating point."""
-        scale, _ = self._scale(self._passed_on.get(index, index))
-        return scale if scale.size else np.zeros(1)
-
-    def _active(self, operator, implied: bool = True) -> frozenset[str]:
-        """The activations that an operator's output can have come through.
-
-        Some converters leave out an activation that the output's quantized range implies: one
-        that starts at zero is rectified, and one within 0..6 may or may not be cut at 6.
-
-        Args:
-          operator: of the file.
-          implied: whether a range from zero on tells of a rectifier; a sum of rectified values
-            has that range by itself.
-        """
-        options = operator.builtinOptions
-        fused = self._activations[getattr(options, "fusedActivationFunction", 0)]
-        if fused != "NONE":
-            return frozenset((fused.lower(),))
-        index = operator.outputs[0]
-        scale, zero = self._scale(index)
-        limits = _QUANTIZED.get(self._types[self._graph.tensors[index].type])
-        if limits is None or scale.size != 1:
-            return LINEAR
-        low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
-        if low < -1e-6 * high:
-            return LINEAR
-        found = {"relu"} if implied else {"relu", "linear"}
-        return frozenset(found | {"relu6"} if high <= 6.0 * (1 + 1e-3) else found)
+            pixels = Affine(1.0 / std, -mean / std, said is not None)
+        return Node("input", self._tensors.name(index), content=pixels)
 
     def _convolution(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        kernel = self.constant(operator.inputs[1])
+        kernel = self._tensors.constant(operator.inputs[1])
         if kernel is None:
             return None
         (source,), options = sources, operator.builtinOptions
@@ -211,7 +122,7 @@ class _Reader:
             kernel = kernel.transpose(1, 2, 3, 0)
         outputs = kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[3]
         bias, bias_step = self._bias(operator, outputs)
-        kernel_step = np.broadcast_to(self._step(operator.inputs[1]), outputs)
+        kernel_step = np.broadcast_to(self._tensors.step(operator.inputs[1]), outputs)
         dilation = (options.dilationHFactor, options.dilationWFactor)
         padding = self._paddings[options.padding].lower()
         if source.kind == "space_to_batch_nd":
@@ -227,37 +138,37 @@ class _Reader:
                 return average
         return Node(
             "depthwise" if depthwise else "conv",
-            self._name(operator.outputs[0]),
+            self._tensors.name(operator.outputs[0]),
             (source,),
             Convolution.of(kernel.shape[:2], kernel.shape[2:], stride, dilation, padding),
-            self._active(operator),
+            self._tensors.active(operator),
             Weights(kernel, bias, kernel_step.reshape(_per_output(depthwise, kernel)), bias_step),
         )
 
     def _bias(self, operator, outputs: int) -> tuple[np.ndarray, np.ndarray]:
         """A convolution's bias and its step."""
-        bias = self.constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
+        bias = self._tensors.constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
         if bias is None:
             return np.zeros(outputs), np.zeros(outputs)
         if bias.dtype.kind == "i":
             # Without a scale of its own it has the product's.
-            (source, _), (weight, _) = (self._scale(index) for index in operator.inputs[:2])
+            (source, _), (weight, _) = (self._tensors.scale(index) for index in operator.inputs[:2])
             return bias * source * weight, np.broadcast_to(source * weight, outputs)
-        return bias, np.broadcast_to(self._step(operator.inputs[2]), outputs)
+        return bias, np.broadcast_to(self._tensors.step(operator.inputs[2]), outputs)
 
     def _pad(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        pads = self.constant(operator.inputs[1])
+        pads = self._tensors.constant(operator.inputs[1])
         if pads is None or pads.shape != (4, 2) or np.any(pads[[0, 3]]):
             return None
-        shape = self._size(operator.inputs[0])[1:3], tuple(map(tuple, pads[1:3].tolist()))
-        return Node("pad", self._name(operator.outputs[0]), sources, shape)
+        shape = self._tensors.size(operator.inputs[0])[1:3], tuple(map(tuple, pads[1:3].tolist()))
+        return Node("pad", self._tensors.name(operator.outputs[0]), sources, shape)
 
     def _space_to_batch(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        block = self.constant(operator.inputs[1])
+        block = self._tensors.constant(operator.inputs[1])
         if block is None:
             return None
         shape = tuple(int(size) for size in block)
-        return Node("space_to_batch_nd", self._name(operator.outputs[0]), sources, shape)
+        return Node("space_to_batch_nd", self._tensors.name(operator.outputs[0]), sources, shape)
 
     def _batch_to_space(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         # The convolution before it has taken the block as its dilation.
@@ -273,7 +184,7 @@ class _Reader:
         return node
 
     def _activated(self, operator, node: Node, activation: str) -> Node:
-        name = self._name(operator.outputs[0])
+        name = self._tensors.name(operator.outputs[0])
         return dataclasses.replace(node, name=name, options=frozenset((activation,)))
 
     def _arithmetic(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
@@ -284,10 +195,12 @@ class _Reader:
             for one, other in (sources, sources[::-1]):
                 if name == "MUL" and self._sigmoids.get(one) is other:
                     return self._activated(operator, other, "swish")
-            options = self._active(operator, implied=False)
-            return Node(name.lower(), self._name(operator.outputs[0]), sources, options=options)
+            options = self._tensors.active(operator, implied=False)
+            return Node(
+                name.lower(), self._tensors.name(operator.outputs[0]), sources, options=options
+            )
         first = operator.inputs[0] in self._nodes
-        constant = self.constant(operator.inputs[1 if first else 0])
+        constant = self._tensors.constant(operator.inputs[1 if first else 0])
         if constant is None or (name == "DIV" and not first):
             return None
         scale, offset = _ARITHMETIC[name](constant.ravel().astype(np.float64), first)
@@ -295,7 +208,7 @@ class _Reader:
 
     def _affine(self, operator, node: Node, scale: np.ndarray, offset: np.ndarray) -> Node | None:
         """Takes scale * x + offset into the convolution or the input that it follows."""
-        name = self._name(operator.outputs[0])
+        name = self._tensors.name(operator.outputs[0])
         if node.kind == "input":
             old: Affine = node.content
             content = Affine(old.scale * scale, old.offset * scale + offset, True)
@@ -313,12 +226,14 @@ class _Reader:
             kernel_step * abs(factors),
             bias_step * abs(scale),
         )
-        return dataclasses.replace(node, name=name, options=self._active(operator), content=content)
+        return dataclasses.replace(
+            node, name=name, options=self._tensors.active(operator), content=content
+        )
 
     def _concatenation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         if operator.builtinOptions.axis not in (-1, 3):
             return None
-        return Node("concat", self._name(operator.outputs[0]), sources)
+        return Node("concat", self._tensors.name(operator.outputs[0]), sources)
 
     def _pool(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         options = operator.builtinOptions
@@ -326,16 +241,16 @@ class _Reader:
         stride = (options.strideH, options.strideW)
         if name == "MAX_POOL_2D":
             shape = MaxPool(window, stride, self._paddings[options.padding].lower())
-            return Node("max_pool", self._name(operator.outputs[0]), sources, shape)
+            return Node("max_pool", self._tensors.name(operator.outputs[0]), sources, shape)
         return self._windows(operator.inputs[0], operator.outputs[0], window, stride)
 
     def _windows(self, source: int, output: int, window, stride) -> Node | None:
         """Average pooling, if nothing is padded."""
-        size, pooled = self._size(source)[1:3], self._size(output)[1:3]
+        size, pooled = self._tensors.size(source)[1:3], self._tensors.size(output)[1:3]
         if pooled != tuple((side - w) // step + 1 for side, w, step in zip(size, window, stride)):
             return None
         shape = Pool.of(size, window, stride)
-        return Node("pool", self._name(output), (self._nodes[source],), shape)
+        return Node("pool", self._tensors.name(output), (self._nodes[source],), shape)
 
     def _average(self, operator, source: Node, kernel: np.ndarray) -> Node | None:
         """Average pooling as `integer_graph` has it: depthwise convolutions of equal weights."""
@@ -350,45 +265,54 @@ class _Reader:
         return node
 
     def _mean(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        axes = self.constant(operator.inputs[1])
+        axes = self._tensors.constant(operator.inputs[1])
         if axes is None or sorted(axes.ravel() % 4) != [1, 2]:
             return None
-        size = self._size(operator.inputs[0])[1:3]
-        return Node("pool", self._name(operator.outputs[0]), sources, Pool.of(size, size, size))
+        size = self._tensors.size(operator.inputs[0])[1:3]
+        return Node(
+            "pool", self._tensors.name(operator.outputs[0]), sources, Pool.of(size, size, size)
+        )
 
     def _split(self, name: str, operator, sources: tuple[Node, ...]) -> tuple[Node, ...]:
         nodes, start = [], 0
         for output in operator.outputs:
-            size = self._size(output)[-1]
-            nodes.append(Node("slice", self._name(output), sources, (start, size)))
+            size = self._tensors.size(output)[-1]
+            nodes.append(Node("slice", self._tensors.name(output), sources, (start, size)))
             start += size
         return tuple(nodes)
 
     def _slice(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        begin = self.constant(operator.inputs[1])
+        begin = self._tensors.constant(operator.inputs[1])
         output = operator.outputs[0]
-        if begin is None or self._size(output)[:-1] != self._size(operator.inputs[0])[:-1]:
+        if (
+            begin is None
+            or self._tensors.size(output)[:-1] != self._tensors.size(operator.inputs[0])[:-1]
+        ):
             return None
         masked = getattr(operator.builtinOptions, "beginMask", 0) >> (begin.size - 1) & 1
         start = 0 if masked else int(begin.ravel()[-1])
-        return Node("slice", self._name(output), sources, (start, self._size(output)[-1]))
+        return Node(
+            "slice", self._tensors.name(output), sources, (start, self._tensors.size(output)[-1])
+        )
 
     def _resize(self, name: str, operator, sources: tuple[Node, ...]) -> Node:
         options = operator.builtinOptions
-        if self._size(operator.inputs[0])[1:3] == (1, 1):
+        if self._tensors.size(operator.inputs[0])[1:3] == (1, 1):
             # One pixel is repeated under every rule.
             rules = RESIZE_RULES
         elif options.alignCorners:
             rules = frozenset(("corners aligned",))
         else:
             rules = frozenset(("half-pixel centres" if options.halfPixelCenters else "legacy",))
-        return Node("resize", self._name(operator.outputs[0]), sources, options=rules)
+        return Node("resize", self._tensors.name(operator.outputs[0]), sources, options=rules)
 
     def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         """One pixel repeated over a map, as `resize_bilinear` has it."""
-        if self._size(operator.inputs[0])[1:3] != (1, 1):
+        if self._tensors.size(operator.inputs[0])[1:3] != (1, 1):
             return None
-        return Node("resize", self._name(operator.outputs[0]), sources, options=RESIZE_RULES)
+        return Node(
+            "resize", self._tensors.name(operator.outputs[0]), sources, options=RESIZE_RULES
+        )
 
 
 # Scale and offset of an operation with a constant c, which comes second or (not `first`) first.

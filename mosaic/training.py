@@ -118,6 +118,9 @@ def train(
     )
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
+    if dataset.image_size:
+        # Validation is on whole images.
+        check_size(model, *dataset.image_size)
     tidy(model_dir)
     tidy(os.path.join(model_dir, BEST_FOLDER))
     _check_kind(model, model_dir)

@@ -21,11 +21,15 @@ def root():
 
 @pytest.fixture(scope="session")
 def shared():
-    """Real data and reference outputs, where they are at hand."""
-    folder = pathlib.Path(os.environ.get("MOSAIC_SHARED", ROOT.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there; MOSAIC_SHARED names the folder of reference data")
-    return folder
+    """Finds a part of the real data and reference outputs by its path; skips where it is not."""
+
+    def find(part):
+        path = pathlib.Path(os.environ.get("MOSAIC_SHARED") or ROOT.parent / "shared") / part
+        if not path.exists():
+            pytest.skip(f"{path} is not there; MOSAIC_SHARED names the folder of reference data")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session", autouse=True)

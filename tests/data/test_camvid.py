@@ -276,7 +276,7 @@ def test_a_mended_folder_loads(tree, tmp_path):
 
 @pytest.fixture(scope="module")
 def real(shared):
-    folder = shared / "data" / "camvid"
+    folder = shared("data/camvid")
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     return camvid(str(folder))

@@ -79,7 +79,7 @@ def test_cost_is_that_of_the_network(files, network, name):
 
 def test_cost_of_mlperfs_file(shared):
     """REFERENCE.md has counted it."""
-    path = shared / "models" / "mosaic_r4_ade20k_uint8.tflite"
+    path = shared("models/mosaic_r4_ade20k_uint8.tflite")
     cost = file_cost.of_tflite(str(path), (512, 512))
     assert cost == file_cost.FileCost(path.stat().st_size, 1_862_176, 2_693_204_992)
 

@@ -146,7 +146,7 @@ def test_wrong_configuration(saved):
 
 def test_wrong_configuration_of_a_published_checkpoint(shared, model):
     before = _values(model)
-    message = _fails(shared / "golden/garden_mosaic_paper/ckpt", "does not fit", model)
+    message = _fails(shared("golden/garden_mosaic_paper") / "ckpt", "does not fit", model)
     assert (
         "encoder_group0_project_conv/kernel is (1, 1, 224, 8) here and (1, 1, 224, 32)" in message
     )

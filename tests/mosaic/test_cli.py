@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 import mosaic
 from mosaic import cli
@@ -270,6 +271,31 @@ def test_help_answers_at_once(command, tmp_path):
             ["a.tflite", "--output_dir=/proc/out"],
             ["/proc/out: /proc cannot be written to"],
         ),
+        (
+            "eval.py",
+            ["--compare=a", "--output_dir=/proc/out"],
+            ["/proc/out: /proc cannot be written to"],
+        ),
+        (
+            "eval.py",
+            [
+                "--gin_file=quickstart",
+                "--checkpoint=.",
+                "--output_dir=y",
+                "--submission_dir=/proc/s",
+            ],
+            ["/proc/s: /proc cannot be written to"],
+        ),
+        (
+            "predict.py",
+            ["--model=a", "--images=b", "--output_dir=/proc/out"],
+            ["/proc/out: /proc cannot be written to"],
+        ),
+        (
+            "check_data.py",
+            ["--gin_file=quickstart", "--output_dir=/proc/out"],
+            ["/proc/out: /proc cannot be written to"],
+        ),
         ("eval.py", ["--gin_file=quickstart"], ["give --checkpoint=PATH or --model_dir=DIR"]),
         (
             "eval.py",
@@ -293,3 +319,20 @@ def test_mistakes_answer_at_once(command, arguments, parts, tmp_path):
     for part in parts:
         assert part in errors[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_predict_works_on(tmp_path):
+    """A named experiment goes before the one that a run has saved."""
+    (tmp_path / "config.gin").touch()
+    (tmp_path / "checkpoint").touch()
+    (tmp_path / "ckpt-3.index").touch()
+    values = cli.common_flags("gin_file")
+    flags.DEFINE_string("model", None, "", flag_values=values)
+    saved = str(tmp_path / "config.gin")
+    named = str(ROOT / "configs" / "quickstart.gin")
+    for path, checkpoint in ((tmp_path, tmp_path), (tmp_path / "ckpt-3", tmp_path / "ckpt-3")):
+        for arguments, files in (([], [saved]), (["--gin_file=quickstart"], [named])):
+            values.unparse_flags()
+            values(["predict.py", f"--model={path}", *arguments])
+            assert cli.model_and_files(values) == (str(checkpoint), files)
+            values.gin_file = []

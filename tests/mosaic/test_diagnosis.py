@@ -221,7 +221,7 @@ def test_the_global_branch_alone():
 
 
 def test_the_papers_checkpoint_in_the_published_network(shared):
-    path = str(shared / "golden/garden_mosaic_paper/ckpt")
+    path = str(shared("golden/garden_mosaic_paper") / "ckpt")
     with pytest.raises(UserError) as caught:
         checkpoints.load(network.mosaic(11), path)
     assert str(caught.value).startswith(

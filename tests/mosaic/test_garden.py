@@ -71,7 +71,7 @@ def paper():
 
 @pytest.fixture(scope="module")
 def golden(shared):
-    return shared / "golden/garden_mosaic_paper"
+    return shared("golden/garden_mosaic_paper")
 
 
 @pytest.fixture(scope="module")

@@ -41,9 +41,7 @@ def _optimizer(settings):
 @pytest.fixture(scope="module", params=_NAMES or [None])
 def golden(request, shared):
     """One folder of golden files: settings, arrays, and a network of those settings."""
-    if request.param is None:
-        pytest.skip(f"no golden files in {shared}")
-    folder = shared / "golden" / request.param
+    folder = shared(f"golden/{request.param or 'NAME'}")
     settings = json.loads((folder / "golden.json").read_text())
     with np.load(folder / "golden.npz") as arrays:
         arrays = dict(arrays)

@@ -69,7 +69,7 @@ def test_variable_count(name, count, request, record_property):
 
 def test_variables_are_those_of_the_garden(paper, shared):
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    listed = tf.train.list_variables(str(shared / "golden/garden_mosaic_paper/ckpt"))
+    listed = tf.train.list_variables(str(shared("golden/garden_mosaic_paper") / "ckpt"))
     theirs = {
         name.removesuffix(suffix): tuple(shape)
         for name, shape in listed

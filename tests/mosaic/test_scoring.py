@@ -34,8 +34,8 @@ def _eval(*arguments):
 def test_zero_shot(shared, tmp_path):
     result = _eval(
         "--gin_file=ade20k_on_camvid",
-        f"--data_dir={shared / 'data' / 'camvid'}",
-        f"--checkpoint={shared / 'models' / 'mosaic_r4_ade20k_uint8.tflite'}",
+        f"--data_dir={shared('data/camvid')}",
+        f"--checkpoint={shared('models/mosaic_r4_ade20k_uint8.tflite')}",
         f"--output_dir={tmp_path}",
         f"--submission_dir={tmp_path / 'submission'}",
     )
@@ -52,8 +52,8 @@ def test_other_classes_need_a_map(shared, tmp_path):
     result = _eval(
         "--gin_file=ade20k_on_camvid",
         "--gin.Evaluation.class_map=None",
-        f"--data_dir={shared / 'data' / 'camvid'}",
-        f"--checkpoint={shared / 'models' / 'mosaic_r4_ade20k_uint8.tflite'}",
+        f"--data_dir={shared('data/camvid')}",
+        f"--checkpoint={shared('models/mosaic_r4_ade20k_uint8.tflite')}",
         "--as_network",
         f"--output_dir={tmp_path}",
     )
@@ -107,6 +107,22 @@ def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
     loaded = Variables("x", "mosaic", step, {})
     assert scoring.steps_of(str(run / name), loaded) == steps
     assert scoring.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
+
+
+@pytest.mark.parametrize(("step", "steps"), [(80, 80), (0, None), (None, None)])
+def test_a_garden_checkpoint_is_ours_if_classes_lie_with_it(tmp_path, step, steps):
+    loaded = Variables("x", "garden", step, {})
+    paths = [str(tmp_path), str(tmp_path / "ckpt-80")]
+    for path in paths:
+        assert not scoring._is_trained_here(path, loaded)
+        assert scoring.steps_of(path, loaded) is None
+    (tmp_path / "classes.json").touch()
+    for path in paths:
+        assert scoring._is_trained_here(path, loaded)
+        assert scoring.steps_of(path, loaded) == steps
+    archive = tmp_path / "downloaded.tar.gz"
+    archive.touch()
+    assert not scoring._is_trained_here(str(archive), loaded)
 
 
 def test_saved_models_of_a_run(run):

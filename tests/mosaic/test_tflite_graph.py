@@ -305,7 +305,7 @@ def test_a_float_file_can_say_how_its_caller_normalizes(file, tmp_path, monkeypa
 @pytest.mark.parametrize("change", [shuffled, as_int8])
 @pytest.mark.parametrize("name", ["mosaic_r4_ade20k_uint8", "deeplabv3_mnv2_ade20k_uint8"])
 def test_published_files_told_otherwise(shared, tmp_path, name, change):
-    path = shared / "models" / f"{name}.tflite"
+    path = shared(f"models/{name}.tflite")
     assert_same(path, rewritten(path, change, tmp_path / "changed.tflite"))
 
 

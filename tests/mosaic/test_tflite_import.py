@@ -7,6 +7,7 @@ import tf_keras
 import mlperf
 from mosaic import (
     backbones,
+    calibration,
     checkpoints,
     config,
     export,
@@ -265,7 +266,7 @@ def test_calibration_measures_what_each_batch_norm_sees(images):
     before = answers(model, images)
     layer = model.get_layer("expand_bn")
     seen = answers(tf_keras.Model(model.inputs, layer.input), images)
-    tflite_import.calibrate(model, images)
+    calibration.calibrate(model, images)
     np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-3)
     np.testing.assert_allclose(answers(model, images), before, atol=1e-3)
@@ -275,7 +276,7 @@ def test_calibration_needs_images(files):
     model = tiny()
     before = model.get_layer("logits").kernel.numpy()
     with pytest.raises(UserError, match="at least one image"):
-        tflite_import.calibrate(model, [])
+        calibration.calibrate(model, [])
     with pytest.raises(UserError, match="no images"):
         tflite_import.load(model, str(files / "none.tflite"), iter(()))
     np.testing.assert_array_equal(model.get_layer("logits").kernel, before)
@@ -432,10 +433,10 @@ def test_plain_8_bit_conversions_come_back(reduced, images, tmp_path, build, ins
 def test_published_files_agree_with_their_float_networks(
     shared, build, settings, file, least, record_property
 ):
-    path = shared / "models" / file
+    path = shared(f"models/{file}")
     model = build(**settings)
-    photos = sorted((shared / "data" / "photos").iterdir())
-    pictures = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos[::3]]
+    photos = sorted(shared("data/photos").iterdir())
+    pictures = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos]
     tflite_import.load(model, str(path))
     run = of_tflite(str(path)).run
     folded = tf.function(model)
@@ -447,7 +448,7 @@ def test_published_files_agree_with_their_float_networks(
         for logits, picture in zip(before, pictures)
     ]
     assert np.mean(equal) >= least
-    tflite_import.calibrate(model, pictures)
+    calibration.calibrate(model, pictures)
     unfolded = [folded(tf.constant(p[np.newaxis], tf.float32)).numpy() for p in pictures]
     change = max(np.max(np.abs(a - b)) for a, b in zip(unfolded, before))
     assert change < 1e-3

@@ -18,6 +18,7 @@ from mosaic import checkpoints, cli, config, training
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation
 from mosaic.losses import CrossEntropy
+from mosaic.network import mosaic
 from mosaic.optimizers import sgd
 from mosaic.runtime import runtime
 
@@ -297,6 +298,16 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
 def test_numbers_that_cannot_be_are_named(drawn, tmp_path, name):
     with pytest.raises(UserError, match=rf"train\.{name} = 0: it must be at least 1"):
         training.train(str(tmp_path), **_tiny(drawn, **{name: 0}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_validation_images_that_are_too_small_are_told_before_training(drawn, tmp_path):
+    arguments = _tiny(drawn, model=mosaic(3, branch_filters=(8, 8), bins=(8,)))
+    arguments["dataset"].crop_size = (128, 128)
+    height, width = arguments["dataset"].image_size
+    assert min(height, width) < 128
+    with pytest.raises(UserError, match=f"images of {height}x{width} are too small"):
+        training.train(str(tmp_path), **arguments)
     assert not list(tmp_path.iterdir())
 
 

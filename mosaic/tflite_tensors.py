@@ -1,0 +1,128 @@
+"""The tensors of a TFLite file: their names and sizes, and what their quantized numbers stand for.
+
+The meaning is TensorFlow Lite's quantization specification: real = scale * (stored - zero point).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mosaic import tflite_file
+from mosaic.errors import UserError
+from mosaic.graphs import LINEAR, Affine
+
+_DTYPES = {
+    "FLOAT32": np.float32,
+    "FLOAT16": np.float16,
+    "FLOAT64": np.float64,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "BOOL": np.bool_,
+}
+_LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
+
+
+class Tensors:
+    """Those of a file's main graph, by their index."""
+
+    def __init__(self, model, schema, path: str):
+        """Takes the tensors of a parsed file.
+
+        Args:
+          model: what `tflite_file.parse` gives.
+          schema: TFLite's, `ai_edge_litert.schema_py_generated`.
+          path: of the file, for errors.
+        """
+        self._path = path
+        self._buffers = model.buffers
+        self._tensors = model.subgraphs[0].tensors
+        self._types = tflite_file.names(schema.TensorType)
+        self._activations = tflite_file.names(schema.ActivationFunctionType)
+        self._passed_on: dict[int, int] = {}
+
+    def pass_on(self, source: int, output: int) -> None:
+        """Says that a constant is another one in other numbers, as float16 weights are."""
+        self._passed_on[output] = source
+
+    def name(self, index: int) -> str:
+        return self._tensors[index].name.decode(errors="replace").split(";")[0]
+
+    def size(self, index: int) -> tuple[int, ...]:
+        shape = self._tensors[index].shape
+        return tuple(int(size) for size in ([] if shape is None else shape))
+
+    def scale(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scales and zero points of a tensor, empty where it is not quantized."""
+        quantization = self._tensors[index].quantization
+        if quantization is None or quantization.scale is None:
+            return np.zeros(0), np.zeros(0)
+        scale = np.asarray(quantization.scale, np.float64)
+        zero = quantization.zeroPoint
+        return scale, np.zeros(scale.size) if zero is None else np.asarray(zero, np.float64)
+
+    def pixels(self, index: int) -> Affine | None:
+        """What an 8-bit input makes of an image's 0..255; None for inputs of other types."""
+        kind = self._types[self._tensors[index].type]
+        scale, zero = self.scale(index)
+        if kind not in ("INT8", "UINT8") or scale.size == 0:
+            return None
+        # The pixel 0 is stored as the type's lowest value.
+        return Affine(scale, scale * (_LIMITS[kind][0] - zero), True)
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Returns a constant as real numbers, or None if the tensor is not one."""
+        index = self._passed_on.get(index, index)
+        if index < 0:
+            return None
+        tensor = self._tensors[index]
+        data = self._buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            return None
+        kind = self._types[tensor.type]
+        if kind not in _DTYPES:
+            raise UserError(
+                f"{self._path}: {self.name(index)!r} is of type {kind}, which is not supported"
+            )
+        values = np.frombuffer(bytes(data), _DTYPES[kind]).reshape(self.size(index))
+        scale, zero = self.scale(index)
+        if scale.size == 0:
+            return values
+        if scale.size > 1:
+            axis = [1] * values.ndim
+            axis[tensor.quantization.quantizedDimension] = -1
+            scale, zero = scale.reshape(axis), zero.reshape(axis)
+        return (values.astype(np.float64) - zero) * scale
+
+    def step(self, index: int) -> np.ndarray:
+        """Between two of a constant's numbers: [1] or [channels], 0 for floating point."""
+        scale, _ = self.scale(self._passed_on.get(index, index))
+        return scale if scale.size else np.zeros(1)
+
+    def active(self, operator, implied: bool = True) -> frozenset[str]:
+        """The activations that an operator's output can have come through.
+
+        Some converters leave out an activation that the output's quantized range implies: one
+        that starts at zero is rectified, and one within 0..6 may or may not be cut at 6.
+
+        Args:
+          operator: of the file.
+          implied: whether a range from zero on tells of a rectifier; a sum of rectified values
+            has that range by itself.
+        """
+        options = operator.builtinOptions
+        fused = self._activations[getattr(options, "fusedActivationFunction", 0)]
+        if fused != "NONE":
+            return frozenset((fused.lower(),))
+        index = operator.outputs[0]
+        scale, zero = self.scale(index)
+        limits = _LIMITS.get(self._types[self._tensors[index].type])
+        if limits is None or scale.size != 1:
+            return LINEAR
+        low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
+        if low < -1e-6 * high:
+            return LINEAR
+        found = {"relu"} if implied else {"relu", "linear"}
+        return frozenset(found | {"relu6"} if high <= 6.0 * (1 + 1e-3) else found)
