@@ -25,11 +25,11 @@ import mosaic.training
 from data.street_scenes import drawing
 from mosaic import benchmark_report, cli, config, export, limits
 from mosaic.benchmark import benchmark
-from mosaic.layers import half_pixel_centers, resize_bilinear
 from mosaic.network import mosaic
 from mosaic.prediction import find, read
 from mosaic.predictors import fit_image
 from mosaic.provenance import command
+from mosaic.resizing import half_pixel_centers, resize_bilinear
 from mosaic.tflite_import import load
 
 

@@ -10,9 +10,10 @@ import gin
 import tf_keras
 
 from mosaic.backbones import mobilenet
-from mosaic.layers import Dropout, Norm, ResizeLike, conv_bn, depthwise_bn
+from mosaic.layers import Dropout, Norm, conv_bn, depthwise_bn
 from mosaic.network import image_input
 from mosaic.pooling import PoolWindows
+from mosaic.resizing import ResizeLike
 from mosaic.resnet import DILATED_RESNETS, dilated_resnet
 
 # The Garden's, of ASPP (`official.vision.modeling.decoders.aspp`).

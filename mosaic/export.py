@@ -15,10 +15,10 @@ from mosaic.conversion import convert
 from mosaic.errors import RunError, UserError
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.files import check_writable, replacing
-from mosaic.layers import half_pixel_centers, resize_bilinear
 from mosaic.limits import LEARNT, LIMITS, Limit
 from mosaic.network import check_size
 from mosaic.predictors import fit_image
+from mosaic.resizing import half_pixel_centers, resize_bilinear
 from mosaic.rounding import round_to
 from mosaic.serving import Serving
 

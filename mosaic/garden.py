@@ -15,8 +15,9 @@ import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import mobilenet
 
-from mosaic.layers import Normalize, half_pixel_centers
+from mosaic.layers import Normalize
 from mosaic.network import NORMALIZATIONS
+from mosaic.resizing import half_pixel_centers
 
 _VALUE = "VARIABLE_VALUE"
 _ROOTS = ("backbone", "neck", "decoder", "head")

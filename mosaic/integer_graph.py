@@ -17,7 +17,7 @@ import tf_keras
 from mosaic import tflite_file
 from mosaic.averages import averages_by_convolution
 from mosaic.folding import beginning
-from mosaic.layers import never_repeated
+from mosaic.resizing import never_repeated
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:

@@ -5,10 +5,7 @@ Sizes follow the tensors at call time, so one functional model serves every inpu
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -261,76 +258,3 @@ class ChannelSlice(tf_keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "start": self.start, "size": self.size}
-
-
-@tf_keras.utils.register_keras_serializable(PACKAGE)
-class ResizeLike(tf_keras.layers.Layer):
-    """Bilinear resize of the first tensor to the height and width of the second.
-
-    Args:
-      half_pixel_centers: True for TensorFlow 2's rule; False for the legacy rule of
-        `tf.compat.v1.image.resize_bilinear` (corners not aligned), which MLPerf's files use.
-    """
-
-    def __init__(self, half_pixel_centers: bool = True, **kwargs):
-        super().__init__(**kwargs)
-        self.half_pixel_centers = half_pixel_centers
-
-    def call(self, inputs) -> tf.Tensor:
-        x, reference = inputs
-        return resize_bilinear(x, size_of(reference), self.half_pixel_centers)
-
-    def compute_output_shape(self, input_shape):
-        x, reference = input_shape
-        return tf.TensorShape([x[0], reference[1], reference[2], x[-1]])
-
-    def get_config(self):
-        return {**super().get_config(), "half_pixel_centers": self.half_pixel_centers}
-
-
-def size_of(x: tf.Tensor):
-    """Height and width of [batch, height, width, ...]: as numbers where they are known."""
-    height, width = x.shape[1:3]
-    return tf.shape(x)[1:3] if height is None or width is None else (height, width)
-
-
-_NEVER_REPEATED = contextvars.ContextVar("never_repeated", default=False)
-
-
-@contextlib.contextmanager
-def never_repeated() -> Iterator[None]:
-    """While it lasts, `resize_bilinear` is traced as a resize for maps of 1x1 too.
-
-    For 8-bit files: TensorFlow Lite's converter may give a repeated map another scale than the map
-    itself, while its operator (BROADCAST_TO) copies the integers as they are.
-    """
-    token = _NEVER_REPEATED.set(True)
-    try:
-        yield
-    finally:
-        _NEVER_REPEATED.reset(token)
-
-
-def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
-    """Bilinear resize of [batch, height, width, channels] to `size`, corners not aligned.
-
-    A map that already has that size passes unchanged, and one of 1x1 is repeated, which is the
-    same under every rule and far cheaper.
-    """
-    if not tf.is_tensor(size) and tuple(x.shape[1:3]) == tuple(size):
-        return x
-    if x.shape[1] == 1 and x.shape[2] == 1 and not _NEVER_REPEATED.get():
-        shape = tf.stack([tf.shape(x)[0], size[0], size[1], x.shape[-1]])
-        return tf.broadcast_to(x, shape)
-    return tf.raw_ops.ResizeBilinear(
-        images=x, size=size, align_corners=False, half_pixel_centers=half_pixel_centers
-    )
-
-
-def half_pixel_centers(model: tf_keras.Model) -> bool:
-    """Returns the rule of a network's own resizes, which the resize of its logits shares.
-
-    MLPerf's networks differ from their files on a hundredth of all pixels under the other rule.
-    """
-    layers = getattr(model, "layers", ())
-    return all(layer.half_pixel_centers for layer in layers if isinstance(layer, ResizeLike))

@@ -8,7 +8,7 @@ import gin
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.layers import resize_bilinear, size_of
+from mosaic.resizing import resize_bilinear, size_of
 
 # The Garden's `SegmentationLoss` adds this to the number of pixels, so that a batch without a
 # single labelled pixel costs nothing; equal figures need the same constant.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import resize_bilinear
+from mosaic.resizing import resize_bilinear
 
 
 def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:

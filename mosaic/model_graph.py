@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tf_keras
 
-from mosaic import layers, pooling
+from mosaic import layers, pooling, resizing
 from mosaic.graphs import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
 
 
@@ -161,5 +161,5 @@ _LAYERS: tuple[tuple[Any, Callable], ...] = (
         layers.ChannelSlice,
         lambda layer, sources: Node("slice", layer.name, sources, (layer.start, layer.size)),
     ),
-    (layers.ResizeLike, _resize),
+    (resizing.ResizeLike, _resize),
 )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.layers import resize_bilinear, size_of
 from mosaic.predictors import Predictor, fit
+from mosaic.resizing import resize_bilinear, size_of
 
 
 def average(

@@ -10,16 +10,8 @@ import tf_keras
 
 from mosaic.backbones import mobilenet
 from mosaic.errors import UserError
-from mosaic.layers import (
-    ChannelSlice,
-    Dropout,
-    Norm,
-    Normalize,
-    PoolToBins,
-    ResizeLike,
-    conv_bn,
-    depthwise_bn,
-)
+from mosaic.layers import ChannelSlice, Dropout, Norm, Normalize, PoolToBins, conv_bn, depthwise_bn
+from mosaic.resizing import ResizeLike
 
 # Means and standard deviations of RGB in 0..255 that inputs are normalised with.
 NORMALIZATIONS = {

@@ -14,10 +14,10 @@ from mosaic import archives, tflite_file
 from mosaic.errors import UserError
 from mosaic.folding import folded
 from mosaic.forms import form_of
-from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
 from mosaic.metrics import predictions
 from mosaic.network import size_check
 from mosaic.preparation import TYPES, preparation
+from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
 
 
 class Predictor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from official.core import base_task
 
 from mosaic import checkpoints, handover, losses, metrics, quantization
-from mosaic.layers import half_pixel_centers, resize_bilinear, size_of
+from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
 _STATISTICS_IMAGES = 40

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import averages, export, integer_graph, layers, tflite_file, tflite_import
+from mosaic import averages, export, integer_graph, layers, resizing, tflite_file, tflite_import
 from mosaic.network import image_input, mosaic
 from mosaic.predictors import fit, of_network, of_tflite
 
@@ -76,7 +76,7 @@ def test_a_global_average_keeps_its_value_beside_a_map_of_another_range(images, 
     x = tf_keras.layers.Conv2D(8, 4, 4, activation="relu")(x)
     mean = tf_keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
     mean = tf_keras.layers.Conv2D(8, 1, kernel_initializer="ones", activation="relu")(mean)
-    both = tf_keras.layers.Concatenate()([layers.ResizeLike()([mean, x]), 30.0 * x])
+    both = tf_keras.layers.Concatenate()([resizing.ResizeLike()([mean, x]), 30.0 * x])
     logits = tf_keras.layers.Conv2D(2, 1, kernel_initializer="ones")(both[..., :8])
     model = tf_keras.Model(source, logits)
     path = str(tmp_path / "file.tflite")

@@ -5,7 +5,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
 import mlperf
-from mosaic import backbones, checkpoints, cli, counting, layers, network
+from mosaic import backbones, checkpoints, cli, counting, layers, network, resizing
 from mosaic import garden as garden_form
 from mosaic.errors import UserError
 
@@ -187,13 +187,13 @@ def test_pool_to_bins(size, bins, dynamic):
 )
 def test_resize(half_pixel_centers, expected):
     x = tf.constant([0.0, 1.0], shape=[1, 1, 2, 1])
-    resized = layers.ResizeLike(half_pixel_centers)([x, tf.zeros([1, 1, 4, 5])])
+    resized = resizing.ResizeLike(half_pixel_centers)([x, tf.zeros([1, 1, 4, 5])])
     np.testing.assert_allclose(np.ravel(resized), expected)
 
 
 def test_resize_of_one_pixel_repeats_it():
     x = tf.constant([3.0, 4.0], shape=[1, 1, 1, 2])
-    resized = layers.ResizeLike()([x, tf.zeros([1, 2, 3, 5])])
+    resized = resizing.ResizeLike()([x, tf.zeros([1, 2, 3, 5])])
     np.testing.assert_array_equal(resized, np.broadcast_to([3.0, 4.0], [1, 2, 3, 2]))
 
 

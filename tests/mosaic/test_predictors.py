@@ -7,9 +7,10 @@ import tf_keras
 
 from mosaic import export, forms, predictors, tflite_metadata
 from mosaic.errors import UserError
-from mosaic.layers import PoolToBins, resize_bilinear
+from mosaic.layers import PoolToBins
 from mosaic.multiscale import average
 from mosaic.preparation import preparation
+from mosaic.resizing import resize_bilinear
 
 SIZE = (64, 96)
 

@@ -21,19 +21,10 @@ from mosaic import (
 from mosaic.checkpoints import variable_name
 from mosaic.deeplab import deeplab
 from mosaic.errors import UserError
-from mosaic.layers import (
-    ChannelSlice,
-    Norm,
-    PoolToBins,
-    ResizeLike,
-    conv_bn,
-    depthwise_bn,
-    half_pixel_centers,
-    never_repeated,
-    resize_bilinear,
-)
+from mosaic.layers import ChannelSlice, Norm, PoolToBins, conv_bn, depthwise_bn
 from mosaic.network import NORMALIZATIONS, image_input, mosaic
 from mosaic.predictors import of_tflite
+from mosaic.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.serving import Serving
 from mosaic.training import train  # noqa: F401 - which the configurations bind
 
