@@ -19,6 +19,10 @@ def main(values, bindings):
     if not values.export_dir:
         raise cli.UserError("give --export_dir=DIR, the folder for the exports")
     size = cli.parse_size(values.size)
+    if "tflite" not in values.format:
+        for name in ("quantize", "size", "output", "input_type"):
+            if values[name].present:
+                raise cli.UserError(f"--{name} is for TFLite files; add tflite to --format")
     files, checkpoint, _ = cli.checkpoint_and_output(values)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.export import export_checkpoint

@@ -30,7 +30,7 @@ def main(values, bindings, more):
         raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
     from data.label_map import LabelMap
     from mosaic import classes, prediction
-    from mosaic.scoring import load_predictor
+    from mosaic.scoring import as_configured, load_predictor
 
     sources = prediction.find([*values.images, *more])
     known = classes.find(path)
@@ -38,6 +38,8 @@ def main(values, bindings, more):
         label_map = LabelMap.named(values.label_map)
         known = classes.Classes(label_map.names, label_map.colors, label_map.ignore_label)
     predictor, _ = load_predictor(path, values.normalization)
+    if files and not size:
+        predictor, size = as_configured(predictor)
     count = prediction.predict(predictor, sources, values.output_dir, known, size)
     print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
 
@@ -50,5 +52,10 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "label_map", None, "Names and colours: a name in data/labels or a file.", flag_values=FLAGS
     )
-    flags.DEFINE_string("size", None, "The network's input, HEIGHTxWIDTH.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "size",
+        None,
+        "The network's input, HEIGHTxWIDTH; the experiment's, or else the image's own.",
+        flag_values=FLAGS,
+    )
     sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True))

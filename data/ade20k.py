@@ -47,20 +47,26 @@ def ade20k(
     Raises:
       DataError: nothing of that is there, or a file is wrong; it is named.
     """
-    if classes not in CLASSES:
-        raise DataError(f"ade20k.classes {classes!r}: not one of {', '.join(CLASSES)}")
-    labels = LabelMap.named(CLASSES[classes])
+    labels = _label_map(classes)
     fit = Fit(tuple(size), int(labels.lookup()[0])) if size else None
+    # The records hold labels as they are in the files, the same for all choices of classes.
     builder = layout(data_dir).prepare()
     return Dataset(builder, labels, {s: s for s in SPLITS}, augment, name="ade20k", fit=fit)
 
 
-def layout(data_dir: str) -> Layout:
-    """Finds the files of ADE20K in a folder."""
+def _label_map(classes: str) -> LabelMap:
+    if classes not in CLASSES:
+        raise DataError(f"ade20k.classes {classes!r}: not one of {', '.join(CLASSES)}")
+    return LabelMap.named(CLASSES[classes])
+
+
+def layout(data_dir: str, classes: str = "all") -> Layout:
+    """Finds the files of ADE20K in a folder; the arguments are those of `ade20k`."""
     root = pathlib.Path(data_dir)
-    # The records hold labels as they are in the files, the same for all choices of classes.
-    found = Layout("ade20k", root, LabelMap.named(CLASSES["all"]), grey=True)
-    if (root / "scene_parse150").is_dir() or (root / "annotations_instance").is_dir():
+    found = Layout("ade20k", root, _label_map(classes), grey=True)
+    others = [root / "scene_parse150", root / "annotations_instance"]
+    own = [root / TREE, root / f"{TREE}.zip", root / "annotations"]
+    if any(path.is_dir() for path in others) and not any(path.exists() for path in own):
         found.problems.append(
             f"{root}: TFDS's scene_parse150 and annotations_instance hold objects of 100 classes, "
             f"not the 150 of scene parsing; download {TREE}.zip from sceneparsing.csail.mit.edu"
@@ -68,7 +74,7 @@ def layout(data_dir: str) -> Layout:
         return found
     inside = "" if (root / "images").is_dir() else f"{TREE}/"
     folders = [inside + folder for folder in ("images", "annotations")]
-    tree = Tree(root, folders, {f"{TREE}.zip": TREE})
+    tree = Tree(root, folders, {f"{TREE}.zip": [TREE]})
     found.problems += tree.problems
     for split, folder in SPLITS.items():
         start = f"{inside}images/{folder}/"

@@ -24,7 +24,7 @@ LAYOUTS = {
     "pascal_voc": "data.pascal_voc",
 }
 # Arguments of data sets that decide which files belong to them.
-SETTINGS = ("data_dir", "label_map", "coarse", "augmented")
+SETTINGS = ("data_dir", "label_map", "coarse", "augmented", "classes")
 
 
 @dataclasses.dataclass
@@ -57,7 +57,7 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
       dataset: one of `LAYOUTS`, named like the function that loads it.
       data_dir: as for that function.
       settings: further arguments of the layout: `label_map` of `folders`, `coarse` of
-        `cityscapes`, `augmented` of `pascal_voc`.
+        `cityscapes`, `augmented` of `pascal_voc`, `classes` of `ade20k`.
 
     Raises:
       DataError: there is no such data set, or the label map cannot be read.
@@ -79,14 +79,18 @@ def survey(layout: Layout, progress: Callable | None = None) -> Survey:
     found = Survey(layout.label_map.names, problems=list(layout.problems))
     found.strays = list(layout.strays)
     table, classes = layout.label_map.lookup(), len(layout.label_map.names)
-    splits = {split: list(pairs) for split, pairs in layout.splits.items()}
-    with progress(sum(map(len, splits.values()))) if progress else contextlib.nullcontext() as bar:
-        for split, pairs in splits.items():
-            found.images[split] = len(pairs)
+    # Counted first: examples in TFRecords are at hand one after the other only.
+    totals = {
+        split: len(pairs) if isinstance(pairs, list) else sum(1 for _ in pairs)
+        for split, pairs in layout.splits.items()
+    }
+    with progress(sum(totals.values())) if progress else contextlib.nullcontext() as bar:
+        for split, pairs in layout.splits.items():
+            found.images[split] = totals[split]
             found.sizes[split] = collections.Counter()
             counts = np.zeros(257, np.int64)
             for pair in pairs:
-                _, labels, errors = read_pair(pair, layout.label_map, layout.grey)
+                _, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
                 found.problems += map(str, errors)
                 if not errors:
                     found.sizes[split][labels.shape] += 1

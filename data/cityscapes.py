@@ -21,6 +21,7 @@ ZIPS = {
     "gtFine_trainvaltest.zip": "gtFine",
 }
 COARSE_ZIPS = {"leftImg8bit_trainextra.zip": "leftImg8bit/train_extra", "gtCoarse.zip": "gtCoarse"}
+_FINE_SPLITS = ("train", "val", "test")
 # TFDS's names: with its keys, they give the order of its own builder `cityscapes`.
 SPLITS = {"train": "train", "val": "validation", "test": "test", "train_extra": "train_extra"}
 _IMAGE = re.compile(r"leftImg8bit/(\w+)/([^/]+)/([^/]+)_leftImg8bit\.png")
@@ -88,7 +89,10 @@ def layout(data_dir: str, coarse: bool = False) -> Layout:
     found = Layout("cityscapes", root, LabelMap.named("cityscapes"))
     splits = [split for split in SPLITS if coarse or split != "train_extra"]
     folders = ("leftImg8bit", "gtFine", *(["gtCoarse"] if coarse else []))
-    tree = Tree(root, folders, ZIPS | (COARSE_ZIPS if coarse else {}))
+    zips = {name: [f"{kind}/{split}" for split in _FINE_SPLITS] for name, kind in ZIPS.items()}
+    if coarse:
+        zips |= {name: [folder] for name, folder in COARSE_ZIPS.items()}
+    tree = Tree(root, folders, zips)
     if tree.files or tree.sources:
         _add_tree(found, tree, splits)
     else:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import pathlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from data.errors import DataError
 from data.label_map import LabelMap
@@ -99,6 +100,18 @@ class Pair:
     label_map: LabelMap | None = None
 
 
+def below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The files in a folder and its subfolders, links to folders included, in order of their names.
+
+    Hidden ones are left out: macOS puts them beside images, under nearly the same names.
+    """
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
 class Tree:
     """The files of a data set by their path in the published tree, unpacked or still in zips.
 
@@ -108,39 +121,48 @@ class Tree:
       problems: zips that cannot be read or hold nothing of the tree, one line each.
     """
 
-    def __init__(self, root: pathlib.Path, folders: Sequence[str], zips: dict[str, str]):
+    def __init__(
+        self, root: pathlib.Path, folders: Sequence[str], zips: Mapping[str, Sequence[str]]
+    ):
         """Looks for files.
 
         Args:
           root: of the tree, and where the zips are.
           folders: of the tree.
-          zips: the folder that each zip holds; it is read where that is not unpacked.
+          zips: the folders that each zip holds; those that are not unpacked are read from it.
         """
         self.sources: dict[str, Source] = {}
         self.files: list[pathlib.Path] = []
         self.problems: list[str] = []
         for folder in folders:
-            for path in sorted((root / folder).rglob("*")):
+            for path in below(root / folder):
                 if path.suffix in (".png", ".jpg"):
                     self.sources[path.relative_to(root).as_posix()] = File(path)
-        for name, folder in zips.items():
-            if not (root / folder).is_dir() and (root / name).is_file():
-                self._open(root / name, folder)
+        for name, held in zips.items():
+            packed = tuple(f"{folder}/" for folder in held if not (root / folder).is_dir())
+            if packed and (root / name).is_file():
+                self._open(root / name, packed)
 
-    def _open(self, path: pathlib.Path, folder: str) -> None:
-        self.files.append(path)
+    def _open(self, path: pathlib.Path, folders: tuple[str, ...]) -> None:
+        """Adds what a zip holds of some folders; people do without those of test images."""
+        is_needed = not all(folder.endswith("/test/") for folder in folders)
         try:
             archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile):
-            self.problems.append(f"{path}: not a whole zip; download it again")
+            if is_needed:
+                self.files.append(path)
+                self.problems.append(f"{path}: not a whole zip; download it again")
             return
         found = {
             name: Member(archive, name)
             for name in archive.namelist()
-            if name.startswith(f"{folder}/") and name.endswith((".png", ".jpg"))
+            if name.startswith(folders) and name.endswith((".png", ".jpg"))
         }
-        if not found:
-            self.problems.append(f"{path}: no images of {folder}/ in it; is it another zip?")
+        if found or is_needed:
+            self.files.append(path)
+        if is_needed and not found:
+            places = ", ".join(folders)
+            self.problems.append(f"{path}: no images of {places} in it; is it another zip?")
         self.sources.update(found)
 
     def used(self, pairs: Sequence[Pair]) -> list[pathlib.Path]:
@@ -149,12 +171,16 @@ class Tree:
         return self.files + [source.path for source in sources]
 
 
-def read_image(source: Source, grey: bool = False) -> tuple[bytes, tuple[int, int]]:
+def read_image(
+    source: Source, grey: bool = False, upright: bool = False
+) -> tuple[bytes, tuple[int, int]]:
     """Reads an image and checks that it is a whole PNG or JPEG of 8-bit RGB.
 
     Args:
       source: of the image.
       grey: one channel is as good; TensorFlow makes it RGB when it decodes.
+      upright: an image that its metadata turns is wrong: TensorFlow decodes it as it is stored,
+        unlike the programs that people draw masks with.
 
     Returns:
       The file's content, and (height, width).
@@ -163,6 +189,11 @@ def read_image(source: Source, grey: bool = False) -> tuple[bytes, tuple[int, in
     image = _decode(source, content, ("PNG", "JPEG"))
     if image.mode not in (("RGB", "L") if grey else ("RGB",)) or _png_depth(image, content) != 8:
         raise DataError(f"{source.name}: not an 8-bit RGB image; convert it")
+    if upright and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        raise DataError(
+            f"{source.name}: turned or mirrored by its EXIF orientation, which training does not "
+            "see; save the image upright, without it"
+        )
     return content, (image.height, image.width)
 
 
@@ -194,9 +225,9 @@ def read_label(source: Source, label_map: LabelMap) -> np.ndarray:
 
 
 def read_pair(
-    pair: Pair, label_map: LabelMap, grey: bool = False
+    pair: Pair, label_map: LabelMap, grey: bool = False, upright: bool = False
 ) -> tuple[bytes, np.ndarray, list[DataError]]:
-    """Reads and checks one example.
+    """Reads and checks one example; `grey` and `upright` are those of `read_image`.
 
     Returns:
       (image, labels, errors): the image file's content, the data set's labels as uint8 [height,
@@ -204,7 +235,7 @@ def read_pair(
     """
     errors, content, size, labels = [], b"", None, None
     try:
-        content, size = read_image(pair.image, grey)
+        content, size = read_image(pair.image, grey, upright)
     except DataError as error:
         errors.append(error)
     if pair.label is None:
@@ -253,6 +284,12 @@ def _labels_of_colors(source: Source, pixels: np.ndarray, label_map: LabelMap) -
     table = label_map.color_labels()
     codes, inverse = np.unique(_codes(pixels), return_inverse=True)
     colors = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in codes]
+    double = [color for color in colors if color in label_map.double_colors()]
+    if double:
+        raise DataError(
+            f"{source.name}: colour {_some(double)} stands for two classes in the label map; save "
+            "the labels as an 8-bit image of one channel"
+        )
     unknown = [color for color in colors if color not in table]
     if unknown:
         raise DataError(
@@ -271,13 +308,18 @@ def _codes(pixels: np.ndarray) -> np.ndarray:
 def _check_palette(source: Source, image: Image.Image, label_map: LabelMap) -> None:
     """Programs that shrink PNGs number the colours anew: then indices are no labels."""
     table, class_of = label_map.color_labels(), label_map.lookup()
+    double = label_map.double_colors()
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3).tolist()
     used = np.unique(np.asarray(image)).tolist()
     colors = {index: tuple(palette[index]) for index in used if index < len(palette)}
     if len(colors) < len(used) or not set(colors.values()) <= set(table):
         return  # The palette is not the label map's: the indices alone count.
     for index, color in colors.items():
-        if color != (index,) * 3 and class_of[table[color]] != class_of[index]:
+        if (
+            color not in double
+            and color != (index,) * 3
+            and class_of[table[color]] != class_of[index]
+        ):
             raise DataError(
                 f"{source.name}: palette index {index} has the colour {color} of another class; "
                 "save the mask as an 8-bit image of one channel, or as RGB"

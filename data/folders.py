@@ -7,7 +7,7 @@ import pathlib
 import gin
 
 from data.dataset import Dataset
-from data.files import File, Pair
+from data.files import File, Pair, below
 from data.label_map import LabelMap
 from data.layout import Layout
 from data.pipeline import Augment
@@ -49,7 +49,7 @@ def folders(
 def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     """Finds images and masks in a folder; the arguments are those of `folders`."""
     root = pathlib.Path(data_dir)
-    found = Layout(name, root, LabelMap.named(label_map))
+    found = Layout(name, root, LabelMap.named(label_map), upright=True)
     if not root.is_dir():
         found.problems.append(f"{root}: no such folder; --data_dir names the one with the images")
         return found
@@ -85,7 +85,7 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
 def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     """The images of a folder by their path in it without suffix."""
     found = {}
-    for path in sorted(folder.rglob("*")):
+    for path in below(folder):
         if _is_image(path.name):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
     return found
@@ -107,24 +107,29 @@ def _add(
     if not mask_folder.is_dir():
         found.problems.append(f"{mask_folder}: no such folder; the masks of {split} belong there")
         return
+    masks = {
+        path.relative_to(mask_folder).with_suffix("").as_posix(): path
+        for path in below(mask_folder)
+        if path.suffix.lower() == ".png"
+    }
     pairs = []
     for name in images if names is None else names:
         stem = name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
-        mask = mask_folder / f"{stem}.png"
         if stem not in images:
             found.problems.append(f"{image_folder / name}: missing; {split}.txt names it")
             continue
-        if not mask.is_file():
-            found.problems.append(f"{mask}: missing; it is the mask of {images[stem][0]}")
+        if stem not in masks:
+            path = mask_folder / f"{stem}.png"
+            found.problems.append(f"{path}: missing; it is the mask of {images[stem][0]}")
             continue
+        mask = masks[stem]
         pairs += [Pair(stem, File(image), File(mask)) for image in images[stem]]
         found.files += [*images[stem], mask]
     if pairs:
         found.add(split, pairs)
     if names is None:
-        masks = sorted(path for path in mask_folder.rglob("*.png"))
         found.strays += [
             f"{mask}: a mask without an image in {image_folder}"
-            for mask in masks
-            if mask.relative_to(mask_folder).with_suffix("").as_posix() not in images
+            for stem, mask in masks.items()
+            if stem not in images
         ]

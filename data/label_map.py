@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import pathlib
@@ -48,7 +49,7 @@ class LabelMap:
         """
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
         try:
-            table = json.loads(path.read_text())
+            table = json.loads(path.read_text(encoding="utf-8-sig"))
             classes = table["classes"]
             labels = [_several(c["label"]) for c in classes]
             label_map = cls(
@@ -119,6 +120,11 @@ class LabelMap:
         """Returns the label of each colour, one that is ignored for void ones."""
         table = {color: self.ignored for color in self.void_colors}
         return table | dict(zip(self.colors, self.labels, strict=True))
+
+    def double_colors(self) -> set[tuple[int, int, int]]:
+        """Returns the colours of which nobody can tell which class, or void, they stand for."""
+        counts = collections.Counter([*self.colors, *set(self.void_colors)])
+        return {color for color, count in counts.items() if count > 1}
 
     def unknown(self, labels: np.ndarray) -> list[int]:
         """Returns the values in `labels`, uint8, that are neither classes, void, nor ignored."""

@@ -30,6 +30,7 @@ class Layout:
       problems: what is wrong with the folder itself, one line each.
       strays: masks without an image, one line each; they are no hindrance, and a likely mistake.
       grey: images of one channel are as good.
+      upright: images that their metadata turns are wrong.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Layout:
     problems: list[str] = dataclasses.field(default_factory=list)
     strays: list[str] = dataclasses.field(default_factory=list)
     grey: bool = False
+    upright: bool = False
 
     def add(self, split: str, pairs: list[Pair]) -> None:
         """Adds a split of files on disk; an id that is there twice is a problem."""
@@ -56,7 +58,12 @@ class Layout:
         """
         if self.problems:
             raise DataError(self.problems[0])
-        settings = repr((self.label_map, self.grey, list(self.splits)))
+        # Which examples are in a split hangs on lists, which are no examples' files.
+        splits = [
+            (split, [pair.id for pair in pairs] if isinstance(pairs, list) else None)
+            for split, pairs in self.splits.items()
+        ]
+        settings = repr((self.label_map, self.grey, splits))
         config = RecordsConfig(
             name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
             layout=self,
@@ -99,7 +106,7 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, pairs: Iterable[Pair]):
         layout = self.builder_config.layout
         for pair in pairs:
-            image, labels, errors = read_pair(pair, layout.label_map, layout.grey)
+            image, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
             if errors:
                 raise errors[0]
             self._sizes.add(labels.shape)

@@ -56,7 +56,15 @@ def layout(data_dir: str, augmented: bool = False) -> Layout:
     folders = {"train": _AUGMENTED if augmented else _LABELS, "val": _LABELS, "test": None}
     for folder in dict.fromkeys(folders[split] for split in names):
         if not (voc / folder).is_dir():
-            found.problems.append(f"{voc / folder}: no such folder; the labels belong there")
+            found.problems.append(
+                f"{voc / folder}: no such folder; the labels belong there"
+                + (
+                    ", with those of the Semantic Boundaries Dataset (docs/data.md), or set "
+                    "pascal_voc.augmented = False"
+                    if folder == _AUGMENTED
+                    else ""
+                )
+            )
             return found
     if augmented:
         names["train"] = _augmented_names(found, voc, set(names["val"]))
@@ -72,7 +80,7 @@ def _names(found: Layout, voc: pathlib.Path, split: str) -> list[str]:
     if not path.is_file():
         found.problems.append(f"{path}: missing; it names the images of the split")
         return []
-    names = path.read_text().split()
+    names = path.read_text(encoding="utf-8-sig").split()
     if not names:
         found.problems.append(f"{path}: empty; it names the images of the split")
     return names

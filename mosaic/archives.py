@@ -38,12 +38,24 @@ def unpacked(path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
+                _extract(archive, folder)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
         except (tarfile.TarError, EOFError, OSError, zlib.error):
             raise UserError(f"{path}: not a readable archive; download it again") from None
         yield folder
+
+
+def _extract(archive: tarfile.TarFile, folder: str) -> None:
+    """Extracts what stays inside the folder."""
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(folder, filter="data")
+        return
+    # Early releases of Python 3.10 and 3.11 have no filters.
+    for member in archive:
+        place = os.path.realpath(os.path.join(folder, member.name))
+        if member.isreg() and place.startswith(os.path.realpath(folder) + os.sep):
+            archive.extract(member, folder)
 
 
 def saved_model_folder(folder: str) -> str:

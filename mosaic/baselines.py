@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mosaic import metrics
@@ -15,12 +17,15 @@ def _colors(image: np.ndarray) -> np.ndarray:
     return steps @ np.array([_BINS * _BINS, _BINS, 1])
 
 
-def baselines(dataset, split: str, num_train: int = 200) -> dict[str, float]:
+def baselines(
+    dataset, split: str, uncounted: Sequence[int] = (), num_train: int = 200
+) -> dict[str, float]:
     """Scores two answers that look at no shapes on a split.
 
     Args:
       dataset: a description with examples.
       split: to score on.
+      uncounted: classes whose pixels the protocol leaves out of the truth.
       num_train: how many training images they learn from.
 
     Returns:
@@ -48,4 +53,4 @@ def baselines(dataset, split: str, num_train: int = 200) -> dict[str, float]:
             matrices[name] += metrics.count_pixels(
                 label, answer(image), classes, dataset.ignore_label
             ).numpy()
-    return {name: metrics.mean_iou(matrix) for name, matrix in matrices.items()}
+    return {name: metrics.mean_iou(matrix, uncounted) for name, matrix in matrices.items()}

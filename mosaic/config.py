@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import inspect
 import logging
 import os
@@ -215,12 +217,57 @@ def value(parameter: str):
         return None if default is inspect.Parameter.empty else default
 
 
+def spoken(parameter: str):
+    """Returns what a parameter is bound to as `value` does, but for references their names."""
+    try:
+        bound = gin.query_parameter(parameter)
+    except ValueError:
+        return value(parameter)
+    if isinstance(bound, gin.config.ConfigurableReference) and bound.selector != "gin.macro":
+        return bound.selector.rpartition(".")[2]
+    return resolve(bound)
+
+
 def resolve(value):
     """Calls a gin reference with parentheses (`@mosaic()`); other values pass."""
     reference = gin.config.ConfigurableReference
     if isinstance(value, reference):
         return value.scoped_configurable_fn() if value.evaluate else value.scoped_configurable_fn
     return value
+
+
+def literals(path: str, selector: str) -> dict:
+    """Returns what a saved configuration binds to a configurable's parameters.
+
+    Macros are followed; what is no literal, such as references, is left out.
+    """
+    bound = _bound(pathlib.Path(path).read_text(encoding="utf-8"))
+    found = {}
+    for name, value in bound.items():
+        place, _, parameter = name.rpartition(".")
+        if place.rpartition(".")[2] != selector:
+            continue
+        value = bound.get(value.removeprefix("%"), "") if value.startswith("%") else value
+        with contextlib.suppress(ValueError, SyntaxError):
+            found[parameter] = ast.literal_eval(value.strip())
+    return found
+
+
+def changes(model_dir: str) -> list[tuple[str, str, str]]:
+    """Lists what differs from a run's saved configuration: name, and both values as written."""
+    path = pathlib.Path(model_dir) / SAVED
+    before = _bound(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    now = _bound(gin.operative_config_str())
+    return [
+        (k, before[k], now[k]) for k in sorted(before.keys() & now.keys()) if before[k] != now[k]
+    ]
+
+
+def _bound(text: str) -> dict[str, str]:
+    """The values of a configuration as they are written, on one line each."""
+    text = text.replace("\\\n", " ")
+    found = re.findall(r"^([\w.]+) = (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
+    return {name: " ".join(value.split()) for name, value in found}
 
 
 def save(model_dir: str) -> None:

@@ -24,7 +24,7 @@ def configured_dataset(names: Collection[str]) -> tuple[str, dict]:
 
 
 def write(dataset, output_dir: str, count: int = 8, seed: int = 0) -> list[pathlib.Path]:
-    """Writes a sheet of each split as it is, and one of training batches.
+    """Writes a sheet of each split as it is, and one of training batches where they are augmented.
 
     Args:
       dataset: a description with examples and batches.
@@ -43,7 +43,7 @@ def write(dataset, output_dir: str, count: int = 8, seed: int = 0) -> list[pathl
         pairs = [dataset.example(split, int(index)) for index in chosen]
         written.append(out / f"sheet_{split}.png")
         write_png(written[-1], sheet(pairs, dataset))
-    if "train" in dataset.splits:
+    if "train" in dataset.splits and dataset.augment is not None:
         images, labels = next(iter(dataset.train_batches(count, seed)))
         written.append(out / "sheet_training.png")
         write_png(written[-1], sheet(list(zip(images.numpy(), labels.numpy())), dataset))

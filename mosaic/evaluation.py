@@ -124,7 +124,12 @@ def evaluate(
     Returns:
       The report.
     """
+    if evaluation.baselines and "train" not in dataset.splits:
+        raise UserError(
+            f"Evaluation.baselines learn from training images, and {dataset.name} has none here"
+        )
     published = evaluation.published and results.result(evaluation.published)
+    taken = predictor.input_size
     if evaluation.padded_size:
         predictor = letterbox(predictor, evaluation.padded_size, evaluation.padding)
     if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
@@ -186,8 +191,10 @@ def evaluate(
     seconds = time.monotonic() - start
     report = _report(matrix, dataset, evaluation, checkpoint)
     report.update(num_images=done, seconds=round(seconds, 3), images=listed, **provenance(command))
-    report["settings"] = _settings(report, predictor, dataset, evaluation, network or {})
+    report["settings"] = _settings(report, predictor, taken, dataset, evaluation, network or {})
     if published:
+        numbers = report["settings"].get("numbers", "float32")
+        published = results.for_numbers(published, numbers, report["mean_iou"])
         report["published"] = {
             "key": evaluation.published,
             **{k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published},
@@ -198,7 +205,8 @@ def evaluate(
         if report["mean_iou"] is not None:
             report["difference"] = report["verdict"]["difference"]
     if evaluation.baselines:
-        report["baselines"] = baselines(dataset, evaluation.split)
+        found = baselines(dataset, evaluation.split, uncounted)
+        report["baselines"] = {name: _number(value) for name, value in found.items()}
     figure = visualize.confusion_figure(matrix[:, :classes], dataset.class_names)
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / "confusion.png") as aside:
@@ -249,10 +257,15 @@ def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
     return {"mean_category_iou": float(np.mean(there)) if there else None, "categories": ious}
 
 
-def _settings(report: dict, predictor, dataset, evaluation: Evaluation, network: Mapping) -> dict:
-    """All that a figure depends on, by the names in published.json."""
+def _settings(
+    report: dict, predictor, taken, dataset, evaluation: Evaluation, network: Mapping
+) -> dict:
+    """All that a figure depends on, by the names in published.json.
+
+    `taken` is the only size that the model itself takes, or None.
+    """
     truth = dataset.image_size
-    size = predictor.input_size or evaluation.padded_size or evaluation.input_size or truth
+    size = taken or evaluation.padded_size or evaluation.input_size or truth
     return {
         "dataset": dataset.name,
         "split": evaluation.split,
@@ -267,7 +280,9 @@ def _settings(report: dict, predictor, dataset, evaluation: Evaluation, network:
         "window": evaluation.window and list(evaluation.window),
         "overlap": evaluation.overlap if evaluation.window else None,
         "class_map": evaluation.class_map and list(evaluation.class_map),
-        "labels_first": evaluation.labels_first or predictor.num_classes is None,
+        # Answers of padded images go to the images' size in one step.
+        "labels_first": predictor.num_classes is None
+        or (evaluation.labels_first and not evaluation.padded_size),
         "form": predictor.form,
         **network,
     }

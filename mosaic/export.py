@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import classes, integer_graph, predictors, quantization, tflite_metadata
+from mosaic import calibration, classes, integer_graph, predictors, quantization, tflite_metadata
 from mosaic.conversion import convert
 from mosaic.errors import RunError, UserError
 from mosaic.export_check import Agreement, EvaluationSplit, check
@@ -219,7 +219,7 @@ def export_checkpoint(
     count = min(num_images, dataset.num_images(evaluation.split))
     images = [dataset.example(evaluation.split, index)[0] for index in range(count)]
     if "tflite" in formats:
-        size = tuple(size or dataset.image_size or images[0].shape[:2])
+        size = tuple(size or dataset.image_size or evaluation.padded_size or images[0].shape[:2])
         check_size(model, *size)
         learnt = any(_is_learnt(model, kind) for kind in quantize)
         if "int8" in quantize and not learnt and "train" not in dataset.splits:
@@ -230,6 +230,8 @@ def export_checkpoint(
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
+        if loaded.form == "tflite":
+            _calibrate(model, dataset)
         path = checkpoints.save_garden(model, str(folder / "garden_checkpoint"), loaded, dataset)
         print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
@@ -264,6 +266,29 @@ def export_checkpoint(
             megabytes = path.stat().st_size / 1e6
             print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
             _warn(path, _limit(model, kind), result)
+
+
+def _calibrate(model, dataset) -> None:
+    """Gives a network of a TFLite file batch norm's statistics, for who trains it further."""
+    count = min(64, dataset.num_images("train")) if "train" in dataset.splits else 0
+    images = [dataset.example("train", index)[0] for index in range(count)]
+    fitting = [image for image in images if _takes(model, image)]
+    if fitting:
+        calibration.calibrate(model, fitting)
+        return
+    print(
+        f"warning: {dataset.name} has no training images here that the network takes: batch norm's "
+        "statistics stay 0 and 1, which serve inference and not training",
+        file=sys.stderr,
+    )
+
+
+def _takes(model, image: np.ndarray) -> bool:
+    try:
+        check_size(model, *image.shape[:2])
+    except UserError:
+        return False
+    return True
 
 
 def _warn(path: pathlib.Path, limit: Limit, result: Agreement) -> None:

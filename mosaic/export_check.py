@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mosaic import metrics, predictors
 from mosaic.errors import RunError, UserError
+from mosaic.letterbox import letterbox
 from mosaic.limits import Limit
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
@@ -73,7 +74,8 @@ class EvaluationSplit:
     Args:
       model: the network.
       dataset: a description with batches.
-      evaluation: what to score, and how; averages over scales and windows are left out.
+      evaluation: what to score, and how, padded images included; averages over scales and windows
+        are left out.
 
     Raises:
       UserError: the split has no labelled pixels (once it was read).
@@ -92,7 +94,7 @@ class EvaluationSplit:
         Both get images of the size that the export takes; where it answers with labels, the
         network's answers too are resized as labels.
         """
-        size = export.input_size or self._evaluation.input_size
+        size = export.input_size or self._evaluation.padded_size or self._evaluation.input_size
         labels_first = self._evaluation.labels_first or export.num_classes is None
         whole = size is None or tuple(size) == self._dataset.image_size
         key = (None if whole else tuple(size), labels_first)
@@ -102,6 +104,11 @@ class EvaluationSplit:
 
     def _score(self, predictor: Predictor, size, labels_first: bool, what: str) -> float:
         dataset, evaluation = self._dataset, self._evaluation
+        if evaluation.padded_size:
+            if labels_first and predictor.num_classes is not None:
+                predictor = _labels_of(predictor)
+            predictor = letterbox(predictor, size or evaluation.padded_size, evaluation.padding)
+            size = None
         matrix = 0
         with Progress(self.num_images, what, "image") as bar:
             for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
@@ -115,6 +122,13 @@ class EvaluationSplit:
         if np.isnan(value):
             raise UserError(f"{dataset.name} {evaluation.split}: no labelled pixels to score on")
         return value
+
+
+def _labels_of(predictor: Predictor) -> Predictor:
+    """A predictor that answers with labels of the size that it gets."""
+    return Predictor(
+        lambda images: predictor(images, labels_first=True), predictor.form, None, traceable=False
+    )
 
 
 def check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -45,6 +46,34 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
                 parent.rmdir()
         raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike) -> Iterator[None]:
+    """Keeps a folder for one process; the lock ends with the process, however that ends.
+
+    Raises:
+      UserError: another process has it.
+    """
+    path = pathlib.Path(folder) / ".lock"
+    made = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another process trains there; wait for it, or take another folder"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                for parent in made:
+                    parent.rmdir()
 
 
 def check_writable(folder: str | os.PathLike) -> None:

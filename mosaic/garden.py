@@ -262,7 +262,8 @@ def _checkpoint(tree: dict) -> tf.train.Checkpoint:
 def unlike(model: tf_keras.Model) -> list[str]:
     """Lists the settings by which a network computes something else than the Garden's does.
 
-    They leave no trace in a checkpoint. Dilations are not looked at.
+    They leave no trace in a checkpoint. Of dilations only a MobileNet's first one is looked at:
+    output strides may differ.
     """
     layers = {layer.name: layer for layer in model.layers}
     differences = []
@@ -271,6 +272,14 @@ def unlike(model: tf_keras.Model) -> list[str]:
             differences.append("normalization")
     if not half_pixel_centers(model):
         differences.append("half_pixel_centers")
+    dilated = [
+        name
+        for name, layer in layers.items()
+        if re.fullmatch(r"backbone_\d+_spatial_depthwise", name) and max(layer.dilation_rate) > 1
+    ]
+    # The Garden dilates 4 blocks at output stride 16 and 11 at 8, the first of them included.
+    if len(dilated) in (3, 10):
+        differences.append("first_atrous_dilation")
     for name, setting in (
         ("encoder_concat", "backbone_map_first"),
         ("aspp_concat", "pooling_first"),

@@ -70,6 +70,14 @@ class CrossEntropy:
         label_smoothing: float = 0.0,
         top_k: float = 1.0,
     ):
+        if not 0.0 < top_k <= 1.0:
+            raise UserError(
+                f"CrossEntropy.top_k = {top_k}: a share above 0 and at most 1 is needed"
+            )
+        if not 0.0 <= label_smoothing < 1.0:
+            raise UserError(
+                f"CrossEntropy.label_smoothing = {label_smoothing}: not in 0 to below 1"
+            )
         self.ignore_label = ignore_label
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing

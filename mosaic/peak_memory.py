@@ -14,6 +14,7 @@ import sys
 from mosaic.errors import RunError
 
 _STATUS = pathlib.Path("/proc/self/status")
+_CLEAR = pathlib.Path("/proc/self/clear_refs")
 _RUNS = 3
 
 
@@ -30,12 +31,12 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
       threads: of the computation.
 
     Returns:
-      Bytes, or None where the system does not tell (only Linux does).
+      Bytes, or None where the system does not tell: only Linux does, and not in every container.
 
     Raises:
       RunError: the process failed.
     """
-    if not _STATUS.exists():
+    if not (_STATUS.exists() and os.access(_CLEAR, os.W_OK)):
         return None
     root = str(pathlib.Path(__file__).resolve().parent.parent)
     folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -59,7 +60,7 @@ def _bytes(field: str) -> int:
 def _start() -> int:
     """Forgets the peak of the imports and returns what is resident now."""
     # Any other count (getrusage's too) keeps the highest value since the process began.
-    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    _CLEAR.write_text("5")
     return _bytes("VmRSS:")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -49,7 +51,7 @@ def find(paths: Sequence[str]) -> list[Source]:
     for path in map(pathlib.Path, paths):
         if not path.exists():
             raise UserError(f"--images={path}: no such file or folder")
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        files = _below(path) if path.is_dir() else [path]
         known = [file for file in files if file.suffix.lower() in IMAGES + VIDEOS]
         if not known:
             raise UserError(f"--images={path}: no image or video ({', '.join(IMAGES + VIDEOS)})")
@@ -62,7 +64,23 @@ def find(paths: Sequence[str]) -> list[Source]:
                     "them in two runs, with two --output_dir"
                 )
             sources[name] = Source(file, name, _frames(file))
+    for source in (source for source in sources.values() if source.is_video):
+        for name in sources:
+            if re.fullmatch(rf"{re.escape(source.name)}_\d{{6,}}", name):
+                raise UserError(
+                    f"{sources[name].path} would be written as a frame of {source.path}; give them "
+                    "in two runs, with two --output_dir"
+                )
     return list(sources.values())
+
+
+def _below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All files below, links to folders included, but no hidden ones, in order of their names."""
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def _frames(file: pathlib.Path) -> int | None:
@@ -146,6 +164,10 @@ def predict(
                     raise UserError(
                         f"{source.path}: class {count - 1} came out, but the label map has only "
                         f"{len(known.class_names)}; give the network's own with --label_map"
+                    )
+                if count > 256:
+                    raise UserError(
+                        f"{source.path}: label images of 8 bits hold 256 classes at most"
                     )
                 labels = labels.astype(np.uint8)
                 write_png(out / "labels" / f"{name}.png", labels)

@@ -74,6 +74,9 @@ def _to_real(
     if normalization is None:
         if said := tflite_metadata.read(path).normalization:
             return _normalizing(*said), _name(*said)
+        inside = _by_range(path) if kind == "float" else None
+        if inside:
+            return _to_real(path, kind, inside, takes_pixels)
         if not takes_pixels():
             raise UserError(
                 f"{path}: its {kind} input is not normalised inside the file, nor does the file "
@@ -83,6 +86,26 @@ def _to_real(
     if normalization == "none":
         return lambda images: images.astype(np.float32), None
     return _normalizing(*NORMALIZATIONS[normalization]), normalization
+
+
+def _by_range(path: str) -> str | None:
+    """What a float input that is quantized at once stands for, by the range that this leaves it.
+
+    Returns:
+      A key of `mosaic.network.NORMALIZATIONS` or `none`; None where the range fits none of them, or
+      the input is not quantized.
+    """
+    ends = tflite_graph.quantized_input(path)
+    fits = []
+    for name, (mean, std) in {**NORMALIZATIONS, "none": ((0.0,), (1.0,))}.items():
+        expected = [
+            end(np.divide(np.subtract(pixel, mean), std))
+            for pixel, end in ((0.0, np.min), (255.0, np.max))
+        ]
+        # Calibration on images without black or white ends a little within.
+        if ends and np.max(np.abs(np.subtract(ends, expected))) < 0.05 * np.ptp(expected):
+            fits.append(name)
+    return fits[0] if len(fits) == 1 else None
 
 
 def _normalizes_inside(path: str) -> bool:

@@ -41,6 +41,28 @@ def result(key: str) -> dict:
     return results[key]
 
 
+def for_numbers(published: Mapping[str, Any], numbers: str, mean_iou: float | None) -> dict:
+    """The result for what computes with other numbers than float32, if one was published.
+
+    Args:
+      published: of `result`; `quantized` has the mean IoUs of 8-bit files by their type and how
+        they were made: as a file does not tell the latter, the nearest counts, and is named.
+      numbers: as `mosaic.tflite_file.numbers` calls them.
+      mean_iou: of the run, 0 to 1, or None.
+    """
+    found = dict(published)
+    scores = found.pop("quantized", {}).get(numbers)
+    if scores:
+        how = min(scores, key=lambda way: abs(scores[way] - (mean_iou or 0.0)))
+        found.pop("per_class_iou", None)
+        found.update(
+            mean_iou=scores[how],
+            source=f"{published['source']}; {numbers} by {how}",
+            settings={**published["settings"], "numbers": numbers},
+        )
+    return found
+
+
 def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[dict]:
     """Lists the settings in which a run differs from a published one.
 

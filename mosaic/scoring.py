@@ -8,13 +8,15 @@ import pathlib
 import re
 import sys
 
+import gin
 import tensorflow as tf
 
-from mosaic import checkpoints, classes, config, predictors, tflite_metadata
+from mosaic import checkpoints, classes, config, predictors, tflite_file, tflite_metadata
 from mosaic import published as results
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.forms import form_of
+from mosaic.letterbox import letterbox
 from mosaic.provenance import command
 from mosaic.trainer import BEST_FOLDER
 
@@ -46,7 +48,34 @@ def load_experiment(checkpoint: str):
     model = config.build("train.model")
     check_classes(model, dataset)
     loaded = checkpoints.load(model, checkpoint)
+    _tell_other_settings(checkpoint)
     return model, dataset, config.build("train.evaluation"), loaded
+
+
+# Settings of a network that training alone depends on, and one that may differ on purpose.
+_NOT_COMPARED = ("dropout", "weight_decay", "norm_momentum", "synchronized_norm", "output_stride")
+
+
+def _tell_other_settings(path: str) -> None:
+    """Warns where a run's network had settings that this one has not, and no variable shows it."""
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    places = (os.path.join(p, config.SAVED) for p in (folder, os.path.dirname(folder)))
+    saved = next(filter(os.path.isfile, places), None)
+    if saved is None or os.path.isfile(path):
+        return
+    selector = gin.query_parameter(config.network()).selector.rpartition(".")[2]
+    before = config.literals(saved, selector)
+    for name, here in config.arguments(config.network()).items():
+        if name in before and name not in _NOT_COMPARED and _list(before[name]) != _list(here):
+            print(
+                f"warning: {path} was trained with {selector}.{name} = {before[name]}, and is "
+                f"loaded with {here}",
+                file=sys.stderr,
+            )
+
+
+def _list(value):
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def load_predictor(path: str, normalization: str | None = None, as_network: bool = False):
@@ -67,17 +96,36 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
     if as_network or form_of(path) == "network":
         model = config.build("train.model")
         loaded = checkpoints.load(model, path)
+        _tell_other_settings(path)
         return predictors.of_network(model), loaded
     return predictors.of_file(path, normalization), None
 
 
-def _network_settings(predictor: predictors.Predictor) -> dict:
+def as_configured(
+    predictor: predictors.Predictor,
+) -> tuple[predictors.Predictor, tuple[int, int] | None]:
+    """Gives a network images of the size at which the experiment scores it.
+
+    Returns:
+      (predictor, the `input_size` to call it with, or None).
+    """
+    evaluation: Evaluation = config.build("train.evaluation")
+    if evaluation.padded_size:
+        return letterbox(predictor, evaluation.padded_size, evaluation.padding), None
+    return predictor, evaluation.input_size and tuple(evaluation.input_size)
+
+
+def _network_settings(path: str, predictor: predictors.Predictor) -> dict:
     """Settings of what segments, by the names in published.json, as far as it tells them."""
+    numbers = tflite_file.numbers(path) if predictor.form == "tflite" else "float32"
     if predictor.form != "network":
-        return {"normalization": predictor.normalization or results.INSIDE}
+        return {"numbers": numbers, "normalization": predictor.normalization or results.INSIDE}
     arguments = config.arguments(config.network())
-    stride = arguments.get("output_stride", 16)  # MOSAIC has no other
-    return {"normalization": arguments.get("normalization"), "output_stride": stride}
+    return {
+        "numbers": numbers,
+        "normalization": arguments.get("normalization"),
+        "output_stride": arguments.get("output_stride", 16),  # MOSAIC has no other
+    }
 
 
 def _is_trained_here(path: str, loaded: checkpoints.Variables | None) -> bool:
@@ -131,15 +179,19 @@ def _recipe(key: str | None, steps: int | None) -> dict:
     Of `train.steps` it is those that were done; left out where nobody knows.
     """
     names = results.result(key).get("recipe", {}) if key else {}
-    recipe = {name: config.value(name) for name in names if name != "train.steps"}
+    recipe = {name: config.spoken(name) for name in names if name != "train.steps"}
     return recipe if steps is None else {**recipe, "train.steps": steps}
 
 
 def _check_answers(path: str, predictor, dataset, evaluation: Evaluation) -> None:
     """Checks that what segments knows the classes that it is scored on, as far as it tells."""
-    said = tflite_metadata.read(path).classes if predictor.form == "tflite" else None
+    if predictor.form == "tflite":
+        said = tflite_metadata.read(path).classes
+    else:
+        # What lies beside an archive tells nothing of what is in it.
+        said = None if os.path.isfile(path) else classes.find(path)
     names = said.class_names if said else ()
-    count = predictor.num_classes or len(names)
+    count = predictor.num_classes or (len(names) if predictor.form == "tflite" else 0)
     expected = len(evaluation.class_map or dataset.class_names)
     if count not in (0, expected):
         raise UserError(
@@ -196,7 +248,7 @@ def score(
         path,
         output_dir,
         command(),
-        {"as_network": as_network, **_network_settings(predictor)},
+        {"as_network": as_network, **_network_settings(path, predictor)},
         recipe,
         submission_dir,
     )

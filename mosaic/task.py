@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from official.core import base_task
 
 from mosaic import checkpoints, handover, losses, metrics, quantization
+from mosaic.errors import UserError
 from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -143,6 +145,9 @@ class SegmentationTask(base_task.Task):
         """Mean IoU and per-class IoU of the confusion matrix so far."""
         matrix = self.confusion.result().numpy()
         logs = {"mean_iou": metrics.mean_iou(matrix, self.uncounted)}
+        if np.isnan(logs["mean_iou"]):
+            where = f"{self.dataset.name} {self.eval_split}"
+            raise UserError(f"{where}: no labelled pixels to score on; set Evaluation.split")
         for name, value in zip(self.dataset.class_names, metrics.iou(matrix, self.uncounted)):
             logs[f"iou/{name}"] = value
         return logs

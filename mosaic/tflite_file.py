@@ -91,6 +91,25 @@ def operators(model) -> list[tuple[str, object]]:
     return found
 
 
+def numbers(path: str) -> str:
+    """What a file computes with: `float32`, `float16` or `dynamic` (weights alone), or `int8` etc.
+
+    Raises:
+      UserError: as `parse`.
+    """
+    model = parse(path)
+    tensors = model.subgraphs[0].tensors
+    for kind, operator in operators(model):
+        if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            computed, kept = (type_of(tensors[index]) for index in operator.inputs[:2])
+            if computed != "FLOAT32":
+                return computed.lower()
+            if kept != "FLOAT32":
+                return "dynamic"
+    halves = any(type_of(tensor) == "FLOAT16" for tensor in tensors)
+    return "float16" if halves else "float32"
+
+
 def half_pixel_centers(path: str) -> bool:
     """The rule of a file's own bilinear resizes, which the resize of its logits shares."""
     options = [o.builtinOptions for kind, o in operators(parse(path)) if kind == "RESIZE_BILINEAR"]

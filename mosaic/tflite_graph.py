@@ -46,6 +46,22 @@ def read(path: str) -> tuple[Node, ...]:
         raise tflite_file.unreadable(path, error) from None
 
 
+def quantized_input(path: str) -> tuple[float, float] | None:
+    """Returns the real range of what a file's float input is quantized to first, None if it is not.
+
+    Raises:
+      UserError: as `read`.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = tflite_file.parse(path)
+    (index,) = model.subgraphs[0].inputs
+    users = [pair for pair in tflite_file.operators(model) if index in pair[1].inputs]
+    if [name for name, _ in users] != ["QUANTIZE"]:
+        return None
+    return Tensors(model, schema, path).range(users[0][1].outputs[0])
+
+
 _UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
 _NETWORK = frozenset(
     ("input", "conv", "depthwise", "add", "mul", "concat", "slice", "pool", "max_pool")
@@ -296,7 +312,7 @@ class _Reader:
         )
 
     def _resize(self, name: str, operator, sources: tuple[Node, ...]) -> Node:
-        options = operator.builtinOptions
+        options, name = operator.builtinOptions, self._tensors.name(operator.outputs[0])
         if self._tensors.size(operator.inputs[0])[1:3] == (1, 1):
             # One pixel is repeated under every rule.
             rules = RESIZE_RULES
@@ -304,15 +320,15 @@ class _Reader:
             rules = frozenset(("corners aligned",))
         else:
             rules = frozenset(("half-pixel centres" if options.halfPixelCenters else "legacy",))
-        return Node("resize", self._tensors.name(operator.outputs[0]), sources, options=rules)
+        # Where sizes are not fixed, the new one is computed from the maps as well.
+        return Node("resize", name, sources[:1], options=rules)
 
     def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         """One pixel repeated over a map, as `resize_bilinear` has it."""
         if self._tensors.size(operator.inputs[0])[1:3] != (1, 1):
             return None
-        return Node(
-            "resize", self._tensors.name(operator.outputs[0]), sources, options=RESIZE_RULES
-        )
+        name = self._tensors.name(operator.outputs[0])
+        return Node("resize", name, sources[:1], options=RESIZE_RULES)
 
 
 # Scale and offset of an operation with a constant c, which comes second or (not `first`) first.

@@ -246,9 +246,15 @@ def read(path: str) -> Metadata:
         if buffer[4:8] != _IDENTIFIER:
             return Metadata(None, None)
         root = View.root(_SCHEMA, "ModelMetadata", buffer)
-        (graph, *_) = root.tables("subgraph_metadata", "SubGraphMetadata")
-        sources = graph.tables("input_tensor_metadata", "TensorMetadata")
-        targets = graph.tables("output_tensor_metadata", "TensorMetadata")
+        graphs = root.tables("subgraph_metadata", "SubGraphMetadata")[:1]
+        sources, targets = (
+            [
+                t
+                for graph in graphs
+                for t in graph.tables(f"{end}_tensor_metadata", "TensorMetadata")
+            ]
+            for end in ("input", "output")
+        )
         own = re.match(rf"{_PRODUCER}(?:, step (\d+))?$", root.text("version"))
         return Metadata(
             _classes(path, targets),

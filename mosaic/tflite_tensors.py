@@ -51,8 +51,11 @@ class Tensors:
         return self._tensors[index].name.decode(errors="replace").split(";")[0]
 
     def size(self, index: int) -> tuple[int, ...]:
-        shape = self._tensors[index].shape
-        return tuple(int(size) for size in ([] if shape is None else shape))
+        """The shape, -1 where it is not fixed."""
+        tensor = self._tensors[index]
+        shape = () if tensor.shape is None else tensor.shape
+        known = tensor.shapeSignature
+        return tuple(map(int, shape if known is None or len(known) != len(shape) else known))
 
     def scale(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Scales and zero points of a tensor, empty where it is not quantized."""
@@ -65,12 +68,20 @@ class Tensors:
 
     def pixels(self, index: int) -> Affine | None:
         """What an 8-bit input makes of an image's 0..255; None for inputs of other types."""
-        kind = self._types[self._tensors[index].type]
-        scale, zero = self.scale(index)
-        if kind not in ("INT8", "UINT8") or scale.size == 0:
+        ends = self.range(index)
+        if ends is None or self._types[self._tensors[index].type] == "INT16":
             return None
         # The pixel 0 is stored as the type's lowest value.
-        return Affine(scale, scale * (_LIMITS[kind][0] - zero), True)
+        return Affine(self.scale(index)[0], np.asarray(ends[:1]), True)
+
+    def range(self, index: int) -> tuple[float, float] | None:
+        """The least and the largest real number of a tensor that is quantized as a whole."""
+        limits = _LIMITS.get(self._types[self._tensors[index].type])
+        scale, zero = self.scale(index)
+        if limits is None or scale.size != 1:
+            return None
+        low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
+        return low, high
 
     def constant(self, index: int) -> np.ndarray | None:
         """Returns a constant as real numbers, or None if the tensor is not one."""
@@ -116,13 +127,13 @@ class Tensors:
         fused = self._activations[getattr(options, "fusedActivationFunction", 0)]
         if fused != "NONE":
             return frozenset((fused.lower(),))
-        index = operator.outputs[0]
-        scale, zero = self.scale(index)
-        limits = _LIMITS.get(self._types[self._tensors[index].type])
-        if limits is None or scale.size != 1:
+        ends = self.range(operator.outputs[0])
+        if ends is None:
             return LINEAR
-        low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
-        if low < -1e-6 * high:
+        low, high = ends
+        # Quantizers move a range by up to a step, so that zero is one of its numbers.
+        step = self.scale(operator.outputs[0])[0][0]
+        if low < -1.01 * step:
             return LINEAR
-        found = {"relu"} if implied else {"relu", "linear"}
-        return frozenset(found | {"relu6"} if high <= 6.0 * (1 + 1e-3) else found)
+        found = {"relu"} if implied and low > -0.01 * step else {"relu", "linear"}
+        return frozenset(found | {"relu6"} if high <= 6.0 + 1.01 * step else found)

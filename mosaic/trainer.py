@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,6 +55,7 @@ class StopOnSignal:
     def _note(self, number, frame) -> None:
         del frame
         self.name = signal.Signals(number).name
+        os.write(2, f"\n{self.name}: stopping after this block; once more to stop now\n".encode())
         signal.signal(number, self._before[number])
 
     def check(self) -> None:
@@ -136,7 +139,9 @@ class Trainer(base_trainer.Trainer):
         super().eval_begin()
         self.task.confusion.reset_state()
         images = self.task.dataset.num_images(self.task.eval_split)
-        self._bar = Progress(-(-images // self.task.eval_batch_size), "evaluate", "batch")
+        # Images of several sizes come one by one.
+        together = self.task.eval_batch_size if self.task.dataset.image_size else 1
+        self._bar = Progress(-(-images // together), "evaluate", "batch")
 
     def eval_reduce(self, state=None, step_outputs=None):
         self._bar.update()
@@ -220,7 +225,7 @@ def tidy(folder: str) -> None:
         tf.compat.v1.train.update_checkpoint_state(folder, there[-1], there)
     for name in names:
         path = os.path.join(folder, name)
-        checkpoint = re.match(r"(ckpt-\d+)\.", name)
+        checkpoint = re.fullmatch(r"(ckpt-\d+)\.(index|data-\d+-of-\d+)(\.tempstate\d+)?", name)
         score = re.fullmatch(rf"{METRIC}-(\d+)\.json", name)
         if re.fullmatch(r"ckpt-\d+_temp", name):
             shutil.rmtree(path)
@@ -231,6 +236,39 @@ def tidy(folder: str) -> None:
             or (name == "checkpoint" and not there)
         ):
             os.remove(path)
+
+
+def forget_start(folder: str) -> None:
+    """Removes a checkpoint of step 0: a run that got no further starts from what it is told now."""
+    latest = tf.train.latest_checkpoint(folder) or ""
+    if os.path.basename(latest) == "ckpt-0":
+        tf.compat.v1.train.remove_checkpoint(latest)
+        os.remove(os.path.join(folder, "checkpoint"))
+
+
+def set_aside_later(folder: str) -> None:
+    """Moves a best checkpoint away that is later than where training goes on.
+
+    Its steps are about to be done again, maybe otherwise, and its score would be the bar for those.
+    """
+    best = os.path.join(folder, BEST_FOLDER)
+    steps = [
+        int(latest.rpartition("-")[2]) if latest else 0
+        for latest in map(tf.train.latest_checkpoint, (best, folder))
+    ]
+    if steps[0] <= steps[1]:
+        return
+    aside = next(
+        name
+        for name in (f"{best}.before{number}" for number in itertools.count(1))
+        if not os.path.exists(name)
+    )
+    os.rename(best, aside)
+    print(
+        f"warning: {best} is of step {steps[0]}, and training goes on at {steps[1]}: moved to "
+        f"{aside}",
+        file=sys.stderr,
+    )
 
 
 def announce_first(folder: str) -> None:

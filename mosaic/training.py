@@ -17,7 +17,7 @@ from mosaic import checkpoints, classes, config, counting, quantization
 from mosaic.errors import RunError, UserError, check_positive
 from mosaic.evaluation import Evaluation
 from mosaic.export import saved_model
-from mosaic.files import write_text
+from mosaic.files import locked, write_text
 from mosaic.history import History, Times, summary
 from mosaic.network import check_size
 from mosaic.progress import Progress
@@ -35,10 +35,15 @@ from mosaic.trainer import (
     Trainer,
     announce_first,
     check_start,
+    forget_start,
     restoring,
+    set_aside_later,
     tidy,
 )
-from mosaic.visualize import overlay
+from mosaic.visualize import overlay, shrunk
+
+# About how many of the evaluations TensorBoard has pictures of, and how wide these are at most.
+_SHOWN, _WIDTH = 50, 1536
 
 
 def run(model_dir: str) -> None:
@@ -48,7 +53,7 @@ def run(model_dir: str) -> None:
       model_dir: as for `train`.
     """
     check_start(model_dir, config.value("train.init_checkpoint"))
-    with runtime().scope():
+    with locked(model_dir), runtime().scope():
         train(model_dir)
     # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
     model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
@@ -123,6 +128,7 @@ def train(
         check_size(model, *dataset.image_size)
     tidy(model_dir)
     tidy(os.path.join(model_dir, BEST_FOLDER))
+    forget_start(model_dir)
     _check_kind(model, model_dir)
     task = SegmentationTask(
         model,
@@ -137,6 +143,7 @@ def train(
         evaluation.uncounted(dataset.class_names),
         unit_features_above,
     )
+    set_aside_later(model_dir)
     best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
     with StopOnSignal() as stop:
         trainer = Trainer(task, optimizer, best, stop)
@@ -169,6 +176,8 @@ def train(
         trainer.start_at(start)
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         times = Times(os.path.join(model_dir, "times.jsonl"), start)
+        for name, before, now in config.changes(model_dir) if start else ():
+            print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
         config.save(model_dir)
         classes.save(model_dir, dataset)
         cost = counting.count(quantization.float_network(model), *dataset.crop_size)
@@ -235,6 +244,8 @@ class _Run:
         self._batch_size = batch_size
         self._num_pictures = num_pictures
         self._shown = self._step
+        # The timer also counts tracing, evaluations and checkpoints before a block.
+        self._is_timed = False
         controller.train_actions += (self._after_steps,)
 
     @property
@@ -244,11 +255,11 @@ class _Run:
     def until(self, steps: int, eval_interval: int) -> None:
         """Trains to `steps`, evaluating at every multiple of `eval_interval` and at the end."""
         if self._step and self._due(steps, eval_interval):
-            self._evaluate()
+            self._evaluate(steps, eval_interval)
         while self._step < steps:
             target = min(steps, (self._step // eval_interval + 1) * eval_interval)
             self._controller.train(target, checkpoint_at_completion=False)
-            self._evaluate()
+            self._evaluate(steps, eval_interval)
         latest = self._controller.checkpoint_manager.latest_checkpoint or ""
         if not latest.endswith(f"-{self._step}"):
             self._controller.save_checkpoint()
@@ -261,7 +272,9 @@ class _Run:
     def _after_steps(self, output) -> None:
         loss, rate = float(output["training_loss"]), float(output["learning_rate"])
         self._history.add(step=self._step, loss=loss, learning_rate=rate)
-        self._times.note(self._step, images_per_second=self._rate())
+        speed = {"images_per_second": self._rate()} if self._is_timed else {}
+        self._times.note(self._step, **speed)
+        self._is_timed = True
         self._bar.update(
             self._step - self._shown,
             loss=f"{loss:.4f}",
@@ -275,7 +288,7 @@ class _Run:
         """Training images a second since the last block of steps."""
         return self._controller.step_timer.steps_per_second(restart=False) * self._batch_size
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, steps: int, eval_interval: int) -> None:
         output = self._controller.evaluate()
         ious = {
             name.removeprefix("iou/"): None if np.isnan(value) else float(value)
@@ -287,16 +300,20 @@ class _Run:
         self._times.note(self._step)
         best = float(output[f"best_{METRIC}"])
         self._bar.say(f"step {self._step}: validation mIoU {score:.4f}, best {best:.4f}")
-        self._show()
+        self._is_timed = False
+        # Pictures of every evaluation of a long run would fill the disk.
+        if self._step // eval_interval % max(1, steps // eval_interval // _SHOWN) == 0:
+            self._show()
 
     def _show(self) -> None:
-        """Gives TensorBoard the first validation images with truth and prediction."""
+        """Gives TensorBoard validation images, evenly spread, with truth and prediction."""
         task = self._trainer.task
-        count = min(self._num_pictures, task.dataset.num_images(task.eval_split))
+        total = task.dataset.num_images(task.eval_split)
+        chosen = np.linspace(0, total - 1, min(self._num_pictures, total)).astype(int).tolist()
         with self._controller.eval_summary_manager.summary_writer().as_default():
-            for index in range(count):
+            for index in chosen:
                 image, label = task.dataset.example(task.eval_split, index)
                 predicted = predict(task.model, image[np.newaxis], label[np.newaxis])[0].numpy()
-                picture = overlay(image, label, predicted, task.dataset)
+                picture = shrunk(overlay(image, label, predicted, task.dataset), _WIDTH)
                 name = f"validation/{task.dataset.image_id(task.eval_split, index)}"
                 tf.summary.image(name, picture[np.newaxis], self._step)

@@ -122,6 +122,14 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
     return figure
 
 
+def shrunk(picture: np.ndarray, width: int) -> np.ndarray:
+    """Returns a picture, uint8 [height, width, 3], brought to at most that width."""
+    if picture.shape[1] <= width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
     """Writes uint8 [height, width, 3] RGB, or [height, width] grey or class indices, as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from checks import problems
+from data import check
 from data.ade20k import ade20k
 from data.errors import DataError
 from data.fit import Fit
@@ -229,3 +230,23 @@ def test_fault_is_named(tmp_path, fault):
     first = str(error.value).splitlines()[0]
     assert first.startswith(f"{wrong}: ")
     assert first in list(problems("ade20k", str(tmp_path)))
+
+
+def test_instances_beside_the_right_annotations_are_no_hindrance(tmp_path):
+    """As other frameworks' scripts leave them."""
+    inner = write(tmp_path)
+    (inner / "annotations_instance").mkdir()
+    (tmp_path / "annotations_instance").mkdir()
+    for root in (inner, tmp_path):
+        assert ade20k(str(root)).num_images("train") == 3
+
+
+def test_the_check_counts_the_classes_of_the_experiment(tree):
+    found = check.survey(check.layout_of("ade20k", str(tree), {"classes": "top31"}))
+    assert len(found.class_names) == 32 and not found.problems
+    labels = np.concatenate([label_of(n).ravel() for n in SIZES if n.startswith("training")])
+    assert found.pixels["train"][0] == np.sum((labels == 0) | (labels > 31)) > 0
+    assert found.pixels["train"][31] == np.sum(labels == 31)
+    assert found.ignored["train"] == 0
+    with pytest.raises(DataError, match="classes 'top30': not one of all, top31"):
+        check.layout_of("ade20k", str(tree), {"classes": "top30"})

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from data import check
+from data.camvid import camvid
+from mosaic import data_sheet
 
 
 def _write(path, pixels):
@@ -112,3 +114,9 @@ def test_command(folder, tmp_path, monkeypatch):
     bad = _command(folder, tmp_path / "none")
     assert bad.returncode == 2 and "1 problem, listed above" in bad.stderr
     assert "val/0.png: empty" in bad.stdout and not (tmp_path / "none").exists()
+
+
+def test_data_that_is_only_evaluated_has_no_sheet_of_training(folder, tmp_path):
+    written = data_sheet.write(camvid(str(folder)), str(tmp_path / "out"))
+    assert [path.name for path in written] == ["sheet_train.png", "sheet_val.png"]
+    assert sorted((tmp_path / "out").iterdir()) == written

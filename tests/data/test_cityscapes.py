@@ -433,3 +433,28 @@ def test_every_broken_record_file_is_found(tmp_path):
         path = tmp_path / f"train_fine-{shard:05}-of-00002.tfrecord"
         path.write_bytes(path.read_bytes()[:-30])
     assert len(list(problems("cityscapes", str(tmp_path)))) == 2
+
+
+def test_zips_beside_a_tree_of_other_splits_are_read(dataset, tmp_path):
+    """One zip of images unpacked, the other not."""
+    write_tree(tmp_path, ("train_extra",))
+    write_zips(tmp_path)
+    assert load(tmp_path).num_images("train") == COUNTS["train"]
+    both = load(tmp_path, coarse=True)
+    assert both.num_images("train") == COUNTS["train"] + COUNTS["train_extra"]
+    names, images, labels = examples(load(tmp_path), "val")
+    expected = examples(dataset, "val")
+    assert names == expected[0]
+    np.testing.assert_array_equal(images, expected[1])
+    np.testing.assert_array_equal(labels, expected[2])
+
+
+def test_a_broken_zip_is_no_hindrance_to_who_has_unpacked_it(tmp_path):
+    write_tree(tmp_path, ("train", "val"))
+    for name in ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"):
+        (tmp_path / name).write_bytes(b"half a zip")
+    assert load(tmp_path).splits == ("train", "val")
+    write_tree(tmp_path / "train alone", ("train",))
+    (tmp_path / "train alone" / "gtFine_trainvaltest.zip").write_bytes(b"half a zip")
+    with pytest.raises(DataError, match=r"gtFine_trainvaltest\.zip: not a whole zip"):
+        load(tmp_path / "train alone")

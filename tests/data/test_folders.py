@@ -1,11 +1,12 @@
 """Own images and masks in folders: every form of mask, both layouts, and what can be wrong."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 
 from checks import problems
 from data.errors import DataError
@@ -349,3 +350,64 @@ def test_a_good_set_has_no_problems(tmp_path, label_map):
 def test_only_known_sets_are_checked(tmp_path):
     with pytest.raises(DataError, match=r"imagenet: no data set.*camvid"):
         problems("imagenet", str(tmp_path))
+
+
+def test_other_lists_of_the_same_files_are_other_splits(tmp_path, label_map):
+    by_list(tmp_path)
+    assert sorted(examples(folders(str(tmp_path), label_map), "val")) == ["x3", "x4"]
+    (tmp_path / "train.txt").write_text("x0\nx1\nx3\n")
+    (tmp_path / "val.txt").write_text("x2\nx4\n")
+    dataset = folders(str(tmp_path), label_map)
+    assert sorted(examples(dataset, "train")) == ["x0", "x1", "x3"]
+    assert sorted(examples(dataset, "val")) == ["x2", "x4"]
+
+
+def test_links_to_folders_are_followed_and_hidden_files_are_none(tmp_path, label_map):
+    root, elsewhere = tmp_path / "own", tmp_path / "elsewhere"
+    by_folder(root)
+    for folder in ("train", "trainannot"):
+        (elsewhere / folder).mkdir(parents=True)
+        (root / folder / "x0.png").rename(elsewhere / folder / "x0.png")
+        (root / folder / "sequence").symlink_to(elsewhere / folder)
+        (root / folder / "._x1.png").write_bytes(b"macOS")
+    (root / "train" / ".thumbnails").mkdir()
+    image_of(9).save(root / "train" / ".thumbnails" / "x9.png")
+    found = examples(folders(str(root), label_map), "train")
+    assert sorted(found) == ["sequence/x0", "x1", "x2"]
+
+
+def test_suffixes_of_masks_may_be_in_capitals(tmp_path, label_map):
+    images, masks = by_folder(tmp_path)
+    (images / "x3.png").rename(images / "x3.PNG")
+    (masks / "x3.png").rename(masks / "x3.PNG")
+    assert sorted(examples(folders(str(tmp_path), label_map), "val")) == ["x3", "x4"]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_images_that_their_metadata_turns_are_refused(tmp_path, label_map, orientation):
+    """TensorFlow decodes what is stored; who draws masks sees it turned."""
+    images, _ = by_folder(tmp_path, ending="jpg")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image_of(3).save(images / "x3.jpg", exif=exif)
+    if orientation == 1:
+        assert sorted(examples(folders(str(tmp_path), label_map), "val")) == ["x3", "x4"]
+        return
+    with pytest.raises(DataError, match=r"x3\.jpg: turned or mirrored by its EXIF"):
+        folders(str(tmp_path), label_map)
+
+
+@pytest.mark.parametrize("where", ["class", "void"])
+def test_colours_of_two_classes_are_refused_where_colours_count(tmp_path, label_map, where):
+    table = json.loads(pathlib.Path(label_map).read_text())
+    if where == "class":
+        table["classes"][1]["color"] = table["classes"][0]["color"]
+    else:
+        table["void_colors"] = [table["classes"][0]["color"]]
+    pathlib.Path(label_map).write_text(json.dumps(table), encoding="utf-8-sig")
+    for mask in (index_mask, palette_mask):
+        by_folder(tmp_path / mask.__name__, mask)
+        assert len(examples(folders(str(tmp_path / mask.__name__), label_map), "val")) == 2
+    by_folder(tmp_path / "rgb", rgb_mask)
+    with pytest.raises(DataError, match=r"colour \(10, 20, 30\) stands for two classes"):
+        folders(str(tmp_path / "rgb"), label_map)

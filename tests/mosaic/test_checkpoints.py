@@ -1,12 +1,13 @@
 import shutil
 import tarfile
+import tempfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, network, optimizers
+from mosaic import archives, checkpoints, network, optimizers
 from mosaic.errors import UserError
 
 STEP = 7
@@ -297,6 +298,21 @@ def test_archive_of_a_whole_run(saved, copy, tmp_path):
         archive.add(copy, "inner/run")
     for whole in (path, copy):
         _assert_equal(checkpoints.read(str(whole)).arrays, checkpoints.read(str(saved)).arrays)
+
+
+def test_archive_on_a_python_without_filters(saved, tmp_path, monkeypatch):
+    """Early releases of 3.10 and 3.11; what would leave the folder stays out."""
+    outside = tarfile.TarInfo("../outside")
+    with tarfile.open(tmp_path / "in.tar.gz", "w:gz") as archive:
+        archive.add(saved, "inner/run")
+        archive.addfile(outside)
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    found = checkpoints.read(str(tmp_path / "in.tar.gz")).arrays
+    _assert_equal(found, checkpoints.read(str(saved)).arrays)
+    with archives.unpacked(str(tmp_path / "in.tar.gz")):
+        assert not list(tmp_path.rglob("outside"))
 
 
 def test_archive_without_checkpoint(tmp_path):

@@ -307,6 +307,11 @@ def test_help_answers_at_once(command, tmp_path):
         ("export.py", ["--export_dir=y", "--size=0x8"], ["--size=0x8: write HEIGHTxWIDTH"]),
         ("export.py", ["--export_dir=y", "--input_type=int16"], ["--input_type", "uint8", "int8"]),
         ("export.py", ["--export_dir=y", "--output=label"], ["--output", "labels"]),
+        (
+            "export.py",
+            ["--export_dir=y", "--format=saved_model", "--quantize=int8"],
+            ["--quantize is for TFLite files; add tflite to --format"],
+        ),
     ],
 )
 def test_mistakes_answer_at_once(command, arguments, parts, tmp_path):

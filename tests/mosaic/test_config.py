@@ -156,7 +156,7 @@ def test_published_recipes_are_those_of_the_experiments(experiment):
     if evaluation.published is None:
         pytest.skip("it reproduces no published figure")
     row = published.result(evaluation.published)
-    recipe = {name: config.value(name) for name in row.get("recipe", {})}
+    recipe = {name: config.spoken(name) for name in row.get("recipe", {})}
     assert published.departures(row.get("recipe", {}), recipe) == []
     assert ("INIT_CHECKPOINT" in config.missing([path], [])) == bool(recipe)
     assert evaluation.protocol == row["settings"]["protocol"]
@@ -320,6 +320,36 @@ def test_saved_configuration_alone_builds_the_same(small, tmp_path):
         expected = float(optimizer.learning_rate(step))
         assert float(again_optimizer.learning_rate(step)) == expected
     assert float(optimizer.learning_rate(4)) == pytest.approx(0.5 * (1 - 4 / 9) ** 0.9)
+
+
+def test_changes_since_a_run_was_configured(small, tmp_path):
+    _load([small], "STEPS = 9")
+    assert config.changes(str(tmp_path)) == []
+    probe(str(tmp_path))
+    assert config.changes(str(tmp_path)) == []
+    gin.clear_config()
+    _load([small], "STEPS = 10", "sgd.momentum = 0.5")
+    probe(str(tmp_path / "other"))
+    expected = [("STEPS", "9", "10"), ("sgd.momentum", "0.8", "0.5")]
+    assert config.changes(str(tmp_path)) == expected
+
+
+def test_references_are_spoken_of_by_their_names(small):
+    _load([small], "STEPS = 9")
+    assert config.spoken("linear_warmup.schedule") == "polynomial_decay"
+    assert config.spoken("polynomial_decay.steps") == 9
+    assert config.spoken("sgd.nesterov") is False
+
+
+def test_literals_of_a_saved_configuration(small, tmp_path):
+    _load([small], "STEPS = 9", f"probe.name = {'x' * 90!r}")
+    probe(str(tmp_path))
+    saved = str(tmp_path / config.SAVED)
+    assert "\\\n" in pathlib.Path(saved).read_text()
+    assert config.literals(saved, "probe") == {"name": "x" * 90}
+    assert config.literals(saved, "polynomial_decay")["steps"] == 9
+    assert config.literals(saved, "CrossEntropy")["class_weights"] == (1.0, 2.0)
+    assert config.literals(saved, "nothing") == {}
 
 
 def test_saved_configuration_takes_new_bindings(small, tmp_path):

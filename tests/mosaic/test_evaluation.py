@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mosaic.baselines import baselines
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, _settings, evaluate, table
 from mosaic.predictors import Predictor, of_network
@@ -83,13 +84,34 @@ def test_settings_of_the_figure(drawn, tmp_path):
 
 def test_settings_of_windows_padding_and_labels(drawn):
     def settings(predictor, **arguments):
-        return _settings({"num_images": 5}, predictor, drawn, Evaluation(**arguments), {})
+        return _settings({"num_images": 5}, predictor, None, drawn, Evaluation(**arguments), {})
 
     assert settings(threshold, window=(32, 32), overlap=0.25)["overlap"] == 0.25
     padded = settings(threshold, padded_size=(64, 96), padding=(1, 2, 3))
     assert padded["padding"] == [1, 2, 3]
+    assert settings(threshold, padded_size=(64, 96), labels_first=True)["labels_first"] is False
     assert settings(threshold, labels_first=True)["labels_first"] is True
     assert settings(dark)["labels_first"] is True
+
+
+def test_the_size_of_the_figure_is_what_the_model_gets(drawn, tmp_path):
+    """Not the padded size of the experiment, where a file has but one."""
+    file = Predictor(threshold.run, "tflite", 3, (32, 48))
+    padded = Evaluation(padded_size=(64, 96))
+    for predictor, size in ((file, [32, 48]), (threshold, [64, 96])):
+        report = evaluate(predictor, drawn, padded, "c", str(tmp_path))
+        assert report["settings"]["input_size"] == size and report["settings"]["padded"]
+
+
+def test_figures_of_quantized_files_are_compared_with_their_own(drawn, tmp_path):
+    evaluation = Evaluation(published="deeplabv3_ade20k_top31")
+    for numbers, published in (("uint8", 0.5483), ("int8", 0.5469), ("float32", 0.5528)):
+        report = evaluate(
+            threshold, drawn, evaluation, "c", str(tmp_path), network={"numbers": numbers}
+        )
+        assert report["published"]["mean_iou"] == published
+        assert report["difference"] == pytest.approx(1 - published)
+        assert "numbers" not in [entry["setting"] for entry in report["verdict"]["departures"]]
 
 
 def test_table_has_every_class_and_the_mean(drawn, tmp_path):
@@ -103,6 +125,20 @@ def test_baselines_know_colours_and_nothing_else(drawn, tmp_path):
     # Blocks of one colour have one label, so that here a lookup of colours is nearly perfect.
     assert report["baselines"]["colour lookup"] > 0.95
     assert report["baselines"]["constant"] < 0.5
+
+
+def test_baselines_need_training_images(drawn, tmp_path):
+    dataset = type(drawn)()
+    dataset.splits = ("val",)
+    with pytest.raises(UserError, match="drawn has none here"):
+        evaluate(dark, dataset, Evaluation(baselines=True), "c", str(tmp_path))
+
+
+def test_baselines_leave_out_what_the_protocol_leaves_out(drawn):
+    """Then one class is left, which a constant meets everywhere or nowhere."""
+    assert 0.1 < baselines(drawn, "val")["constant"] < 0.5
+    found = [baselines(drawn, "val", (index,))["constant"] for index in (0, 1)]
+    assert sorted(found) == [0.0, 1.0]
 
 
 def test_class_map(drawn, tmp_path):

@@ -14,6 +14,7 @@ from mosaic import export, scoring, tflite_file, tflite_metadata
 from mosaic.checkpoints import Variables
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
+from mosaic.network import mosaic
 from mosaic.predictors import of_tflite
 
 SIZE = (64, 96)
@@ -110,6 +111,7 @@ def full_bytes(trained_network, drawn, tmp_path_factory):
     """Size of the float file."""
     path = tmp_path_factory.mktemp("full") / "full.tflite"
     export.tflite(trained_network, [drawn.images[0]], str(path), SIZE)
+    assert tflite_file.numbers(str(path)) == "float32"
     return path.stat().st_size
 
 
@@ -123,6 +125,7 @@ def test_quantized_files_are_smaller_and_agree(
     )
     assert agreement.equal >= export.LIMITS[quantize].equal
     assert small.stat().st_size < 0.6 * full_bytes
+    assert tflite_file.numbers(str(small)) == quantize
 
 
 @pytest.mark.parametrize(
@@ -184,6 +187,36 @@ def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkey
     (path,) = tmp_path.iterdir()
     said = tflite_metadata.read(str(path))
     assert said.is_own and said.steps == steps
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("val",)])
+def test_a_garden_checkpoint_of_a_tflite_file_can_be_trained(drawn, tmp_path, capsys, splits):
+    """With batch norm's statistics, which the file has not, where there are images for them."""
+    dataset, network = type(drawn)(), mosaic(3, bins=(1, 4))
+    dataset.splits = splits
+    image = drawn.images[:1].astype(np.float32)
+    before = network(image).numpy()
+    with pytest.MonkeyPatch.context() as patch:
+        experiment(patch, network, dataset, Variables("x.tflite", "tflite", None, {}))
+        export.export_checkpoint("x.tflite", str(tmp_path), ("garden_checkpoint",))
+    np.testing.assert_allclose(network(image), before, atol=1e-4)
+    norm = next(x for x in network.layers if isinstance(x, tf_keras.layers.BatchNormalization))
+    assert np.any(norm.moving_mean) == ("train" in splits)
+    assert ("no training images here" in capsys.readouterr().err) == ("train" not in splits)
+    assert (tmp_path / "garden_checkpoint" / "classes.json").is_file()
+
+
+def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_path, monkeypatch):
+    """Where images have several and are padded to one."""
+    dataset = type(drawn)()
+    dataset.image_size = None
+    evaluation = Evaluation(padded_size=(32, 48))
+    found = (tiny_network, dataset, evaluation, Variables("x", "mosaic", None, {}))
+    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: found)
+    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
+    export.export_checkpoint("x", str(tmp_path), ("tflite",))
+    (path,) = tmp_path.iterdir()
+    assert of_tflite(str(path)).input_size == (32, 48)
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):

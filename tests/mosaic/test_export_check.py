@@ -11,6 +11,7 @@ from mosaic import metrics
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
+from mosaic.letterbox import letterbox
 from mosaic.limits import LIMITS, MLPERF_SHARE, Limit
 from mosaic.predictors import Predictor, of_network
 
@@ -102,6 +103,21 @@ def test_the_network_gets_images_of_the_exports_size(network, drawn):
     before, after = split.mean_iou(labels(network, (16, 24)))
     assert before == after == pytest.approx(score(of_network(network), drawn, (16, 24), True))
     assert before != pytest.approx(score(of_network(network), drawn, (16, 24)))
+
+
+@pytest.mark.parametrize("size", [None, (32, 32)])
+def test_both_get_padded_images(network, drawn, size):
+    """As `eval.py` gives them: not squeezed."""
+    evaluation = Evaluation(padded_size=(48, 48))
+    split = EvaluationSplit(network, drawn, evaluation)
+    padded = letterbox(of_network(network), size or (48, 48), evaluation.padding)
+    before, after = split.mean_iou(labels(network, size))
+    as_labels = letterbox(labels(network), size or (48, 48), evaluation.padding)
+    assert before == after == pytest.approx(score(as_labels, drawn))
+    before, after = split.mean_iou(of_network(network))
+    whole = letterbox(of_network(network), (48, 48), evaluation.padding)
+    assert before == after == pytest.approx(score(whole, drawn))
+    assert score(padded, drawn) != pytest.approx(score(of_network(network), drawn, (48, 48)))
 
 
 def test_the_network_is_scored_once_for_each_size(network, drawn):

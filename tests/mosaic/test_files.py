@@ -1,9 +1,11 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
 from mosaic.errors import UserError
-from mosaic.files import check_writable, replacing, write_text
+from mosaic.files import check_writable, locked, replacing, write_text
 
 
 def _write(path, text, folder):
@@ -118,3 +120,18 @@ def test_write_text(tmp_path):
         write_text(str(tmp_path / "target"), text)
         assert (tmp_path / "target").read_text() == text
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_is_for_one_process(tmp_path):
+    folder = tmp_path / "runs" / "a"
+    script = f"from mosaic.files import locked\nwith locked({str(folder)!r}):\n    print(1)"
+    with locked(folder):
+        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert "another process trains there" in other.stderr and other.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert other.stdout == "1\n"
+    with pytest.raises(ValueError), locked(folder):
+        (folder / "result").touch()
+        raise ValueError
+    assert list(folder.iterdir()) == [folder / "result"]

@@ -145,6 +145,8 @@ def test_the_global_branch_comes_back(tmp_path):
         (lambda: network.mosaic(3, projected_filters=(8, 8)), "logits"),
         (lambda: network.mosaic(3, backbone_map_first=False), "(backbone_map_first)"),
         (lambda: network.mosaic(3, half_pixel_centers=False), "(half_pixel_centers)"),
+        (lambda: network.mosaic(3, first_atrous_dilation=1), "(first_atrous_dilation)"),
+        (lambda: deeplab(3, output_stride=8, first_atrous_dilation=1), "first_atrous_dilation)"),
         (lambda: deeplab(3, normalization="symmetric", pooling_first=True), "pooling_first)"),
         (lambda: deeplab(3, normalization="symmetric"), "(normalization)"),
     ],

@@ -185,3 +185,10 @@ def test_class_weights_of_another_number_than_the_classes():
 
 def test_a_loss_of_ones_own_is_left_alone():
     settle(lambda labels, logits: 0.0, _dataset(200))
+
+
+@pytest.mark.parametrize("setting", [{"top_k": 25}, {"top_k": 0.0}, {"label_smoothing": 1.0}])
+def test_shares_are_shares(setting):
+    (name,) = setting
+    with pytest.raises(UserError, match=rf"CrossEntropy\.{name} = "):
+        CrossEntropy(**setting)

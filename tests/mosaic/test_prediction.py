@@ -182,3 +182,30 @@ def test_command_without_a_model():
         text=True,
     )
     assert result.returncode == 2 and result.stderr == "predict.py: give --model\n"
+
+
+def test_hidden_files_are_left_out_and_links_followed(tmp_path):
+    _image(tmp_path / "elsewhere" / "b.png")
+    _image(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "._a.png").write_bytes(b"macOS")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = prediction.find([str(tmp_path / "in")])
+    assert [source.name for source in found] == ["a", "linked/b"]
+
+
+def test_an_image_called_like_a_frame_is_refused(tmp_path):
+    frame = cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes()
+    (tmp_path / "drive.mkv").write_bytes(2 * frame)
+    _image(tmp_path / "drive_1.png")
+    assert len(prediction.find([str(tmp_path)])) == 2
+    _image(tmp_path / "drive_000001.png")
+    with pytest.raises(UserError, match=r"drive_000001\.png would be written as a frame of .*mkv"):
+        prediction.find([str(tmp_path)])
+
+
+def test_more_classes_than_an_image_holds(tmp_path):
+    many = Predictor(lambda images: tf.fill(tf.shape(images)[:3], 256), "tflite", None)
+    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    with pytest.raises(UserError, match=r"a\.png: .* 256 classes at most"):
+        prediction.predict(many, sources, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

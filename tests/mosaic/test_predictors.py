@@ -169,6 +169,44 @@ def test_float_file_without_normalization(tmp_path):
         np.testing.assert_allclose(predictors.of_file(str(path), name).run(image), value)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "known"),
+    [
+        (-1.0, 1.0, "symmetric"),
+        (-0.98, 0.95, "symmetric"),
+        (-2.1179, 2.64, "imagenet"),
+        (0.0, 255.0, "none"),
+        (0.0, 1.0, None),
+        (-2.1179, 2.0, None),
+    ],
+)
+def test_float_input_that_is_quantized_at_once(tmp_path, low, high, known):
+    """The converter's default for 8-bit files; the range tells how images are normalised."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.reshape(tf.eye(3), [1, 1, 3, 3]))
+    module.serve = tf.function(
+        lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), [tf.TensorSpec([1, 4, 4, 3])]
+    )
+    real = np.linspace(low, high, 48).reshape(1, 4, 4, 3).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.serve.get_concrete_function()], module
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: [[real]]
+    path = tmp_path / "file.tflite"
+    path.write_bytes(converter.convert())
+    image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
+    if known is None:
+        with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
+            predictors.of_file(str(path))
+        return
+    found = predictors.of_file(str(path))
+    assert found.normalization == (None if known == "none" else known)
+    expected = predictors.of_file(str(path), known).run(image)
+    np.testing.assert_array_equal(found.run(image), expected)
+    assert np.ptp(expected) > 0.5 * (high - low)
+
+
 @pytest.mark.parametrize("half_pixel_centers", [False, True])
 def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, half_pixel_centers):
     @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3])])

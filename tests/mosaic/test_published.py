@@ -64,6 +64,27 @@ def test_lines_tell_every_departure():
     ]
 
 
+def test_other_numbers_have_a_figure_of_their_own_or_depart():
+    row = {
+        **ROW,
+        "quantized": {"int8": {"one": 0.70, "other": 0.71}},
+        "source": "them",
+        "per_class_iou": {"road": 0.9},
+    }
+    row["settings"] = {**ROW["settings"], "numbers": "float32"}
+    int8 = published.for_numbers(row, "int8", 0.708)
+    assert published.for_numbers(row, "int8", 0.704)["mean_iou"] == 0.70
+    assert int8["source"] == "them; int8 by other"
+    assert int8["mean_iou"] == 0.71 and "per_class_iou" not in int8
+    verdict = published.verdict(int8, 0.71, {**HERE, "numbers": "int8"}, None)
+    assert verdict["status"] == published.REPRODUCED
+    for numbers, status in (("float32", published.REPRODUCED), ("uint8", published.NOT_COMPARABLE)):
+        same = published.for_numbers(row, numbers, 0.7724)
+        assert same["mean_iou"] == 0.7724 and same["per_class_iou"] == {"road": 0.9}
+        here = {**HERE, "numbers": numbers}
+        assert published.verdict(same, 0.7724, here, None)["status"] == status
+
+
 def test_an_unknown_result_is_named():
     with pytest.raises(UserError, match="did you mean 'mosaic_cityscapes'"):
         published.result("mosaic_cityscape")

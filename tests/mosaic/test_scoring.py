@@ -3,15 +3,19 @@ import subprocess
 import sys
 import types
 
+import gin
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from mosaic import scoring
+from mosaic import classes, scoring
 from mosaic.checkpoints import Variables
 from mosaic.classes import Classes
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation
 from mosaic.predictors import Predictor
 from mosaic.tflite_metadata import Metadata
+from mosaic.training import train  # noqa: F401 - which configurations bind
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
 ZERO_SHOT = {
@@ -78,9 +82,65 @@ def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
         _answers(monkeypatch, drawn, ("dark", "bright"))
 
 
+def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
+    names = types.SimpleNamespace(**{**vars(type(drawn)), "class_names": ("dark", "absent", "x")})
+    classes.save(str(tmp_path), names)
+    (tmp_path / "down.tar.gz").touch()
+    predictor = types.SimpleNamespace(form="network", num_classes=3)
+    scoring._check_answers(str(tmp_path / "down.tar.gz"), predictor, drawn, Evaluation())
+    assert capsys.readouterr().err == ""
+    scoring._check_answers(str(tmp_path / "ckpt-7"), predictor, drawn, Evaluation())
+    assert "ckpt-7 calls 'absent' what is 'bright' in drawn" in capsys.readouterr().err
+
+
 def test_other_names_are_told(monkeypatch, drawn, capsys):
     _answers(monkeypatch, drawn, ("dark", "light", "absent"), 3)
     assert capsys.readouterr().err == "warning: x.tflite calls 'light' what is 'bright' in drawn\n"
+
+
+def test_other_settings_than_the_runs_are_told(tmp_path, capsys, monkeypatch):
+    """No variable shows them."""
+    for folder in (tmp_path, tmp_path / "best_ckpt"):
+        folder.mkdir(exist_ok=True)
+    (tmp_path / "config.gin").write_text(
+        "DROPOUT = 0.5\nBINS = (1, 4)\nmosaic.normalization = 'imagenet'\n"
+        "mosaic.bins = %BINS\nmosaic.dropout = %DROPOUT\nmosaic.num_classes = 3\n"
+    )
+    (tmp_path / "down.tar.gz").touch()
+    text = ["train.model = @mosaic()", "mosaic.num_classes = 3", "mosaic.bins = [1, 4]"]
+    gin.clear_config()
+    gin.parse_config([*text, "mosaic.normalization = 'symmetric'"])
+    for place in ("", "ckpt-7", "best_ckpt", "best_ckpt/ckpt-7"):
+        scoring._tell_other_settings(str(tmp_path / place))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith(
+            "trained with mosaic.normalization = imagenet, and is loaded with symmetric"
+        )
+    scoring._tell_other_settings(str(tmp_path / "down.tar.gz"))
+    gin.clear_config()
+    gin.parse_config([*text, "mosaic.normalization = 'imagenet'"])
+    scoring._tell_other_settings(str(tmp_path))
+    gin.clear_config()
+    assert capsys.readouterr().err == ""
+
+
+def test_predictions_get_the_size_of_the_experiment(monkeypatch):
+    seen = []
+
+    def run(images):
+        seen.append(tuple(images.shape[1:3]))
+        return tf.zeros([1, 4, 4, 3])
+
+    image = np.zeros((1, 20, 30, 3), np.uint8)
+    for evaluation, expected in (
+        (Evaluation(), (20, 30)),
+        (Evaluation(input_size=[8, 16]), (8, 16)),
+        (Evaluation(padded_size=(16, 16)), (16, 16)),
+    ):
+        monkeypatch.setattr(scoring.config, "build", lambda name, found=evaluation: found)
+        predictor, size = scoring.as_configured(Predictor(run, "network", 3, traceable=False))
+        assert predictor(image, None, size).shape == (1, 20, 30)
+        assert seen.pop() == expected
 
 
 @pytest.fixture
@@ -160,7 +220,9 @@ def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
 
 
 @pytest.mark.parametrize("normalization", [None, "symmetric"])
-def test_settings_that_a_file_tells(normalization):
+def test_settings_that_a_file_tells(normalization, monkeypatch):
+    monkeypatch.setattr(scoring.tflite_file, "numbers", lambda path: "int8")
     predictor = Predictor(None, "tflite", None, traceable=False, normalization=normalization)
     expected = normalization or scoring.results.INSIDE
-    assert scoring._network_settings(predictor) == {"normalization": expected}
+    found = scoring._network_settings("x.tflite", predictor)
+    assert found == {"numbers": "int8", "normalization": expected}

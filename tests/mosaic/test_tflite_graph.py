@@ -13,6 +13,7 @@ from mosaic.layers import Norm, PoolToBins, conv_bn, depthwise_bn
 from mosaic.network import image_input
 from mosaic.pooling import PoolWindows
 from mosaic.predictors import of_tflite
+from mosaic.tflite_tensors import Tensors
 
 SIZE = (32, 48)
 
@@ -300,6 +301,30 @@ def test_a_float_file_can_say_how_its_caller_normalizes(file, tmp_path, monkeypa
     np.testing.assert_allclose(source.offset, -1.0)
     # Whoever normalises for a file that does it again does both.
     np.testing.assert_allclose(twice.scale, 1 / 127.5**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stored", "scale", "zero", "known"),
+    [
+        ("uint8", 6 / 255, 0, {"relu", "relu6"}),
+        ("uint8", 6 / 254, 0, {"relu", "relu6"}),
+        ("uint8", 6.2 / 255, 0, {"relu"}),
+        ("int8", 0.1, -128, {"relu"}),
+        ("int8", 6 / 255, -127, {"relu", "relu6", "linear"}),
+        ("int8", 0.1, -126, {"linear"}),
+        ("int16", 0.1, 0, {"linear"}),
+    ],
+)
+def test_activations_that_a_range_implies(stored, scale, zero, known):
+    """Old converters leave them out, and others move a range by a step."""
+    tensor, quantization = schema.TensorT(), schema.QuantizationParametersT()
+    quantization.scale, quantization.zeroPoint = [scale], [zero]
+    tensor.type, tensor.quantization = getattr(schema.TensorType, stored.upper()), quantization
+    operator, model = schema.OperatorT(), schema.ModelT()
+    operator.builtinOptions, operator.outputs = schema.Conv2DOptionsT(), [0]
+    model.subgraphs = [schema.SubGraphT()]
+    model.subgraphs[0].tensors = [tensor]
+    assert Tensors(model, schema, "x.tflite").active(operator) == known
 
 
 @pytest.mark.parametrize("change", [shuffled, as_int8])

@@ -242,6 +242,21 @@ def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))
 
 
+def test_sizes_that_are_not_fixed(tmp_path, images):
+    """Where a file resizes maps to, it then computes from the maps."""
+    pixels, x = image_input("symmetric")
+    low = conv_bn(Norm(), "low", 4, 3, 2)(x)
+    high = conv_bn(Norm(), "high", 4, 3, 2)(low)
+    merged = tf_keras.layers.Add(name="merge")([low, ResizeLike(name="resize")([high, low])])
+    model = tf_keras.Model(pixels, tf_keras.layers.Conv2D(3, 1, name="logits")(merged))
+    expected = answers(randomized(model), images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "resize_bilinear", lambda x, *_: x)
+        path = converted(model, model, (None, None), tmp_path / "any.tflite")
+    tflite_import.load(randomized(model, 1), path)
+    np.testing.assert_allclose(answers(model, images), expected, atol=1e-4)
+
+
 def test_unfolding_keeps_inference_and_makes_training_mode_sound(images, files):
     model = tiny()
     tflite_import.load(model, str(files / "none.tflite"))

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.trainer import announce_first, check_start, tidy
+from mosaic.trainer import announce_first, check_start, forget_start, set_aside_later, tidy
 
 # What a folder may hold as `checkpoint` that lists none of its checkpoints.
 STATES = {
@@ -94,3 +94,41 @@ def test_what_a_run_starts_from(tmp_path):
     # A run that goes on reads its own.
     (tmp_path / "checkpoint").touch()
     check_start(str(tmp_path), "ckpt-4")
+
+
+def test_files_of_the_users_stay(tmp_path):
+    _put(tmp_path, "ckpt-5", state=b'model_checkpoint_path: "ckpt-5"\n')
+    (tmp_path / "ckpt-3.bak").mkdir()
+    for name in ("ckpt-3.tar.gz", "ckpt-4.txt"):
+        (tmp_path / name).touch()
+    before = _names(tmp_path)
+    (tmp_path / "ckpt-4.data-00000-of-00001").touch()
+    (tmp_path / "ckpt-4.index.tempstate123").touch()
+    tidy(str(tmp_path))
+    assert _names(tmp_path) == before
+
+
+@pytest.mark.parametrize("step", [0, 10])
+def test_a_run_that_got_nowhere_starts_anew(tmp_path, step):
+    """From the checkpoint that it is told now, not from what it was told first."""
+    _put(tmp_path, f"ckpt-{step}", state=f'model_checkpoint_path: "ckpt-{step}"\n'.encode())
+    before = _names(tmp_path)
+    forget_start(str(tmp_path))
+    assert _names(tmp_path) == (before if step else set())
+    forget_start(str(tmp_path / "missing"))
+
+
+def test_a_best_checkpoint_that_is_not_there_yet_is_set_aside(tmp_path, capsys):
+    best = tmp_path / "best_ckpt"
+    best.mkdir()
+    _put(best, "ckpt-20", state=b'model_checkpoint_path: "ckpt-20"\n')
+    _put(tmp_path, "ckpt-20", "ckpt-10", state=b'model_checkpoint_path: "ckpt-20"\n')
+    set_aside_later(str(tmp_path))
+    assert best.is_dir() and capsys.readouterr().err == ""
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-10"\n')
+    (tmp_path / "best_ckpt.before1").mkdir()
+    set_aside_later(str(tmp_path))
+    assert not best.exists()
+    assert (tmp_path / "best_ckpt.before2" / "ckpt-20.index").is_file()
+    assert "is of step 20, and training goes on at 10" in capsys.readouterr().err
+    set_aside_later(str(tmp_path))

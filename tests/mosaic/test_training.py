@@ -311,6 +311,14 @@ def test_validation_images_that_are_too_small_are_told_before_training(drawn, tm
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_to_score_on_is_told(drawn, tmp_path):
+    arguments = _tiny(drawn)
+    arguments["dataset"].labels[:] = 255
+    with pytest.raises(UserError, match="drawn val: no labelled pixels to score on"):
+        training.train(str(tmp_path), **arguments)
+    assert not list((tmp_path / "best_ckpt").iterdir())
+
+
 def test_class_weights_are_counted_before_training(drawn, tmp_path):
     loss = CrossEntropy(class_weights=[1.0, 2.0])
     with pytest.raises(UserError, match="class_weights has 2 values, and drawn has 3 classes"):

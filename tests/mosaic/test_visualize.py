@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from mosaic.classes import Classes
-from mosaic.visualize import overlay
+from mosaic.visualize import overlay, shrunk
 
 
 def test_what_is_ignored_keeps_the_images_colours():
@@ -11,3 +12,10 @@ def test_what_is_ignored_keeps_the_images_colours():
     truth = np.array([[0, 200, 255]], np.uint8)
     picture = overlay(image, truth, np.array([[0, 1, 2]]), dataset)
     np.testing.assert_array_equal(picture[0, 3:6], [(193, 40, 40), (100,) * 3, (40,) * 3])
+
+
+@pytest.mark.parametrize(("size", "expected"), [((30, 90), (20, 60)), ((40, 60), (40, 60))])
+def test_wide_pictures_shrink(size, expected):
+    picture = np.full((*size, 3), 7, np.uint8)
+    found = shrunk(picture, 60)
+    assert found.shape == (*expected, 3) and np.all(found == 7)
