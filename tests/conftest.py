@@ -13,6 +13,18 @@ from mosaic.provenance import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# What takes longest goes first, so that no worker is left alone with it at the end.
+_LONGEST = (
+    *("test_training.py", "test_export.py", "test_tflite_import.py", "test_quantization.py"),
+    *("test_deeplab.py", "test_integer_graph.py", "test_scoring.py", "test_benchmark.py"),
+    *("test_predictors.py", "test_cli.py", "test_garden.py", "test_checkpoints.py"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture(scope="session")
 def root():
