@@ -24,8 +24,9 @@ def main(values, bindings, models):
     if values.output_dir:
         check_writable(values.output_dir)
     from mosaic import benchmark_report
-    from mosaic.benchmark import benchmark, use_threads
+    from mosaic.benchmark import benchmark
     from mosaic.provenance import command
+    from mosaic.timing import use_threads
 
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
     if values.threads > 0:

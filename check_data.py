@@ -24,9 +24,10 @@ def main(values, bindings):
     )
     from data import check
     from mosaic import config, data_sheet
+    from mosaic.experiment import configured_dataset
     from mosaic.progress import Progress
 
-    name, settings = data_sheet.configured_dataset(check.SETTINGS)
+    name, settings = configured_dataset(check.SETTINGS)
     layout = check.layout_of(name, settings.pop("data_dir"), settings)
     found = check.survey(layout, lambda count: Progress(count, "check", "image"))
     print(check.table(found))

@@ -29,11 +29,11 @@ def main(values, bindings, more):
         flag = "gin_file" if values.gin_file else "gin.NAME"
         raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
     from data.label_map import LabelMap
-    from mosaic import classes, prediction
-    from mosaic.scoring import as_configured, load_predictor
+    from mosaic import classes, model_classes, prediction
+    from mosaic.experiment import as_configured, load_predictor
 
     sources = prediction.find([*values.images, *more])
-    known = classes.find(path)
+    known = model_classes.find(path)
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
         known = classes.Classes(label_map.names, label_map.colors, label_map.ignore_label)

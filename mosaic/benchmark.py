@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from mosaic import file_cost, peak_memory, prediction, profiling, timing
 from mosaic.android import Phone, PhoneResult
@@ -52,12 +51,6 @@ class Result:
     mean_iou: float | None = None
     operators: list[profiling.Operator] | None = None
     phone: PhoneResult | None = None
-
-
-def use_threads(threads: int) -> None:
-    """Binds TensorFlow, which runs SavedModels, to a number of threads before it starts."""
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def benchmark(

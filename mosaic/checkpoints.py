@@ -7,47 +7,24 @@ one place, where a variable that matches nothing, on either side, is an error.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import archives, classes, diagnosis, garden, quantization
+from mosaic import archives, classes, diagnosis, garden, quantization, tflite_import
 from mosaic.errors import RunError, UserError
 from mosaic.files import replacing
+from mosaic.variables import Variables, variable_name
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _STEP = "global_step"
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
-
-
-@dataclasses.dataclass(frozen=True)
-class Variables:
-    """What a checkpoint holds.
-
-    Attributes:
-      path: the checkpoint as the user named it.
-      form: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite_import`).
-      step: the training step it was saved at, or None where it does not say.
-      arrays: variable names, such as `encoder_project_conv/kernel`, and values. Those of the form
-        `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on.
-    """
-
-    path: str
-    form: str
-    step: int | None
-    arrays: Mapping[str, np.ndarray]
-
-
-def variable_name(variable: tf.Variable) -> str:
-    """Returns a model variable's name without the output index: `layer/kernel`."""
-    return variable.name.removesuffix(":0")
 
 
 @contextlib.contextmanager
@@ -172,8 +149,6 @@ def load(
         and none is assigned.
     """
     if path.endswith(".tflite"):
-        from mosaic import tflite_import
-
         if quantization.is_quantized(model):
             raise UserError(
                 f"{path}: a TFLite file has no ranges for a network of quantization-aware "

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from mosaic.errors import UserError
 from mosaic.files import write_text
-from mosaic.forms import form_of
 
 FILE = "classes.json"
 
@@ -59,30 +58,6 @@ def content(dataset) -> str:
 def save(folder: str, dataset) -> None:
     """Writes classes.json into a folder."""
     write_text(os.path.join(folder, FILE), content(dataset))
-
-
-def find(path: str) -> Classes | None:
-    """Returns the classes that a model names: inside a TFLite file, or else beside it.
-
-    Args:
-      path: of a run's folder, a checkpoint in it, a SavedModel folder or a file. What lies in its
-        folder or in that of its run counts as its own.
-
-    Raises:
-      UserError: what names them is there but cannot be read.
-    """
-    if form_of(path) == "tflite" and os.path.isfile(path):
-        from mosaic import tflite_metadata  # which needs this module
-
-        if inside := tflite_metadata.read(path).classes:
-            return inside
-    parent = os.path.dirname(os.path.abspath(path))
-    for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
-        file = os.path.join(folder, FILE)
-        if os.path.isfile(file):
-            with open(file, "rb") as text:
-                return parse(text.read(), file)
-    return None
 
 
 def parse(text: bytes, file: str) -> Classes:

@@ -18,6 +18,7 @@ from absl import flags
 
 from mosaic.errors import TOO_SMALL, UserError
 from mosaic.forms import form_of, is_there
+from mosaic.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
 
@@ -197,9 +198,9 @@ def experiment_files(values: Values, saved: bool = True) -> list[str]:
     if values.gin_file:
         return [config.find(name) for name in values.gin_file]
     if saved and values.model_dir:
-        path = os.path.join(values.model_dir, config.SAVED)
+        path = os.path.join(values.model_dir, CONFIG)
         if not os.path.exists(path):
-            raise UserError(f"{values.model_dir}: no {config.SAVED} in it; is it a run's folder?")
+            raise UserError(f"{values.model_dir}: no {CONFIG} in it; is it a run's folder?")
         return [path]
     raise UserError("give --gin_file=EXPERIMENT" + (" or --model_dir=DIR" if saved else ""))
 
@@ -243,18 +244,6 @@ def configure(
     config.parse(files, bindings)
 
 
-def default_checkpoint(model_dir: str) -> str:
-    """The checkpoint of a run to evaluate or export: the best, or else the latest.
-
-    Raises:
-      UserError: there is none yet.
-    """
-    for folder in (os.path.join(model_dir, "best_ckpt"), model_dir):
-        if os.path.exists(os.path.join(folder, "checkpoint")):
-            return folder
-    raise UserError(f"{model_dir}: no checkpoint in it yet")
-
-
 def model_and_files(values: Values) -> tuple[str, list[str]]:
     """What `predict.py` works on.
 
@@ -270,7 +259,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
 
     path = values.model
     named = [config.find(name) for name in values.gin_file]
-    saved = os.path.join(path, config.SAVED)
+    saved = os.path.join(path, CONFIG)
     if os.path.isfile(saved):
         return default_checkpoint(path), named or [saved]
     if not is_there(path):
@@ -281,7 +270,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
         return path, named
     folder = os.path.dirname(os.path.abspath(path))
     for candidate in (folder, os.path.dirname(folder)):
-        saved = os.path.join(candidate, config.SAVED)
+        saved = os.path.join(candidate, CONFIG)
         if os.path.isfile(saved):
             return path, [saved]
     raise UserError(

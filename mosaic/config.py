@@ -17,9 +17,9 @@ import gin
 from mosaic.errors import UserError, nearest
 from mosaic.files import write_text
 from mosaic.forms import is_there
+from mosaic.run_layout import CONFIG
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
-SAVED = "config.gin"
 # What INIT_CHECKPOINT is where an experiment requires one and a command does without: None would
 # say that training started from scratch.
 UNKNOWN = "unknown"
@@ -255,7 +255,7 @@ def literals(path: str, selector: str) -> dict:
 
 def changes(model_dir: str) -> list[tuple[str, str, str]]:
     """Lists what differs from a run's saved configuration: name, and both values as written."""
-    path = pathlib.Path(model_dir) / SAVED
+    path = pathlib.Path(model_dir) / CONFIG
     before = _bound(path.read_text(encoding="utf-8")) if path.is_file() else {}
     now = _bound(gin.operative_config_str())
     return [
@@ -272,4 +272,4 @@ def _bound(text: str) -> dict[str, str]:
 
 def save(model_dir: str) -> None:
     """Writes the operative configuration of a run, which alone is enough to repeat it."""
-    write_text(os.path.join(model_dir, SAVED), gin.operative_config_str())
+    write_text(os.path.join(model_dir, CONFIG), gin.operative_config_str())

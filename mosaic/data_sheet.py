@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Collection
 
 import cv2
-import gin
 import numpy as np
 
-from mosaic import config
 from mosaic.visualize import blend, legend, palette, write_png
 
 _WIDTH = 360  # of one image, in pixels
 _COLUMNS = 4
-
-
-def configured_dataset(names: Collection[str]) -> tuple[str, dict]:
-    """Returns which data set `train.dataset` is, and those of its arguments that `names` lists."""
-    selector = gin.query_parameter("train.dataset").selector
-    arguments = config.arguments("train.dataset")
-    return selector.rpartition(".")[2], {k: v for k, v in arguments.items() if k in names}
 
 
 def write(dataset, output_dir: str, count: int = 8, seed: int = 0) -> list[pathlib.Path]:

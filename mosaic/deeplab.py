@@ -10,8 +10,8 @@ import gin
 import tf_keras
 
 from mosaic.backbones import mobilenet
+from mosaic.inputs import image_input
 from mosaic.layers import Dropout, Norm, conv_bn, depthwise_bn
-from mosaic.network import image_input
 from mosaic.pooling import PoolWindows
 from mosaic.resizing import ResizeLike
 from mosaic.resnet import DILATED_RESNETS, dilated_resnet
@@ -91,7 +91,7 @@ def deeplab(
         halves.
       activation: of all convolutions but a MobileNet's, whose table has its own, and the last.
       half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
-      normalization: of the input, a key of `mosaic.network.NORMALIZATIONS`.
+      normalization: of the input, a key of `mosaic.inputs.NORMALIZATIONS`.
       dropout: rate after ASPP's projection.
       weight_decay: L2 weight decay in the sense of `tf.nn.l2_loss` of all kernels but the
         backbone's depthwise ones.

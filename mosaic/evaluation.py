@@ -20,9 +20,9 @@ from mosaic.baselines import baselines
 from mosaic.errors import UserError, check_positive, nearest
 from mosaic.extremes import Extremes
 from mosaic.files import replacing, write_text
+from mosaic.inputs import NORMALIZATIONS
 from mosaic.letterbox import letterbox
 from mosaic.multiscale import average
-from mosaic.network import NORMALIZATIONS
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
 from mosaic.provenance import provenance

@@ -10,13 +10,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import calibration, classes, integer_graph, predictors, quantization, tflite_metadata
+from mosaic import (
+    calibration,
+    checkpoints,
+    classes,
+    experiment,
+    integer_graph,
+    predictors,
+    quantization,
+    run_folder,
+    tflite_metadata,
+)
 from mosaic.conversion import convert
 from mosaic.errors import RunError, UserError
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.files import check_writable, replacing
+from mosaic.inputs import check_size
 from mosaic.limits import LEARNT, LIMITS, Limit
-from mosaic.network import check_size
 from mosaic.predictors import fit_image
 from mosaic.resizing import half_pixel_centers, resize_bilinear
 from mosaic.rounding import round_to
@@ -200,9 +210,6 @@ def export_checkpoint(
       UserError: nothing that was asked for can be exported as asked; nothing is written.
       RunError: an export differs from the network by more than it may, and is not kept.
     """
-    from mosaic import checkpoints
-    from mosaic.scoring import load_experiment, steps_of
-
     for name, values, known in (
         ("format", formats, FORMATS),
         ("output", [output], OUTPUTS),
@@ -212,7 +219,7 @@ def export_checkpoint(
         for value in values:
             _one_of(name, value, known)
     check_writable(export_dir)
-    model, dataset, evaluation, loaded = load_experiment(checkpoint)
+    model, dataset, evaluation, loaded = experiment.load_experiment(checkpoint)
     quantize = quantize or ("int8" if quantization.is_quantized(model) else "none",)
     if input_type != "uint8" and "int8" not in quantize:
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
@@ -261,7 +268,7 @@ def export_checkpoint(
                 input_type,
                 dataset,
                 split,
-                steps_of(checkpoint, loaded),
+                run_folder.steps_of(checkpoint, loaded),
             )
             megabytes = path.stat().st_size / 1e6
             print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")

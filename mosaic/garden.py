@@ -15,8 +15,8 @@ import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import mobilenet
 
+from mosaic.inputs import NORMALIZATIONS
 from mosaic.layers import Normalize
-from mosaic.network import NORMALIZATIONS
 from mosaic.resizing import half_pixel_centers
 
 _VALUE = "VARIABLE_VALUE"

@@ -11,9 +11,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.averages import average_pool
-from mosaic.errors import TOO_SMALL, UserError
-
 PACKAGE = "mosaic"
 
 
@@ -127,19 +124,6 @@ def _activation(activation: str | None, name: str) -> tf_keras.layers.Layer | No
     return tf_keras.layers.Activation(activation, name=name)
 
 
-def bin_window(size: int, bins: int) -> tuple[int, int]:
-    """Window and stride, in pixels, that pool `size` pixels into `bins` bins, 'valid' padding."""
-    return size // bins + size % bins, size // bins
-
-
-def window_weights(size: tf.Tensor, count, window, stride, dtype: tf.DType) -> tf.Tensor:
-    """Averaging matrix [count, size] of pooling windows along an axis of a size not yet known."""
-    start = (tf.range(count) * stride)[:, tf.newaxis]
-    position = tf.range(size)[tf.newaxis, :]
-    inside = tf.logical_and(position >= start, position < start + window)
-    return tf.cast(inside, dtype) / tf.cast(window, dtype)
-
-
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class Normalize(tf_keras.layers.Layer):
     """Normalises RGB in 0..255: (x / 255 - mean / 255) / (std / 255).
@@ -161,56 +145,6 @@ class Normalize(tf_keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "mean": self.mean, "std": self.std}
-
-
-@tf_keras.utils.register_keras_serializable(PACKAGE)
-class PoolToBins(tf_keras.layers.Layer):
-    """Average pooling of [batch, height, width, channels] into `bins` x `bins` windows.
-
-    The windows are those of `bin_window`, computed from the tensor's size at every call: average
-    pooling where the size is known while tracing, and a product with two averaging matrices where
-    it is not (a SavedModel for any size).
-    """
-
-    def __init__(self, bins: int, **kwargs):
-        super().__init__(**kwargs)
-        self.bins = bins
-
-    def check_size(self, height: int, width: int) -> None:
-        """Raises a UserError where a feature map has fewer cells than there are bins."""
-        if min(height, width) < self.bins:
-            raise UserError(
-                f"a feature map of {height}x{width} cannot be pooled into {self.bins}x"
-                f"{self.bins} bins; use a larger input or smaller pyramid bins"
-            )
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        height, width = x.shape[1:3]
-        if height is not None and width is not None:
-            self.check_size(height, width)
-            (window_h, stride_h), (window_w, stride_w) = (
-                bin_window(height, self.bins),
-                bin_window(width, self.bins),
-            )
-            windows, strides = (window_h, window_w), (stride_h, stride_w)
-            return average_pool(x, windows, strides)
-        size = tf.shape(x)
-        check = tf.debugging.assert_greater_equal(
-            tf.reduce_min(size[1:3]),
-            self.bins,
-            f"{TOO_SMALL} for {self.bins}x{self.bins} pooling bins",
-        )
-        with tf.control_dependencies([check] if check is not None else []):
-            rows = window_weights(size[1], self.bins, *bin_window(size[1], self.bins), x.dtype)
-        columns = window_weights(size[2], self.bins, *bin_window(size[2], self.bins), x.dtype)
-        pooled = tf.einsum("ij,bjwc->biwc", rows, x)
-        return tf.einsum("ij,bhjc->bhic", columns, pooled)
-
-    def compute_output_shape(self, input_shape):
-        return tf.TensorShape([input_shape[0], self.bins, self.bins, input_shape[-1]])
-
-    def get_config(self):
-        return {**super().get_config(), "bins": self.bins}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

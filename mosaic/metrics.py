@@ -8,14 +8,6 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.resizing import resize_bilinear
-
-
-def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
-    """Class indices [batch, height, width], int32, of logits resized bilinearly to `size`."""
-    resized = resize_bilinear(logits, size, half_pixel_centers)
-    return tf.argmax(resized, -1, output_type=tf.int32)
-
 
 def count_pixels(
     labels: tf.Tensor,

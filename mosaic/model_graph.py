@@ -114,8 +114,8 @@ def _can_be_activated(node: Node) -> bool:
 
 
 def _pool(layer, sources: tuple[Node, ...]) -> Node:
-    if isinstance(layer, layers.PoolToBins):
-        rule = PoolRule(f"{layer.bins} bins", lambda size, _: layers.bin_window(size, layer.bins))
+    if isinstance(layer, pooling.PoolToBins):
+        rule = PoolRule(f"{layer.bins} bins", lambda size, _: pooling.bin_window(size, layer.bins))
     elif isinstance(layer, pooling.PoolWindows):
         height, width = layer.window
         rule = PoolRule(
@@ -153,7 +153,7 @@ _LAYERS: tuple[tuple[Any, Callable], ...] = (
     (tf_keras.layers.Concatenate, lambda layer, sources: Node("concat", layer.name, sources)),
     (tf_keras.layers.Multiply, lambda layer, sources: Node("mul", layer.name, sources)),
     (
-        (layers.PoolToBins, pooling.PoolWindows, tf_keras.layers.GlobalAveragePooling2D),
+        (pooling.PoolToBins, pooling.PoolWindows, tf_keras.layers.GlobalAveragePooling2D),
         _pool,
     ),
     (tf_keras.layers.MaxPool2D, _max_pool),

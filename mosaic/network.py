@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import gin
-import tensorflow as tf
 import tf_keras
 
 from mosaic.backbones import mobilenet
-from mosaic.errors import UserError
-from mosaic.layers import ChannelSlice, Dropout, Norm, Normalize, PoolToBins, conv_bn, depthwise_bn
+from mosaic.inputs import image_input
+from mosaic.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise_bn
+from mosaic.pooling import PoolToBins
 from mosaic.resizing import ResizeLike
-
-# Means and standard deviations of RGB in 0..255 that inputs are normalised with.
-NORMALIZATIONS = {
-    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
-}
-
-
-def image_input(normalization: str):
-    """An input of RGB images in 0..255 of any size, and the same normalised.
-
-    Args:
-      normalization: a key of `NORMALIZATIONS`: `imagenet`, or `symmetric` for x / 127.5 - 1.
-
-    Returns:
-      (input, normalised), Keras tensors [batch, height, width, 3], float32.
-
-    Raises:
-      ValueError: unknown normalisation.
-    """
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"normalization {normalization!r} is not one of {', '.join(NORMALIZATIONS)}"
-        )
-    mean, std = NORMALIZATIONS[normalization]
-    images = tf_keras.Input([None, None, 3], name="images")
-    return images, Normalize(mean, std, name="normalize")(images)
-
-
-def check_size(model: tf_keras.Model, height: int, width: int) -> None:
-    """Checks that a network takes images of a size.
-
-    Args:
-      model: a network of this project.
-      height: of the image, in pixels.
-      width: of the image, in pixels.
-
-    Raises:
-      UserError: the size is too small for the network's pooling bins.
-    """
-    size_check(model)(height, width)
-
-
-def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
-    """Returns `check_size` of a network, for many sizes: nothing is computed but shapes."""
-    pools = [layer for layer in model.layers if isinstance(layer, PoolToBins)]
-    pools.sort(key=lambda pool: -pool.bins)
-    if not pools:
-        return lambda height, width: None
-    features = tf_keras.Model(model.inputs, [pool.input for pool in pools])
-
-    def check(height: int, width: int) -> None:
-        shapes = tf.nest.flatten(
-            features.compute_output_shape(tf.TensorShape([1, height, width, 3]))
-        )
-        for pool, shape in zip(pools, shapes):
-            try:
-                pool.check_size(*shape[1:3])
-            except UserError as error:
-                raise UserError(f"images of {height}x{width} are too small: {error}") from None
-
-    return check
 
 
 @gin.configurable(module="networks")

@@ -1,7 +1,8 @@
 """Peak memory of a model, measured in a process of its own.
 
-Run as a program, this is that process: `python -m mosaic.peak_memory MODEL HEIGHT WIDTH THREADS`
-prints bytes. A TFLite file is run without TensorFlow, whose own memory would hide it.
+Run as a program, this is that process for TFLite files: `python -m mosaic.peak_memory FILE HEIGHT
+WIDTH THREADS` prints bytes. It does without TensorFlow, whose own memory would hide a file's;
+`mosaic.peak_memory_saved_model` is the program for SavedModels.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import subprocess
 import sys
 
 from mosaic.errors import RunError
+from mosaic.forms import form_of
 
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
-_RUNS = 3
+RUNS = 3
 
 
 def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
@@ -38,10 +40,11 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     """
     if not (_STATUS.exists() and os.access(_CLEAR, os.W_OK)):
         return None
+    program = "mosaic.peak_memory" + ("" if form_of(path) == "tflite" else "_saved_model")
     root = str(pathlib.Path(__file__).resolve().parent.parent)
     folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(
-        [sys.executable, "-m", "mosaic.peak_memory", path, *map(str, size), str(threads)],
+        [sys.executable, "-m", program, path, *map(str, size), str(threads)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
@@ -52,49 +55,33 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     return int(result.stdout.split()[-1])
 
 
-def _bytes(field: str) -> int:
+def resident(field: str) -> int:
+    """This process's memory in bytes: `VmRSS:` now, `VmHWM:` at the most since `reset`."""
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return 1024 * int(line.split()[1])
 
 
-def _start() -> int:
+def reset() -> int:
     """Forgets the peak of the imports and returns what is resident now."""
     # Any other count (getrusage's too) keeps the highest value since the process began.
     _CLEAR.write_text("5")
-    return _bytes("VmRSS:")
+    return resident("VmRSS:")
 
 
 def _tflite(path: str, height: int, width: int, threads: int) -> int:
     from ai_edge_litert.interpreter import Interpreter
 
-    before = _start()
+    before = reset()
     interpreter = Interpreter(model_path=path, num_threads=threads)
     source = interpreter.get_input_details()[0]
     if -1 in source["shape_signature"][1:3]:
         interpreter.resize_tensor_input(source["index"], [1, height, width, 3])
     interpreter.allocate_tensors()
     interpreter.tensor(source["index"])()[:] = 0
-    for _ in range(_RUNS):
+    for _ in range(RUNS):
         interpreter.invoke()
-    return _bytes("VmHWM:") - before
-
-
-def _saved_model(path: str, height: int, width: int, threads: int) -> int:
-    import tensorflow as tf
-
-    from mosaic.benchmark import use_threads
-    from mosaic.predictors import of_saved_model
-
-    use_threads(threads)
-    image = tf.zeros([1, height, width, 3], tf.uint8)
-    before = _start()
-    predictor = of_saved_model(path)
-    for _ in range(_RUNS):
-        predictor.run(image)
-    return _bytes("VmHWM:") - before
+    return resident("VmHWM:") - before
 
 
 if __name__ == "__main__":
-    model = sys.argv[1]
-    work = _tflite if model.endswith(".tflite") else _saved_model
-    print(work(model, *map(int, sys.argv[2:])))
+    print(_tflite(sys.argv[1], *map(int, sys.argv[2:])))

@@ -1,13 +1,141 @@
-"""Average pooling into windows of one size, for ASPP's image-level features."""
+"""Average pooling: into bins, into windows, and the same sums as convolutions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import PACKAGE, window_weights
+from mosaic.errors import TOO_SMALL, UserError
+from mosaic.layers import PACKAGE
+
+_BY_CONVOLUTION = contextvars.ContextVar("averages_by_convolution", default=False)
+_BETWEEN = contextvars.ContextVar("between_averages", default=None)
+# Of an averaging convolution's window, per axis: kernel libraries are made for 5x5 and less.
+_LARGEST_STEP = 5
+
+
+@contextlib.contextmanager
+def averages_by_convolution() -> Iterator[None]:
+    """While it lasts, `average_pool` is traced as depthwise convolutions.
+
+    The same sums, for 8-bit files: XNNPACK has no 8-bit average pooling, so that each one runs on
+    one thread and divides what could run as a whole.
+    """
+    token = _BY_CONVOLUTION.set(True)
+    try:
+        yield
+    finally:
+        _BY_CONVOLUTION.reset(token)
+
+
+@contextlib.contextmanager
+def between_averages(function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
+    """While it lasts, it is applied between the convolutions of an `average_pool` of several."""
+    token = _BETWEEN.set(function)
+    try:
+        yield
+    finally:
+        _BETWEEN.reset(token)
+
+
+def average_pool(x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]) -> tf.Tensor:
+    """Average pooling of [batch, height, width, channels], 'valid' padding.
+
+    By convolution (see `averages_by_convolution`) where the windows stand side by side and have no
+    large prime factor: large windows are averages of averages, so that what the smaller windows of
+    another pyramid level have summed is not summed again, as the converter merges equal steps.
+    """
+    factors = [_factors(window) for window in windows]
+    count = max(map(len, factors))
+    steps = list(zip(*([1] * (count - len(found)) + found for found in factors)))
+    fits = windows == strides and all(max(step) <= _LARGEST_STEP for step in steps)
+    if not (_BY_CONVOLUTION.get() and fits):
+        return tf.nn.avg_pool2d(x, windows, strides, "VALID")
+    between = _BETWEEN.get()
+    for index, (height, width) in enumerate(steps):
+        if index and between:
+            x = between(x)
+        kernel = tf.fill([height, width, x.shape[-1], 1], tf.cast(1 / (height * width), x.dtype))
+        x = tf.nn.depthwise_conv2d(x, kernel, [1, height, width, 1], "VALID")
+    return x
+
+
+def _factors(number: int) -> list[int]:
+    """Prime factors, the smallest last."""
+    found, divisor = [], 2
+    while number > 1:
+        while number % divisor == 0:
+            found.insert(0, divisor)
+            number //= divisor
+        divisor += 1
+    return found
+
+
+def bin_window(size: int, bins: int) -> tuple[int, int]:
+    """Window and stride, in pixels, that pool `size` pixels into `bins` bins, 'valid' padding."""
+    return size // bins + size % bins, size // bins
+
+
+def window_weights(size: tf.Tensor, count, window, stride, dtype: tf.DType) -> tf.Tensor:
+    """Averaging matrix [count, size] of pooling windows along an axis of a size not yet known."""
+    start = (tf.range(count) * stride)[:, tf.newaxis]
+    position = tf.range(size)[tf.newaxis, :]
+    inside = tf.logical_and(position >= start, position < start + window)
+    return tf.cast(inside, dtype) / tf.cast(window, dtype)
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class PoolToBins(tf_keras.layers.Layer):
+    """Average pooling of [batch, height, width, channels] into `bins` x `bins` windows.
+
+    The windows are those of `bin_window`, computed from the tensor's size at every call: average
+    pooling where the size is known while tracing, and a product with two averaging matrices where
+    it is not (a SavedModel for any size).
+    """
+
+    def __init__(self, bins: int, **kwargs):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises a UserError where a feature map has fewer cells than there are bins."""
+        if min(height, width) < self.bins:
+            raise UserError(
+                f"a feature map of {height}x{width} cannot be pooled into {self.bins}x"
+                f"{self.bins} bins; use a larger input or smaller pyramid bins"
+            )
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        height, width = x.shape[1:3]
+        if height is not None and width is not None:
+            self.check_size(height, width)
+            (window_h, stride_h), (window_w, stride_w) = (
+                bin_window(height, self.bins),
+                bin_window(width, self.bins),
+            )
+            windows, strides = (window_h, window_w), (stride_h, stride_w)
+            return average_pool(x, windows, strides)
+        size = tf.shape(x)
+        check = tf.debugging.assert_greater_equal(
+            tf.reduce_min(size[1:3]),
+            self.bins,
+            f"{TOO_SMALL} for {self.bins}x{self.bins} pooling bins",
+        )
+        with tf.control_dependencies([check] if check is not None else []):
+            rows = window_weights(size[1], self.bins, *bin_window(size[1], self.bins), x.dtype)
+        columns = window_weights(size[2], self.bins, *bin_window(size[2], self.bins), x.dtype)
+        pooled = tf.einsum("ij,bjwc->biwc", rows, x)
+        return tf.einsum("ij,bhjc->bhic", columns, pooled)
+
+    def compute_output_shape(self, input_shape):
+        return tf.TensorShape([input_shape[0], self.bins, self.bins, input_shape[-1]])
+
+    def get_config(self):
+        return {**super().get_config(), "bins": self.bins}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

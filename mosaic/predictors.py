@@ -14,10 +14,9 @@ from mosaic import archives, tflite_file
 from mosaic.errors import UserError
 from mosaic.folding import folded
 from mosaic.forms import form_of
-from mosaic.metrics import predictions
-from mosaic.network import size_check
+from mosaic.inputs import size_check
 from mosaic.preparation import TYPES, preparation
-from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
+from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 
 
 class Predictor:
@@ -159,7 +158,7 @@ def of_file(path: str, normalization: str | None = None) -> Predictor:
     Args:
       path: of either.
       normalization: what a TFLite file expects its float input to be normalised with, a key of
-        `mosaic.network.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the file
+        `mosaic.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the file
         does not say.
 
     Raises:

@@ -21,7 +21,7 @@ import tf_keras
 from mosaic import ranges
 from mosaic.errors import UserError
 from mosaic.folding import beginning
-from mosaic.layers import PoolToBins
+from mosaic.pooling import PoolToBins
 from mosaic.rounding import FixedRange, RangedPool
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer

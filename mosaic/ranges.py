@@ -16,8 +16,8 @@ import tf_keras
 from tf_keras import layers as keras
 
 from mosaic.errors import UserError
-from mosaic.layers import ChannelSlice, Dropout, Normalize, PoolToBins
-from mosaic.pooling import PoolWindows
+from mosaic.layers import ChannelSlice, Dropout, Normalize
+from mosaic.pooling import PoolToBins, PoolWindows
 from mosaic.resizing import ResizeLike
 
 CONVOLUTIONS = (keras.Conv2D, keras.DepthwiseConv2D)

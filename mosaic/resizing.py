@@ -76,6 +76,12 @@ def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.T
     )
 
 
+def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
+    """Class indices [batch, height, width], int32, of logits resized bilinearly to `size`."""
+    resized = resize_bilinear(logits, size, half_pixel_centers)
+    return tf.argmax(resized, -1, output_type=tf.int32)
+
+
 def half_pixel_centers(model: tf_keras.Model) -> bool:
     """Returns the rule of a network's own resizes, which the resize of its logits shares.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras
 
-from mosaic.averages import between_averages
-from mosaic.layers import PACKAGE, PoolToBins
+from mosaic.layers import PACKAGE
+from mosaic.pooling import PoolToBins, between_averages
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

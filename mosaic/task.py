@@ -11,7 +11,7 @@ from official.core import base_task
 
 from mosaic import checkpoints, handover, losses, metrics, quantization
 from mosaic.errors import UserError
-from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
+from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
 _STATISTICS_IMAGES = 40
@@ -156,4 +156,4 @@ class SegmentationTask(base_task.Task):
 def predict(model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Class indices of a network's answer to `images`, at the size of `labels`."""
     logits = model(images, training=False)
-    return metrics.predictions(logits, size_of(labels), half_pixel_centers(model))
+    return predictions(logits, size_of(labels), half_pixel_centers(model))

@@ -19,10 +19,10 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import calibration, model_graph, pairing, tflite_graph
-from mosaic.checkpoints import Variables, variable_name
 from mosaic.errors import UserError
 from mosaic.graphs import Affine, Node, Weights
 from mosaic.pairing import Pairs
+from mosaic.variables import Variables, variable_name
 
 # Share of its range by which the files' input may differ from the network's. Converters round
 # x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation is off by far more.

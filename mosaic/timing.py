@@ -13,6 +13,12 @@ from mosaic.predictors import Predictor, fit_image
 from mosaic.progress import Progress
 
 
+def use_threads(threads: int) -> None:
+    """Binds TensorFlow, which runs SavedModels, to a number of threads before it starts."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 @dataclasses.dataclass(frozen=True)
 class Latency:
     """What one image took, in milliseconds.

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import os
 import pathlib
-import re
-import shutil
 import signal
-import sys
-from collections.abc import Iterator
 
 import numpy as np
 import orbit
@@ -19,14 +13,11 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
-from mosaic import checkpoints
-from mosaic.errors import RunError, UserError
+from mosaic.errors import RunError
 from mosaic.files import write_text
-from mosaic.forms import is_there
 from mosaic.progress import Progress
-
-METRIC = "mean_iou"
-BEST_FOLDER = "best_ckpt"
+from mosaic.run_folder import tidy
+from mosaic.run_layout import METRIC
 
 
 class Stopped(Exception):
@@ -179,118 +170,3 @@ class Guard:
         kept = f"; the last good checkpoint is {latest}" if latest else ""
         what = f"the loss is {loss}" if not np.isfinite(loss) else "a weight is not finite"
         raise RunError(f"step {step}: {what}; lower the learning rate or clip gradients{kept}")
-
-
-def check_start(folder: str, init_checkpoint: str | None) -> None:
-    """Finds out before long work whether the checkpoint that a new run starts from is there.
-
-    Raises:
-      UserError: it is not, and the run's folder has nothing to go on from either.
-    """
-    resumes = os.path.exists(os.path.join(folder, "checkpoint"))
-    if init_checkpoint and not resumes and not is_there(init_checkpoint):
-        raise UserError(
-            f"INIT_CHECKPOINT={init_checkpoint}: no such file or folder; None starts from scratch"
-        )
-
-
-def tidy(folder: str) -> None:
-    """Makes a checkpoint folder's files and its state agree.
-
-    What a killed process left half written is removed; what the user removed is taken from the
-    state, so that a run goes on from the checkpoint before. Whole checkpoints stay, listed or not.
-
-    Raises:
-      UserError: whole checkpoints are there, and no state that lists any of them.
-    """
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    # TensorFlow writes the index last.
-    found = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
-    steps = sorted(int(match[1]) for match in found if match)
-    whole = [f"ckpt-{step}" for step in steps]
-    state = checkpoints.state(folder)
-    listed = state.all_model_checkpoint_paths or [state.model_checkpoint_path] if state else []
-    there = [path for path in listed if os.path.exists(f"{path}.index")]
-    if whole and not there:
-        # A score precedes its checkpoint, and that the state: this one was only not listed yet.
-        scored = [f"ckpt-{step}" for step in steps if f"{METRIC}-{step}.json" in names]
-        if not scored:
-            raise UserError(
-                f"{folder}: {', '.join(whole)} in it, but no state file that lists any of them; "
-                "take another --model_dir or move them away, or to go on from the last, write "
-                f'model_checkpoint_path: "{whole[-1]}" into {os.path.join(folder, "checkpoint")}'
-            )
-        there = [os.path.join(folder, scored[-1])]
-    if there and there != list(listed):
-        tf.compat.v1.train.update_checkpoint_state(folder, there[-1], there)
-    for name in names:
-        path = os.path.join(folder, name)
-        checkpoint = re.fullmatch(r"(ckpt-\d+)\.(index|data-\d+-of-\d+)(\.tempstate\d+)?", name)
-        score = re.fullmatch(rf"{METRIC}-(\d+)\.json", name)
-        if re.fullmatch(r"ckpt-\d+_temp", name):
-            shutil.rmtree(path)
-        elif (
-            (checkpoint and checkpoint[1] not in whole)
-            or (score and f"ckpt-{score[1]}" not in whole)
-            or name.startswith("checkpoint.tmp")
-            or (name == "checkpoint" and not there)
-        ):
-            os.remove(path)
-
-
-def forget_start(folder: str) -> None:
-    """Removes a checkpoint of step 0: a run that got no further starts from what it is told now."""
-    latest = tf.train.latest_checkpoint(folder) or ""
-    if os.path.basename(latest) == "ckpt-0":
-        tf.compat.v1.train.remove_checkpoint(latest)
-        os.remove(os.path.join(folder, "checkpoint"))
-
-
-def set_aside_later(folder: str) -> None:
-    """Moves a best checkpoint away that is later than where training goes on.
-
-    Its steps are about to be done again, maybe otherwise, and its score would be the bar for those.
-    """
-    best = os.path.join(folder, BEST_FOLDER)
-    steps = [
-        int(latest.rpartition("-")[2]) if latest else 0
-        for latest in map(tf.train.latest_checkpoint, (best, folder))
-    ]
-    if steps[0] <= steps[1]:
-        return
-    aside = next(
-        name
-        for name in (f"{best}.before{number}" for number in itertools.count(1))
-        if not os.path.exists(name)
-    )
-    os.rename(best, aside)
-    print(
-        f"warning: {best} is of step {steps[0]}, and training goes on at {steps[1]}: moved to "
-        f"{aside}",
-        file=sys.stderr,
-    )
-
-
-def announce_first(folder: str) -> None:
-    """Lists a run's first checkpoint, of step 0, before it is saved.
-
-    A process killed before TensorFlow lists it would else leave what `tidy` takes for another's.
-    """
-    os.makedirs(folder, exist_ok=True)
-    tf.compat.v1.train.update_checkpoint_state(folder, os.path.join(folder, "ckpt-0"))
-
-
-@contextlib.contextmanager
-def restoring(folder: str) -> Iterator[None]:
-    """Turns a failure to restore the latest checkpoint of a folder into one line with the mend."""
-    latest = tf.train.latest_checkpoint(folder)
-    try:
-        yield
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-        if latest is None or isinstance(error, UserError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{latest}: cannot be restored ({reason}); if the configuration is that of the run, "
-            f"remove {latest}.* and run again to go on from the checkpoint before"
-        ) from None

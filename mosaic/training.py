@@ -16,23 +16,14 @@ from absl import logging
 from mosaic import checkpoints, classes, config, counting, quantization
 from mosaic.errors import RunError, UserError, check_positive
 from mosaic.evaluation import Evaluation
+from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
 from mosaic.files import locked, write_text
 from mosaic.history import History, Times, summary
-from mosaic.network import check_size
+from mosaic.inputs import check_size
 from mosaic.progress import Progress
 from mosaic.provenance import command, provenance
-from mosaic.runtime import runtime
-from mosaic.scoring import check_classes, load_experiment
-from mosaic.task import SegmentationTask, predict
-from mosaic.trainer import (
-    BEST_FOLDER,
-    METRIC,
-    BestCheckpoint,
-    Guard,
-    StopOnSignal,
-    Stopped,
-    Trainer,
+from mosaic.run_folder import (
     announce_first,
     check_start,
     forget_start,
@@ -40,6 +31,10 @@ from mosaic.trainer import (
     set_aside_later,
     tidy,
 )
+from mosaic.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
+from mosaic.runtime import runtime
+from mosaic.task import SegmentationTask, predict
+from mosaic.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
 from mosaic.visualize import overlay, shrunk
 
 # About how many of the evaluations TensorBoard has pictures of, and how wide these are at most.
@@ -57,7 +52,7 @@ def run(model_dir: str) -> None:
         train(model_dir)
     # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
     model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
-    path = os.path.join(model_dir, "saved_model")
+    path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
     print(f"{path}: {saved_model(model, [image], path, dataset)}", file=sys.stderr)
 

@@ -9,6 +9,7 @@ import tf_keras
 
 from mosaic import archives, checkpoints, network, optimizers
 from mosaic.errors import UserError
+from mosaic.variables import variable_name
 
 STEP = 7
 SMALL = {"branch_filters": (8, 8), "bins": (1, 4), "dropout": 0.1}
@@ -26,7 +27,7 @@ def _randomize(model, seed):
 
 
 def _values(model):
-    return {checkpoints.variable_name(v): v.numpy() for v in model.variables}
+    return {variable_name(v): v.numpy() for v in model.variables}
 
 
 def _assert_equal(found, expected):

@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 
 import mosaic
-from mosaic import cli
+from mosaic import cli, run_layout
 from mosaic.errors import RunError, UserError
 
 ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
@@ -200,13 +200,13 @@ def test_parse_size_of_another_form(text):
 
 def test_default_checkpoint(tmp_path):
     with pytest.raises(UserError, match="no checkpoint in it yet"):
-        cli.default_checkpoint(str(tmp_path))
+        run_layout.default_checkpoint(str(tmp_path))
     (tmp_path / "checkpoint").touch()
-    assert cli.default_checkpoint(str(tmp_path)) == str(tmp_path)
+    assert run_layout.default_checkpoint(str(tmp_path)) == str(tmp_path)
     best = tmp_path / "best_ckpt"
     best.mkdir()
     (best / "checkpoint").touch()
-    assert cli.default_checkpoint(str(tmp_path)) == str(best)
+    assert run_layout.default_checkpoint(str(tmp_path)) == str(best)
 
 
 def _command(*arguments, cwd):

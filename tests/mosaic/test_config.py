@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 import mosaic.training  # noqa: F401 - registers what gin files bind
-from mosaic import cli, config, losses, published
+from mosaic import cli, config, losses, published, run_layout
 from mosaic.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
@@ -304,13 +304,13 @@ def test_resolve(small):
 def test_saved_configuration_alone_builds_the_same(small, tmp_path):
     _load([small], "STEPS = 9", "LEARNING_RATE = 0.5")
     loss, optimizer, name = probe(str(tmp_path / "first"))
-    saved = tmp_path / "first" / config.SAVED
+    saved = tmp_path / "first" / run_layout.CONFIG
     pathlib.Path(small).unlink()
 
     gin.clear_config()
     _load([str(saved)])
     again_loss, again_optimizer, again_name = probe(str(tmp_path / "second"))
-    assert (tmp_path / "second" / config.SAVED).read_text() == saved.read_text()
+    assert (tmp_path / "second" / run_layout.CONFIG).read_text() == saved.read_text()
     assert vars(again_loss) == vars(loss)
     assert loss.class_weights == (1.0, 2.0)
     assert again_name == name == "probe"
@@ -344,7 +344,7 @@ def test_references_are_spoken_of_by_their_names(small):
 def test_literals_of_a_saved_configuration(small, tmp_path):
     _load([small], "STEPS = 9", f"probe.name = {'x' * 90!r}")
     probe(str(tmp_path))
-    saved = str(tmp_path / config.SAVED)
+    saved = str(tmp_path / run_layout.CONFIG)
     assert "\\\n" in pathlib.Path(saved).read_text()
     assert config.literals(saved, "probe") == {"name": "x" * 90}
     assert config.literals(saved, "polynomial_decay")["steps"] == 9
@@ -356,7 +356,7 @@ def test_saved_configuration_takes_new_bindings(small, tmp_path):
     _load([small], "STEPS = 9")
     probe(str(tmp_path))
     gin.clear_config()
-    _load([str(tmp_path / config.SAVED)], "LEARNING_RATE = 0.125")
+    _load([str(tmp_path / run_layout.CONFIG)], "LEARNING_RATE = 0.125")
     _, optimizer, _ = probe(str(tmp_path))
     assert float(optimizer.learning_rate(0)) == 0
     assert float(optimizer.learning_rate(4)) == pytest.approx(0.125 * (1 - 4 / 9) ** 0.9)

@@ -5,6 +5,7 @@ import pytest
 from mosaic import checkpoints, diagnosis, garden, network
 from mosaic.deeplab import deeplab
 from mosaic.errors import UserError
+from mosaic.variables import variable_name
 
 FORMS = ("ours", "garden")
 SMALL = {"branch_filters": (8, 8), "bins": (1, 4, 8)}
@@ -18,7 +19,7 @@ def build(kind, **settings):
 
 def shapes(model, form):
     """The variables as a checkpoint of either form holds them."""
-    ours = {checkpoints.variable_name(v): tuple(v.shape) for v in model.variables}
+    ours = {variable_name(v): tuple(v.shape) for v in model.variables}
     if form == "ours":
         return ours
     return {theirs: ours[name] for name, theirs in garden.names(ours).items()}

@@ -10,12 +10,12 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from mosaic import export, scoring, tflite_file, tflite_metadata
-from mosaic.checkpoints import Variables
+from mosaic import experiment, export, tflite_file, tflite_metadata
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.network import mosaic
 from mosaic.predictors import of_tflite
+from mosaic.variables import Variables
 
 SIZE = (64, 96)
 
@@ -166,14 +166,14 @@ def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
     assert of_tflite(path).run(image).shape == (1, 17, 25, 3)
 
 
-def experiment(monkeypatch, network, dataset, loaded=None):
+def configure(monkeypatch, network, dataset, loaded=None):
     """Has `export_checkpoint` find a network and a data set."""
     found = (network, dataset, Evaluation(batch_size=2), loaded)
-    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: found)
+    monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
 
 
 def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, capsys):
-    experiment(monkeypatch, tiny_network, drawn)
+    configure(monkeypatch, tiny_network, drawn)
     export.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
     line = capsys.readouterr().out
     assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
@@ -181,7 +181,7 @@ def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, cap
 
 @pytest.mark.parametrize(("form", "steps"), [("mosaic", 7), ("garden", None)])
 def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkeypatch, form, steps):
-    experiment(monkeypatch, tiny_network, drawn, Variables("x", form, 7, {}))
+    configure(monkeypatch, tiny_network, drawn, Variables("x", form, 7, {}))
     monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
     export.export_checkpoint("x", str(tmp_path), ("tflite",), output="labels")
     (path,) = tmp_path.iterdir()
@@ -197,7 +197,7 @@ def test_a_garden_checkpoint_of_a_tflite_file_can_be_trained(drawn, tmp_path, ca
     image = drawn.images[:1].astype(np.float32)
     before = network(image).numpy()
     with pytest.MonkeyPatch.context() as patch:
-        experiment(patch, network, dataset, Variables("x.tflite", "tflite", None, {}))
+        configure(patch, network, dataset, Variables("x.tflite", "tflite", None, {}))
         export.export_checkpoint("x.tflite", str(tmp_path), ("garden_checkpoint",))
     np.testing.assert_allclose(network(image), before, atol=1e-4)
     norm = next(x for x in network.layers if isinstance(x, tf_keras.layers.BatchNormalization))
@@ -212,7 +212,7 @@ def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_p
     dataset.image_size = None
     evaluation = Evaluation(padded_size=(32, 48))
     found = (tiny_network, dataset, evaluation, Variables("x", "mosaic", None, {}))
-    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: found)
+    monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
     monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
     export.export_checkpoint("x", str(tmp_path), ("tflite",))
     (path,) = tmp_path.iterdir()
@@ -220,7 +220,7 @@ def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_p
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):
-    experiment(monkeypatch, tiny_network, drawn)
+    configure(monkeypatch, tiny_network, drawn)
     monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 1.1))
     out = tmp_path / "out"
     with pytest.raises(RunError, match="110 % of the mIoU"):
@@ -229,7 +229,7 @@ def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeyp
 
 
 def test_a_miss_of_the_usual_is_told(tiny_network, drawn, tmp_path, monkeypatch, capsys):
-    experiment(monkeypatch, tiny_network, drawn)
+    configure(monkeypatch, tiny_network, drawn)
     monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 0.0, 1.1))
     export.export_checkpoint("x", str(tmp_path), ("saved_model",))
     captured = capsys.readouterr()
@@ -253,7 +253,7 @@ def test_a_miss_of_the_usual_is_told(tiny_network, drawn, tmp_path, monkeypatch,
 def test_bad_calls_leave_nothing(small_network, drawn, tmp_path, monkeypatch, arguments, message):
     dataset = copy.copy(drawn)
     dataset.splits = ("val",)
-    experiment(monkeypatch, small_network, dataset)
+    configure(monkeypatch, small_network, dataset)
     settings = {"export_dir": str(tmp_path / "out"), **arguments}
     with pytest.raises(UserError, match=message):
         export.export_checkpoint("x", **settings)

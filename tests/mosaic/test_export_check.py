@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import metrics
+from mosaic import resizing
 from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
@@ -42,7 +42,7 @@ def labels(network, size=None):
     logits = of_network(network).logits
 
     def run(images):
-        return metrics.predictions(
+        return resizing.predictions(
             logits(tf.constant(images), images.shape[1:3]), images.shape[1:3]
         )
 

@@ -16,9 +16,10 @@ from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.segmentation_model import SegmentationModel
 
-from mosaic import checkpoints, export, garden, network, scoring
+from mosaic import checkpoints, experiment, export, garden, network
 from mosaic.deeplab import deeplab
 from mosaic.errors import RunError, UserError
+from mosaic.variables import variable_name
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 WIDTH = 0.35
@@ -37,7 +38,7 @@ def randomize(variables, seed=0):
 
 
 def values(model):
-    return {checkpoints.variable_name(v): v.numpy() for v in model.variables}
+    return {variable_name(v): v.numpy() for v in model.variables}
 
 
 def assert_equal(found, expected):
@@ -110,7 +111,7 @@ def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
     unread = [v for v in backbone.variables if v.shape[-1] == 1280]
     assert len(unread) == 5
     for variable in unread:
-        key = "kernel" if "kernel" in variable.name else checkpoints.variable_name(variable)
+        key = "kernel" if "kernel" in variable.name else variable_name(variable)
         part = "_conv0/kernel" if key == "kernel" else f"_norm0/{key.rpartition('/')[2]}"
         np.testing.assert_array_equal(variable, published[f"backbone/layer_with_weights-18/{part}"])
 
@@ -190,8 +191,8 @@ def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, 
     loaded = checkpoints.load(paper, str(golden / "best_ckpt"))
     if source == "tflite":
         loaded = dataclasses.replace(loaded, form="tflite", step=None)
-    experiment = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
-    monkeypatch.setattr(scoring, "load_experiment", lambda checkpoint: experiment)
+    found = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
+    monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
     export.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))
     assert [p.name for p in tmp_path.iterdir()] == ["garden_checkpoint"]
     prefix = tf.train.latest_checkpoint(tmp_path / "garden_checkpoint")

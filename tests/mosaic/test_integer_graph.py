@@ -4,8 +4,9 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import averages, export, integer_graph, layers, resizing, tflite_file, tflite_import
-from mosaic.network import image_input, mosaic
+from mosaic import export, integer_graph, pooling, resizing, tflite_file, tflite_import
+from mosaic.inputs import image_input
+from mosaic.network import mosaic
 from mosaic.predictors import fit, of_network, of_tflite
 
 SIZE = (64, 128)
@@ -123,12 +124,12 @@ def test_labels_are_the_argmax_of_the_resized_logits(files, images):
 )
 def test_averages_by_convolution(size, bins, kernels):
     x = tf.random.stateless_uniform([2, *size, 6], [1, 2])
-    pool = layers.PoolToBins(bins)
+    pool = pooling.PoolToBins(bins)
     expected = pool(x)
 
     @tf.function
     def traced(x):
-        with averages.averages_by_convolution():
+        with pooling.averages_by_convolution():
             return pool(x)
 
     found = [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import metrics
+from mosaic import metrics, resizing
 
 IGNORED = 255
 TRUTH = np.array([[0, 0, 1, 2], [IGNORED, 1, 1, IGNORED]])
@@ -103,7 +103,7 @@ def test_reset():
 def test_predictions_are_those_of_the_resized_logits():
     logits = np.random.default_rng(0).normal(size=[2, 3, 4, 5]).astype(np.float32)
     expected = np.argmax(tf.image.resize(logits, [9, 10]), -1)
-    found = metrics.predictions(tf.constant(logits), (9, 10))
+    found = resizing.predictions(tf.constant(logits), (9, 10))
     assert found.dtype == tf.int32
     np.testing.assert_array_equal(found, expected)
 

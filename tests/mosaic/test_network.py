@@ -5,9 +5,20 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
 import mlperf
-from mosaic import backbones, checkpoints, cli, counting, layers, network, resizing
+from mosaic import (
+    backbones,
+    checkpoints,
+    cli,
+    counting,
+    inputs,
+    layers,
+    network,
+    pooling,
+    resizing,
+)
 from mosaic import garden as garden_form
 from mosaic.errors import UserError
+from mosaic.variables import variable_name
 
 PAPER = {"branch_filters": (32, 32), "bins": (4, 8, 16)}
 # The convolution to 1280 channels behind the last endpoint, which the Garden's checkpoints hold
@@ -75,7 +86,7 @@ def test_variables_are_those_of_the_garden(paper, shared):
         for name, shape in listed
         if name.split("/")[0] in ("backbone", "neck", "head")
     }
-    shapes = {checkpoints.variable_name(v): tuple(v.shape) for v in paper.variables}
+    shapes = {variable_name(v): tuple(v.shape) for v in paper.variables}
     ours = {place: shapes[name] for name, place in garden_form.names(shapes).items()}
     assert len(ours) == len(paper.variables)
     assert {**ours, **UNUSED} == theirs
@@ -136,7 +147,7 @@ def test_input_too_small(paper):
 
 def test_input_too_small_while_tracing():
     """Neither AutoGraph nor Keras puts its frames around the message."""
-    pool = layers.PoolToBins(4)
+    pool = pooling.PoolToBins(4)
 
     @tf.function
     def run(images):
@@ -149,7 +160,7 @@ def test_input_too_small_while_tracing():
 
 
 def test_input_too_small_at_run_time():
-    pool = layers.PoolToBins(4)
+    pool = pooling.PoolToBins(4)
     dynamic = tf.function(pool, input_signature=[tf.TensorSpec([None, None, None, 2])])
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         dynamic(tf.zeros([1, 3, 8, 2]))
@@ -159,10 +170,10 @@ def test_input_too_small_at_run_time():
 
 @pytest.mark.parametrize("size", [(240, 300), (300, 240), (64, 64)])
 def test_check_size(paper, size):
-    network.check_size(paper, 241, 241)
+    inputs.check_size(paper, 241, 241)
     message = r"images of (\d+)x(\d+) are too small: a feature map .* into 16x16 bins; use"
     with pytest.raises(UserError, match=message):
-        network.check_size(paper, *size)
+        inputs.check_size(paper, *size)
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
@@ -174,7 +185,7 @@ def test_pool_to_bins(size, bins, dynamic):
     reference = tf_keras.layers.AveragePooling2D(
         pool_size=[n // bins + n % bins for n in size], strides=[n // bins for n in size]
     )
-    pool = layers.PoolToBins(bins)
+    pool = pooling.PoolToBins(bins)
     if dynamic:
         pool = tf.function(pool, input_signature=[tf.TensorSpec([None, None, None, 3])])
     pooled = pool(x)
@@ -205,7 +216,7 @@ def test_resize_of_one_pixel_repeats_it():
     ],
 )
 def test_normalization(normalization, expected):
-    layer = layers.Normalize(*network.NORMALIZATIONS[normalization])
+    layer = layers.Normalize(*inputs.NORMALIZATIONS[normalization])
     image = tf.constant([0, 255, 100], tf.uint8, shape=[1, 1, 1, 3])
     np.testing.assert_allclose(np.ravel(layer(image)), expected, atol=1e-6)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import classes, prediction
+from mosaic import classes, model_classes, prediction
 from mosaic.errors import UserError
 from mosaic.predictors import Predictor
 from mosaic.progress import Progress
@@ -163,10 +163,10 @@ def test_files_take_no_configuration(tmp_path, model, argument):
 
 def test_classes_lie_beside_a_run(tmp_path, drawn):
     (tmp_path / "best_ckpt").mkdir()
-    assert classes.find(str(tmp_path)) is None
+    assert model_classes.find(str(tmp_path)) is None
     classes.save(str(tmp_path), drawn)
     for path in (tmp_path, tmp_path / "best_ckpt", tmp_path / "best_ckpt" / "ckpt-7"):
-        found = classes.find(str(path))
+        found = model_classes.find(str(path))
         assert found.class_names == drawn.class_names and found.colors == drawn.colors
 
 

@@ -7,8 +7,8 @@ import tf_keras
 
 from mosaic import export, forms, predictors, tflite_metadata
 from mosaic.errors import UserError
-from mosaic.layers import PoolToBins
 from mosaic.multiscale import average
+from mosaic.pooling import PoolToBins
 from mosaic.preparation import preparation
 from mosaic.resizing import resize_bilinear
 

@@ -3,13 +3,15 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import averages, checkpoints, export, quantization, ranges, tflite_file
+from mosaic import checkpoints, export, pooling, quantization, ranges, tflite_file
 from mosaic.errors import UserError
+from mosaic.inputs import check_size
 from mosaic.losses import CrossEntropy
-from mosaic.network import check_size, mosaic
+from mosaic.network import mosaic
 from mosaic.predictors import fit_image, of_tflite
 from mosaic.rounding import RangedPool
 from mosaic.task import SegmentationTask
+from mosaic.variables import variable_name
 
 SIZE = (64, 128)
 
@@ -188,7 +190,7 @@ def test_pooling_by_several_convolutions_rounds_between_them():
 
     @tf.function
     def traced(x):
-        with averages.averages_by_convolution():
+        with pooling.averages_by_convolution():
             return pool(x)
 
     x = tf.random.stateless_uniform([1, 16, 16, 2], [1, 2])
@@ -259,9 +261,9 @@ def test_its_checkpoints(quantized, unmeasured, trained_network, drawn, tmp_path
         folders[name] = str(tmp_path / name)
         tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folders[name], 1).save()
     found = checkpoints.read(folders["learnt"]).arrays
-    assert found.keys() == {checkpoints.variable_name(v) for v in quantized.variables}
+    assert found.keys() == {variable_name(v) for v in quantized.variables}
     for variable in quantized.variables:
-        np.testing.assert_array_equal(found[checkpoints.variable_name(variable)], variable)
+        np.testing.assert_array_equal(found[variable_name(variable)], variable)
     with pytest.raises(UserError, match="a checkpoint of quantization-aware training, and a float"):
         checkpoints.load(trained_network, folders["learnt"])
     with pytest.raises(UserError, match=r"a float checkpoint, .*\(INIT_CHECKPOINT\)"):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import classes, scoring
-from mosaic.checkpoints import Variables
+from mosaic import classes, experiment, run_folder, scoring
 from mosaic.classes import Classes
 from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation
 from mosaic.predictors import Predictor
 from mosaic.tflite_metadata import Metadata
 from mosaic.training import train  # noqa: F401 - which configurations bind
+from mosaic.variables import Variables
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
 ZERO_SHOT = {
@@ -111,15 +111,15 @@ def test_other_settings_than_the_runs_are_told(tmp_path, capsys, monkeypatch):
     gin.clear_config()
     gin.parse_config([*text, "mosaic.normalization = 'symmetric'"])
     for place in ("", "ckpt-7", "best_ckpt", "best_ckpt/ckpt-7"):
-        scoring._tell_other_settings(str(tmp_path / place))
+        experiment._tell_other_settings(str(tmp_path / place))
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith(
             "trained with mosaic.normalization = imagenet, and is loaded with symmetric"
         )
-    scoring._tell_other_settings(str(tmp_path / "down.tar.gz"))
+    experiment._tell_other_settings(str(tmp_path / "down.tar.gz"))
     gin.clear_config()
     gin.parse_config([*text, "mosaic.normalization = 'imagenet'"])
-    scoring._tell_other_settings(str(tmp_path))
+    experiment._tell_other_settings(str(tmp_path))
     gin.clear_config()
     assert capsys.readouterr().err == ""
 
@@ -138,7 +138,7 @@ def test_predictions_get_the_size_of_the_experiment(monkeypatch):
         (Evaluation(padded_size=(16, 16)), (16, 16)),
     ):
         monkeypatch.setattr(scoring.config, "build", lambda name, found=evaluation: found)
-        predictor, size = scoring.as_configured(Predictor(run, "network", 3, traceable=False))
+        predictor, size = experiment.as_configured(Predictor(run, "network", 3, traceable=False))
         assert predictor(image, None, size).shape == (1, 20, 30)
         assert seen.pop() == expected
 
@@ -165,8 +165,8 @@ def run(tmp_path):
 )
 def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
     loaded = Variables("x", "mosaic", step, {})
-    assert scoring.steps_of(str(run / name), loaded) == steps
-    assert scoring.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
+    assert run_folder.steps_of(str(run / name), loaded) == steps
+    assert run_folder.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
 
 
 @pytest.mark.parametrize(("step", "steps"), [(80, 80), (0, None), (None, None)])
@@ -175,11 +175,11 @@ def test_a_garden_checkpoint_is_ours_if_classes_lie_with_it(tmp_path, step, step
     paths = [str(tmp_path), str(tmp_path / "ckpt-80")]
     for path in paths:
         assert not scoring._is_trained_here(path, loaded)
-        assert scoring.steps_of(path, loaded) is None
+        assert run_folder.steps_of(path, loaded) is None
     (tmp_path / "classes.json").touch()
     for path in paths:
         assert scoring._is_trained_here(path, loaded)
-        assert scoring.steps_of(path, loaded) == steps
+        assert run_folder.steps_of(path, loaded) == steps
     archive = tmp_path / "downloaded.tar.gz"
     archive.touch()
     assert not scoring._is_trained_here(str(archive), loaded)
@@ -192,8 +192,8 @@ def test_saved_models_of_a_run(run):
         assert not scoring._is_trained_here(str(folder), None)
         (folder / "assets.extra" / "classes.json").touch()
         assert scoring._is_trained_here(str(folder), None)
-    assert scoring.steps_of(str(run / "saved_model")) == 100
-    assert scoring.steps_of(str(folder)) is None
+    assert run_folder.steps_of(str(run / "saved_model")) == 100
+    assert run_folder.steps_of(str(folder)) is None
 
 
 @pytest.mark.parametrize(("is_own", "steps"), [(True, 7), (True, None), (False, None)])
@@ -202,7 +202,7 @@ def test_own_files_are_trained_here(monkeypatch, is_own, steps):
     monkeypatch.setattr(scoring.tflite_metadata, "read", lambda path: said)
     for loaded in (None, Variables("x.tflite", "tflite", None, {})):
         assert scoring._is_trained_here("x.tflite", loaded) == is_own
-        assert scoring.steps_of("x.tflite", loaded) == steps
+        assert run_folder.steps_of("x.tflite", loaded) == steps
 
 
 @pytest.mark.parametrize("steps", [20_000, None])

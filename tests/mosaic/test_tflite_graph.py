@@ -9,9 +9,9 @@ from flatbuffers import Builder
 from mosaic import export, model_graph, tflite_graph, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.graphs import Convolution, Node, Pool, ancestors
-from mosaic.layers import Norm, PoolToBins, conv_bn, depthwise_bn
-from mosaic.network import image_input
-from mosaic.pooling import PoolWindows
+from mosaic.inputs import image_input
+from mosaic.layers import Norm, conv_bn, depthwise_bn
+from mosaic.pooling import PoolToBins, PoolWindows
 from mosaic.predictors import of_tflite
 from mosaic.tflite_tensors import Tensors
 

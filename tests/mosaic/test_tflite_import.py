@@ -18,15 +18,17 @@ from mosaic import (
     tflite_import,
     tflite_metadata,
 )
-from mosaic.checkpoints import variable_name
 from mosaic.deeplab import deeplab
 from mosaic.errors import UserError
-from mosaic.layers import ChannelSlice, Norm, PoolToBins, conv_bn, depthwise_bn
-from mosaic.network import NORMALIZATIONS, image_input, mosaic
+from mosaic.inputs import NORMALIZATIONS, image_input
+from mosaic.layers import ChannelSlice, Norm, conv_bn, depthwise_bn
+from mosaic.network import mosaic
+from mosaic.pooling import PoolToBins
 from mosaic.predictors import of_tflite
 from mosaic.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.serving import Serving
 from mosaic.training import train  # noqa: F401 - which the configurations bind
+from mosaic.variables import variable_name
 
 SIZE = (32, 48)
 PUBLISHED = (

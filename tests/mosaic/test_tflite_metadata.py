@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import classes, predictors, tflite_file, tflite_metadata
+from mosaic import classes, model_classes, predictors, tflite_file, tflite_metadata
 from mosaic.errors import UserError
 from mosaic.layers import Normalize
 
@@ -128,7 +128,7 @@ def test_labels_are_values(network, drawn, tmp_path):
     path = tmp_path / "labels.tflite"
     path.write_bytes(tflite_metadata.add(convert(network, "labels"), network, drawn))
     assert b"SEGMENTER_METADATA" not in buffer_of(path)
-    assert classes.find(str(path)).class_names == drawn.class_names
+    assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
 def test_files_without_names_are_searched_for_beside(network, content, drawn, tmp_path):
@@ -136,9 +136,9 @@ def test_files_without_names_are_searched_for_beside(network, content, drawn, tm
     for bare in (content, tflite_metadata.add(content, network)):
         path.write_bytes(bare)
         assert tflite_metadata.read(str(path)).classes is None
-        assert classes.find(str(path)) is None
+        assert model_classes.find(str(path)) is None
     classes.save(str(tmp_path), drawn)
-    assert classes.find(str(path)).class_names == drawn.class_names
+    assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
 def others(content, path, buffer=OTHERS):

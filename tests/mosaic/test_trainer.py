@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.errors import UserError
-from mosaic.trainer import announce_first, check_start, forget_start, set_aside_later, tidy
+from mosaic.run_folder import announce_first, check_start, forget_start, set_aside_later, tidy
 
 # What a folder may hold as `checkpoint` that lists none of its checkpoints.
 STATES = {

@@ -1,0 +1,116 @@
+"""What an experiment configures, built: its network, its data set, and what segments for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+
+import gin
+
+from mosaic import checkpoints, config, predictors
+from mosaic.errors import UserError
+from mosaic.forms import form_of
+from mosaic.letterbox import letterbox
+from mosaic.run_layout import CONFIG
+
+
+def check_classes(model, dataset) -> None:
+    """Checks that a network has a logit for each class of a data set.
+
+    Raises:
+      UserError: it has not.
+    """
+    if model.output_shape[-1] != dataset.num_classes:
+        raise UserError(
+            f"the network has {model.output_shape[-1]} logits and {dataset.name} has "
+            f"{dataset.num_classes} classes; set NUM_CLASSES = {dataset.num_classes}"
+        )
+
+
+def load_experiment(checkpoint: str):
+    """Builds all of the experiment that works on a trained network.
+
+    Returns:
+      (model with a checkpoint's weights, dataset, evaluation), as `train` would get them, and what
+      the checkpoint holds (`checkpoints.Variables`).
+
+    Raises:
+      UserError: the checkpoint does not fit, or network and data set disagree on the classes.
+    """
+    dataset = config.build("train.dataset")
+    model = config.build("train.model")
+    check_classes(model, dataset)
+    loaded = checkpoints.load(model, checkpoint)
+    _tell_other_settings(checkpoint)
+    return model, dataset, config.build("train.evaluation"), loaded
+
+
+# Settings of a network that training alone depends on, and one that may differ on purpose.
+_NOT_COMPARED = ("dropout", "weight_decay", "norm_momentum", "synchronized_norm", "output_stride")
+
+
+def _tell_other_settings(path: str) -> None:
+    """Warns where a run's network had settings that this one has not, and no variable shows it."""
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    places = (os.path.join(p, CONFIG) for p in (folder, os.path.dirname(folder)))
+    saved = next(filter(os.path.isfile, places), None)
+    if saved is None or os.path.isfile(path):
+        return
+    selector = gin.query_parameter(config.network()).selector.rpartition(".")[2]
+    before = config.literals(saved, selector)
+    for name, here in config.arguments(config.network()).items():
+        if name in before and name not in _NOT_COMPARED and _list(before[name]) != _list(here):
+            print(
+                f"warning: {path} was trained with {selector}.{name} = {before[name]}, and is "
+                f"loaded with {here}",
+                file=sys.stderr,
+            )
+
+
+def _list(value):
+    return list(value) if isinstance(value, list | tuple) else value
+
+
+def load_predictor(path: str, normalization: str | None = None, as_network: bool = False):
+    """Loads whatever segments: a file as it is, a checkpoint into the experiment's network.
+
+    Args:
+      path: a SavedModel folder, a .tflite file, or a checkpoint as for `checkpoints.read`.
+      normalization: see `predictors.of_file`.
+      as_network: load a .tflite file's weights into the experiment's network.
+
+    Returns:
+      (predictor, what was loaded into the experiment's network (`checkpoints.Variables`), or None
+      for a file as it is).
+
+    Raises:
+      UserError: it cannot be loaded.
+    """
+    if as_network or form_of(path) == "network":
+        model = config.build("train.model")
+        loaded = checkpoints.load(model, path)
+        _tell_other_settings(path)
+        return predictors.of_network(model), loaded
+    return predictors.of_file(path, normalization), None
+
+
+def as_configured(
+    predictor: predictors.Predictor,
+) -> tuple[predictors.Predictor, tuple[int, int] | None]:
+    """Gives a network images of the size at which the experiment scores it.
+
+    Returns:
+      (predictor, the `input_size` to call it with, or None).
+    """
+    evaluation = config.build("train.evaluation")
+    if evaluation.padded_size:
+        return letterbox(predictor, evaluation.padded_size, evaluation.padding), None
+    return predictor, evaluation.input_size and tuple(evaluation.input_size)
+
+
+def configured_dataset(names: Collection[str]) -> tuple[str, dict]:
+    """Returns which data set `train.dataset` is, and those of its arguments that `names` lists."""
+    selector = gin.query_parameter("train.dataset").selector
+    arguments = config.arguments("train.dataset")
+    return selector.rpartition(".")[2], {k: v for k, v in arguments.items() if k in names}

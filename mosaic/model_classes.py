@@ -1,0 +1,31 @@
+"""What a model says its classes are called: inside its file, or in files beside it."""
+
+from __future__ import annotations
+
+import os
+
+from mosaic import classes, tflite_metadata
+from mosaic.classes import Classes
+from mosaic.forms import form_of
+
+
+def find(path: str) -> Classes | None:
+    """Returns the classes that a model names: inside a TFLite file, or else beside it.
+
+    Args:
+      path: of a run's folder, a checkpoint in it, a SavedModel folder or a file. What lies in its
+        folder or in that of its run counts as its own.
+
+    Raises:
+      UserError: what names them is there but cannot be read.
+    """
+    is_file = form_of(path) == "tflite" and os.path.isfile(path)
+    if is_file and (inside := tflite_metadata.read(path).classes):
+        return inside
+    parent = os.path.dirname(os.path.abspath(path))
+    for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
+        file = os.path.join(folder, classes.FILE)
+        if os.path.isfile(file):
+            with open(file, "rb") as text:
+                return classes.parse(text.read(), file)
+    return None

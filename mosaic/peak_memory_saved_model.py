@@ -1,0 +1,29 @@
+"""Peak memory of a SavedModel, as the process that `mosaic.peak_memory` starts measures it.
+
+`python -m mosaic.peak_memory_saved_model FOLDER HEIGHT WIDTH THREADS` prints bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import tensorflow as tf
+
+from mosaic.peak_memory import RUNS, reset, resident
+from mosaic.predictors import of_saved_model
+from mosaic.timing import use_threads
+
+
+def run(path: str, height: int, width: int, threads: int) -> int:
+    """Loads a SavedModel, runs it on a black image, and returns how far the peak rose, in bytes."""
+    use_threads(threads)
+    image = tf.zeros([1, height, width, 3], tf.uint8)
+    before = reset()
+    predictor = of_saved_model(path)
+    for _ in range(RUNS):
+        predictor.run(image)
+    return resident("VmHWM:") - before
+
+
+if __name__ == "__main__":
+    print(run(sys.argv[1], *map(int, sys.argv[2:])))

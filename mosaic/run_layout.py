@@ -1,0 +1,26 @@
+"""The files of a run's folder, by the names that all commands know them under."""
+
+from __future__ import annotations
+
+import os
+
+from mosaic.errors import UserError
+
+# The operative configuration, which alone repeats the run.
+CONFIG = "config.gin"
+# The best network by `METRIC` on the validation split.
+BEST_FOLDER = "best_ckpt"
+METRIC = "mean_iou"
+SAVED_MODEL = "saved_model"
+
+
+def default_checkpoint(model_dir: str) -> str:
+    """The checkpoint of a run to evaluate or export: the best, or else the latest.
+
+    Raises:
+      UserError: there is none yet.
+    """
+    for folder in (os.path.join(model_dir, BEST_FOLDER), model_dir):
+        if os.path.exists(os.path.join(folder, "checkpoint")):
+            return folder
+    raise UserError(f"{model_dir}: no checkpoint in it yet")
