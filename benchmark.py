@@ -13,7 +13,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.files import check_writable
+from mosaic.utils.atomic_io import check_writable
 
 
 def main(values, bindings, models):
@@ -25,8 +25,8 @@ def main(values, bindings, models):
         check_writable(values.output_dir)
     from mosaic import benchmark_report
     from mosaic.benchmark import benchmark
-    from mosaic.provenance import command
     from mosaic.timing import use_threads
+    from mosaic.utils.provenance import command
 
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
     if values.threads > 0:

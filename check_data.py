@@ -11,7 +11,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.files import check_writable
+from mosaic.utils.atomic_io import check_writable
 
 
 def main(values, bindings):
@@ -23,9 +23,10 @@ def main(values, bindings):
         cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING
     )
     from data import check
-    from mosaic import config, data_sheet
+    from mosaic import config
     from mosaic.experiment import configured_dataset
-    from mosaic.progress import Progress
+    from mosaic.utils import contact_sheet
+    from mosaic.utils.progress import Progress
 
     name, settings = configured_dataset(check.SETTINGS)
     layout = check.layout_of(name, settings.pop("data_dir"), settings)
@@ -36,7 +37,7 @@ def main(values, bindings):
         count = f"{len(found.problems)} problem" + "s" * (len(found.problems) > 1)
         print(f"{count}:\n{lines}")
         raise cli.UserError(f"{layout.root}: {count}, listed above")
-    for path in data_sheet.write(config.build("train.dataset"), values.output_dir):
+    for path in contact_sheet.write(config.build("train.dataset"), values.output_dir):
         print(path)
 
 

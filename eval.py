@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.files import check_writable
+from mosaic.utils.atomic_io import check_writable
 
 
 def main(values, bindings):

@@ -12,7 +12,7 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.files import check_writable
+from mosaic.utils.atomic_io import check_writable
 
 
 def main(values, bindings, more):
@@ -29,14 +29,15 @@ def main(values, bindings, more):
         flag = "gin_file" if values.gin_file else "gin.NAME"
         raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
     from data.label_map import LabelMap
-    from mosaic import classes, model_classes, prediction
+    from mosaic import model_classes, prediction
     from mosaic.experiment import as_configured, load_predictor
+    from mosaic.utils import class_names
 
     sources = prediction.find([*values.images, *more])
     known = model_classes.find(path)
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
-        known = classes.Classes(label_map.names, label_map.colors, label_map.ignore_label)
+        known = class_names.Classes(label_map.names, label_map.colors, label_map.ignore_label)
     predictor, _ = load_predictor(path, values.normalization)
     if files and not size:
         predictor, size = as_configured(predictor)

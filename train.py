@@ -8,7 +8,7 @@ python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camv
 import sys
 
 from mosaic import cli
-from mosaic.files import check_writable
+from mosaic.utils.atomic_io import check_writable
 
 
 def main(values, bindings):

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 # For all of them: this is the first module that they import.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from mosaic.files import write_text
-from mosaic.provenance import command, provenance
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.provenance import command, provenance
 
 
 def parser(description: str, turns: int) -> argparse.ArgumentParser:

@@ -28,9 +28,9 @@ from mosaic.benchmark import benchmark
 from mosaic.network import mosaic
 from mosaic.prediction import find, read
 from mosaic.predictors import fit_image
-from mosaic.provenance import command
 from mosaic.resizing import half_pixel_centers, resize_bilinear
 from mosaic.tflite_import import load
+from mosaic.utils.provenance import command
 
 
 def plain(model, images: list[np.ndarray], path: str, size: tuple[int, int]) -> None:

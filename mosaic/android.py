@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import uuid
 
-from mosaic.errors import RunError, UserError
+from mosaic.utils.errors import RunError, UserError
 
 FOLDER = "/data/local/tmp"
 BINARY = f"{FOLDER}/benchmark_model"

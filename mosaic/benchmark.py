@@ -13,13 +13,13 @@ import numpy as np
 
 from mosaic import file_cost, peak_memory, prediction, profiling, timing
 from mosaic.android import Phone, PhoneResult
-from mosaic.archives import is_archive
-from mosaic.errors import UserError, nearest
 from mosaic.file_cost import FileCost
-from mosaic.forms import form_of
 from mosaic.predictors import Predictor, fit_image, of_file, of_tflite
-from mosaic.progress import Progress
 from mosaic.timing import Latency
+from mosaic.utils.archives import is_archive
+from mosaic.utils.errors import UserError, nearest
+from mosaic.utils.model_format import form_of
+from mosaic.utils.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

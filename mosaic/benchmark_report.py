@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Sequence
 
 from mosaic.benchmark import Result
-from mosaic.files import replacing, write_text
-from mosaic.provenance import provenance
+from mosaic.utils.atomic_io import replacing, write_text
+from mosaic.utils.provenance import provenance
 
 
 def table(results: Sequence[Result]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 
 def calibrate(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:

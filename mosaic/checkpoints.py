@@ -16,9 +16,10 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import archives, classes, diagnosis, garden, quantization, tflite_import
-from mosaic.errors import RunError, UserError
-from mosaic.files import replacing
+from mosaic import diagnosis, garden, quantization, tflite_import
+from mosaic.utils import archives, class_names
+from mosaic.utils.atomic_io import replacing
+from mosaic.utils.errors import RunError, UserError
 from mosaic.variables import Variables, variable_name
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -267,5 +268,5 @@ def save_garden(
         ):
             raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
         if dataset is not None:
-            classes.save(str(aside), dataset)
+            class_names.save(str(aside), dataset)
     return os.path.join(folder, name)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from mosaic.errors import TOO_SMALL, UserError
-from mosaic.forms import form_of, is_there
-from mosaic.run_layout import CONFIG, default_checkpoint
+from mosaic.utils.errors import TOO_SMALL, UserError
+from mosaic.utils.model_format import form_of, is_there
+from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
 

@@ -7,9 +7,9 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
-from mosaic.errors import UserError
-from mosaic.files import write_text
 from mosaic.report import FIGURES, conditions, environment, percent, plain, verdict
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
 
 FILE = "compare.html"
 _REPORTS = ("report.json", os.path.join("eval", "report.json"))

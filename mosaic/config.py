@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import gin
 
-from mosaic.errors import UserError, nearest
-from mosaic.files import write_text
-from mosaic.forms import is_there
-from mosaic.run_layout import CONFIG
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError, nearest
+from mosaic.utils.model_format import is_there
+from mosaic.utils.run_layout import CONFIG
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # What INIT_CHECKPOINT is where an experiment requires one and a command does without: None would

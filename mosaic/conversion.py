@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from mosaic import tflite_file
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 # What the converter writes of operators that it would hand to TensorFlow's runtime (Flex, "TF
 # Select") or to the application (custom ones).

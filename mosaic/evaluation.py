@@ -13,20 +13,21 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from mosaic import metrics, visualize
+from mosaic import metrics
 from mosaic import published as results
 from mosaic.ahead import ahead
 from mosaic.baselines import baselines
-from mosaic.errors import UserError, check_positive, nearest
 from mosaic.extremes import Extremes
-from mosaic.files import replacing, write_text
 from mosaic.inputs import NORMALIZATIONS
 from mosaic.letterbox import letterbox
 from mosaic.multiscale import average
 from mosaic.predictors import Predictor
-from mosaic.progress import Progress
-from mosaic.provenance import provenance
 from mosaic.report import render
+from mosaic.utils import visualize
+from mosaic.utils.atomic_io import replacing, write_text
+from mosaic.utils.errors import UserError, check_positive, nearest
+from mosaic.utils.progress import Progress
+from mosaic.utils.provenance import provenance
 
 # The classes of each protocol, by name, whose pixels count nowhere in the truth.
 PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}

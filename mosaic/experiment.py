@@ -9,10 +9,10 @@ from collections.abc import Collection
 import gin
 
 from mosaic import checkpoints, config, predictors
-from mosaic.errors import UserError
-from mosaic.forms import form_of
 from mosaic.letterbox import letterbox
-from mosaic.run_layout import CONFIG
+from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import form_of
+from mosaic.utils.run_layout import CONFIG
 
 
 def check_classes(model, dataset) -> None:

@@ -13,7 +13,6 @@ import tensorflow as tf
 from mosaic import (
     calibration,
     checkpoints,
-    classes,
     experiment,
     integer_graph,
     predictors,
@@ -22,15 +21,16 @@ from mosaic import (
     tflite_metadata,
 )
 from mosaic.conversion import convert
-from mosaic.errors import RunError, UserError
 from mosaic.export_check import Agreement, EvaluationSplit, check
-from mosaic.files import check_writable, replacing
 from mosaic.inputs import check_size
 from mosaic.limits import LEARNT, LIMITS, Limit
 from mosaic.predictors import fit_image
 from mosaic.resizing import half_pixel_centers, resize_bilinear
 from mosaic.rounding import round_to
 from mosaic.serving import Serving
+from mosaic.utils import class_names
+from mosaic.utils.atomic_io import check_writable, replacing
+from mosaic.utils.errors import RunError, UserError
 
 FORMATS = ("saved_model", "tflite", "garden_checkpoint")
 OUTPUTS = ("logits", "logits_stride4", "labels")
@@ -65,7 +65,7 @@ def saved_model(
     with replacing(path) as aside:
         tf.saved_model.save(module, str(aside), signatures=module.signatures())
         if dataset is not None:
-            classes.save(str(aside / "assets.extra"), dataset)
+            class_names.save(str(aside / "assets.extra"), dataset)
         export = predictors.of_saved_model(str(aside))
         return check(model, export, images, _limit(model, "none"), path, split)
 

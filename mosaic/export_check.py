@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from mosaic import metrics, predictors
-from mosaic.errors import RunError, UserError
 from mosaic.letterbox import letterbox
 from mosaic.limits import Limit
 from mosaic.predictors import Predictor
-from mosaic.progress import Progress
+from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

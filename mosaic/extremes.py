@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mosaic.visualize import palette
+from mosaic.utils.visualize import palette
 
 # Pixels on the longer side: sharp where three stand beside each other on a wide screen.
 _SIDE = 560

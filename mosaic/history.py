@@ -8,7 +8,7 @@ import pathlib
 import statistics
 import time
 
-from mosaic.files import replacing, write_text
+from mosaic.utils.atomic_io import replacing, write_text
 
 
 class History:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from mosaic.errors import UserError
 from mosaic.layers import Normalize
 from mosaic.pooling import PoolToBins
+from mosaic.utils.errors import UserError
 
 # Means and standard deviations of RGB in 0..255 that inputs are normalised with.
 NORMALIZATIONS = {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
-from mosaic.errors import UserError
 from mosaic.resizing import resize_bilinear, size_of
+from mosaic.utils.errors import UserError
 
 # The Garden's `SegmentationLoss` adds this to the number of pixels, so that a batch without a
 # single labelled pixel costs nothing; equal figures need the same constant.

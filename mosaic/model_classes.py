@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from mosaic import classes, tflite_metadata
-from mosaic.classes import Classes
-from mosaic.forms import form_of
+from mosaic import tflite_metadata
+from mosaic.utils import class_names
+from mosaic.utils.class_names import Classes
+from mosaic.utils.model_format import form_of
 
 
 def find(path: str) -> Classes | None:
@@ -24,8 +25,8 @@ def find(path: str) -> Classes | None:
         return inside
     parent = os.path.dirname(os.path.abspath(path))
     for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
-        file = os.path.join(folder, classes.FILE)
+        file = os.path.join(folder, class_names.FILE)
         if os.path.isfile(file):
             with open(file, "rb") as text:
-                return classes.parse(text.read(), file)
+                return class_names.parse(text.read(), file)
     return None

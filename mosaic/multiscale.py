@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from mosaic.errors import UserError
 from mosaic.predictors import Predictor, fit
 from mosaic.resizing import resize_bilinear, size_of
+from mosaic.utils.errors import UserError
 
 
 def average(

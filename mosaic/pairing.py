@@ -8,8 +8,8 @@ decide.
 from __future__ import annotations
 
 from mosaic import graphs, model_graph
-from mosaic.errors import UserError
 from mosaic.graphs import Node
+from mosaic.utils.errors import UserError
 
 # Each step of the network with the file's steps that do the same: several, where the file repeats
 # what the network computes once.

@@ -12,8 +12,8 @@ import pathlib
 import subprocess
 import sys
 
-from mosaic.errors import RunError
-from mosaic.forms import form_of
+from mosaic.utils.errors import RunError
+from mosaic.utils.model_format import form_of
 
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")

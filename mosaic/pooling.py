@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 import tf_keras
 
-from mosaic.errors import TOO_SMALL, UserError
 from mosaic.layers import PACKAGE
+from mosaic.utils.errors import TOO_SMALL, UserError
 
 _BY_CONVOLUTION = contextvars.ContextVar("averages_by_convolution", default=False)
 _BETWEEN = contextvars.ContextVar("between_averages", default=None)

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from mosaic.classes import Classes
-from mosaic.errors import UserError
 from mosaic.predictors import Predictor
-from mosaic.progress import Progress
-from mosaic.visualize import overlay, write_png
+from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import UserError
+from mosaic.utils.progress import Progress
+from mosaic.utils.visualize import overlay, write_png
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import archives, tflite_file
-from mosaic.errors import UserError
+from mosaic import tflite_file
 from mosaic.folding import folded
-from mosaic.forms import form_of
 from mosaic.inputs import size_check
 from mosaic.preparation import TYPES, preparation
 from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic.utils import archives
+from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import form_of
 
 
 class Predictor:

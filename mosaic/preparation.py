@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mosaic import tflite_graph, tflite_metadata
-from mosaic.errors import UserError
 from mosaic.graphs import ancestors
 from mosaic.inputs import NORMALIZATIONS
+from mosaic.utils.errors import UserError
 
 TYPES = (np.float32, np.uint8, np.int8, np.int16)
 

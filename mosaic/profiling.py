@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from mosaic import tflite_file
-from mosaic.progress import Progress
+from mosaic.utils.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mosaic.config import UNKNOWN
-from mosaic.errors import UserError, nearest
+from mosaic.utils.errors import UserError, nearest
 
 _FILE = pathlib.Path(__file__).with_name("published.json")
 

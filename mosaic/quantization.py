@@ -19,10 +19,10 @@ import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from mosaic import ranges
-from mosaic.errors import UserError
 from mosaic.folding import beginning
 from mosaic.pooling import PoolToBins
 from mosaic.rounding import FixedRange, RangedPool
+from mosaic.utils.errors import UserError
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 

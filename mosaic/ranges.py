@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 import tf_keras
 from tf_keras import layers as keras
 
-from mosaic.errors import UserError
 from mosaic.layers import ChannelSlice, Dropout, Normalize
 from mosaic.pooling import PoolToBins, PoolWindows
 from mosaic.resizing import ResizeLike
+from mosaic.utils.errors import UserError
 
 CONVOLUTIONS = (keras.Conv2D, keras.DepthwiseConv2D)
 _AVERAGES = (PoolToBins, PoolWindows)

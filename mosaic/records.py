@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-from mosaic.errors import UserError
-from mosaic.files import write_text
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
 
 DOCS = pathlib.Path("docs")
 # What every record has, and what belongs to the whole report but not to its figures.

@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
-from mosaic.errors import UserError
-from mosaic.files import write_text
 from mosaic.records import DOCS, add, read
 from mosaic.report import percent, points
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
 
 
 def render(docs: pathlib.Path = DOCS) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from mosaic import checkpoints, classes, tflite_metadata
-from mosaic.errors import UserError
-from mosaic.forms import form_of, is_there
-from mosaic.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
+from mosaic import checkpoints, tflite_metadata
+from mosaic.utils import class_names
+from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import form_of, is_there
+from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
 from mosaic.variables import Variables
 
 
@@ -140,7 +141,7 @@ def has_classes(path: str) -> bool:
     if os.path.isfile(path):
         return False  # an archive: what lies with it tells nothing
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
-    return os.path.isfile(os.path.join(folder, classes.FILE))
+    return os.path.isfile(os.path.join(folder, class_names.FILE))
 
 
 def steps_of(path: str, loaded: Variables | None = None) -> int | None:

@@ -8,7 +8,7 @@ import gin
 import tensorflow as tf
 import tf_keras
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes
 # the last bits, and within three steps the third digit of the loss. Without it a compiled step

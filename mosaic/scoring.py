@@ -6,14 +6,15 @@ import dataclasses
 import os
 import sys
 
-from mosaic import classes, config, model_classes, predictors, tflite_file, tflite_metadata
+from mosaic import config, model_classes, predictors, tflite_file, tflite_metadata
 from mosaic import published as results
-from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
-from mosaic.forms import form_of
-from mosaic.provenance import command
 from mosaic.run_folder import has_classes, steps_of
+from mosaic.utils import class_names
+from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import form_of
+from mosaic.utils.provenance import command
 from mosaic.variables import Variables
 
 
@@ -39,7 +40,7 @@ def _is_trained_here(path: str, loaded: Variables | None) -> bool:
     if form == "tflite":
         return tflite_metadata.read(path).is_own
     if form == "saved_model":
-        return os.path.isfile(os.path.join(path, "assets.extra", classes.FILE))
+        return os.path.isfile(os.path.join(path, "assets.extra", class_names.FILE))
     return loaded.form == "mosaic" or has_classes(path)
 
 

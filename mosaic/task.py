@@ -10,8 +10,8 @@ import tensorflow as tf
 from official.core import base_task
 
 from mosaic import checkpoints, handover, losses, metrics, quantization
-from mosaic.errors import UserError
 from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic.utils.errors import UserError
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
 _STATISTICS_IMAGES = 40

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pathlib
 import struct
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 # What a damaged flatbuffer makes its reader raise.
 DAMAGE = (

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mosaic import tflite_file, tflite_metadata
-from mosaic.errors import UserError
 from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, MaxPool, Node, Pool, Weights
 from mosaic.tflite_tensors import Tensors
+from mosaic.utils.errors import UserError
 
 
 def read(path: str) -> tuple[Node, ...]:

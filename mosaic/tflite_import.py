@@ -19,9 +19,9 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import calibration, model_graph, pairing, tflite_graph
-from mosaic.errors import UserError
 from mosaic.graphs import Affine, Node, Weights
 from mosaic.pairing import Pairs
+from mosaic.utils.errors import UserError
 from mosaic.variables import Variables, variable_name
 
 # Share of its range by which the files' input may differ from the network's. Converters round

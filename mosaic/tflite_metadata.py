@@ -14,10 +14,11 @@ import re
 import zipfile
 from collections.abc import Sequence
 
-from mosaic import classes, tflite_file
-from mosaic.errors import UserError
+from mosaic import tflite_file
 from mosaic.flat_tables import Byte, Table, View, pack
 from mosaic.layers import Normalize
+from mosaic.utils import class_names
+from mosaic.utils.errors import UserError
 
 NAME = b"TFLITE_METADATA"
 LABELS = "labels.txt"
@@ -88,7 +89,7 @@ class Metadata:
       steps: how long its network was trained by this project, if it says so.
     """
 
-    classes: classes.Classes | None
+    class_names: class_names.Classes | None
     normalization: tuple[Sequence[float], Sequence[float]] | None
     is_own: bool = False
     steps: int | None = None
@@ -121,7 +122,7 @@ def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
     with zipfile.ZipFile(file, "a") as archive:
         for name, text in (
             (LABELS, "".join(f"{name}\n" for name in dataset.class_names)),
-            (classes.FILE, classes.content(dataset)),
+            (class_names.FILE, class_names.content(dataset)),
         ):
             archive.writestr(zipfile.ZipInfo(name), text)
     return file.getvalue()
@@ -152,7 +153,7 @@ def _described(parsed, model, dataset, steps: int | None) -> bytes:
     )
     if dataset is not None:
         root["associated_files"] = [
-            _file(classes.FILE, "Names and colours (RGB) of the classes.", _DESCRIPTIONS)
+            _file(class_names.FILE, "Names and colours (RGB) of the classes.", _DESCRIPTIONS)
         ]
     return pack(_SCHEMA, root, _IDENTIFIER)
 
@@ -276,17 +277,17 @@ def _normalization(tensors: Sequence[View]) -> tuple[list[float], list[float]] |
     return None
 
 
-def _classes(path: str, tensors: Sequence[View]) -> classes.Classes | None:
+def _classes(path: str, tensors: Sequence[View]) -> class_names.Classes | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        if classes.FILE in names:
-            return classes.parse(archive.read(classes.FILE), f"{path}: {classes.FILE}")
+        if class_names.FILE in names:
+            return class_names.parse(archive.read(class_names.FILE), f"{path}: {class_names.FILE}")
         for tensor in tensors:
             for file in tensor.tables("associated_files", "AssociatedFile"):
                 name = file.text("name")
                 if file.byte("type") in (_AXIS_LABELS, _VALUE_LABELS) and name in names:
                     text = archive.read(name).decode(errors="replace")
-                    return classes.Classes.named(text.splitlines())
+                    return class_names.Classes.named(text.splitlines())
     return None

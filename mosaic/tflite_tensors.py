@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from mosaic import tflite_file
-from mosaic.errors import UserError
 from mosaic.graphs import LINEAR, Affine
+from mosaic.utils.errors import UserError
 
 _DTYPES = {
     "FLOAT32": np.float32,

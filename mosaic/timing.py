@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mosaic.predictors import Predictor, fit_image
-from mosaic.progress import Progress
+from mosaic.utils.progress import Progress
 
 
 def use_threads(threads: int) -> None:

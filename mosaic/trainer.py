@@ -13,11 +13,11 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
-from mosaic.errors import RunError
-from mosaic.files import write_text
-from mosaic.progress import Progress
 from mosaic.run_folder import tidy
-from mosaic.run_layout import METRIC
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import RunError
+from mosaic.utils.progress import Progress
+from mosaic.utils.run_layout import METRIC
 
 
 class Stopped(Exception):

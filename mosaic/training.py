@@ -13,16 +13,12 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import checkpoints, classes, config, counting, quantization
-from mosaic.errors import RunError, UserError, check_positive
+from mosaic import checkpoints, config, counting, quantization
 from mosaic.evaluation import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
-from mosaic.files import locked, write_text
 from mosaic.history import History, Times, summary
 from mosaic.inputs import check_size
-from mosaic.progress import Progress
-from mosaic.provenance import command, provenance
 from mosaic.run_folder import (
     announce_first,
     check_start,
@@ -31,11 +27,16 @@ from mosaic.run_folder import (
     set_aside_later,
     tidy,
 )
-from mosaic.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
 from mosaic.runtime import runtime
 from mosaic.task import SegmentationTask, predict
 from mosaic.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
-from mosaic.visualize import overlay, shrunk
+from mosaic.utils import class_names
+from mosaic.utils.atomic_io import locked, write_text
+from mosaic.utils.errors import RunError, UserError, check_positive
+from mosaic.utils.progress import Progress
+from mosaic.utils.provenance import command, provenance
+from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
+from mosaic.utils.visualize import overlay, shrunk
 
 # About how many of the evaluations TensorBoard has pictures of, and how wide these are at most.
 _SHOWN, _WIDTH = 50, 1536
@@ -174,7 +175,7 @@ def train(
         for name, before, now in config.changes(model_dir) if start else ():
             print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
         config.save(model_dir)
-        classes.save(model_dir, dataset)
+        class_names.save(model_dir, dataset)
         cost = counting.count(quantization.float_network(model), *dataset.crop_size)
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 
 import pytest
 
-from mosaic.provenance import machine
+from mosaic.utils.provenance import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -7,7 +7,7 @@ import pytest
 
 from data import check
 from data.camvid import camvid
-from mosaic import data_sheet
+from mosaic.utils import contact_sheet
 
 
 def _write(path, pixels):
@@ -117,6 +117,6 @@ def test_command(folder, tmp_path, monkeypatch):
 
 
 def test_data_that_is_only_evaluated_has_no_sheet_of_training(folder, tmp_path):
-    written = data_sheet.write(camvid(str(folder)), str(tmp_path / "out"))
+    written = contact_sheet.write(camvid(str(folder)), str(tmp_path / "out"))
     assert [path.name for path in written] == ["sheet_train.png", "sheet_val.png"]
     assert sorted((tmp_path / "out").iterdir()) == written

@@ -23,9 +23,9 @@ from mosaic import (
     timing,
 )
 from mosaic.benchmark import benchmark
-from mosaic.errors import RunError, UserError
 from mosaic.network import mosaic
 from mosaic.predictors import of_file
+from mosaic.utils.errors import RunError, UserError
 
 SIZE = (64, 96)
 

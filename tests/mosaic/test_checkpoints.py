@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import archives, checkpoints, network, optimizers
-from mosaic.errors import UserError
+from mosaic import checkpoints, network, optimizers
+from mosaic.utils import archives
+from mosaic.utils.errors import UserError
 from mosaic.variables import variable_name
 
 STEP = 7

@@ -11,8 +11,9 @@ import pytest
 from absl import flags
 
 import mosaic
-from mosaic import cli, run_layout
-from mosaic.errors import RunError, UserError
+from mosaic import cli
+from mosaic.utils import run_layout
+from mosaic.utils.errors import RunError, UserError
 
 ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
 
@@ -55,7 +56,7 @@ def test_flags_and_bindings_reach_the_command(run):
 
 
 class DataError(ValueError):
-    """Stands for errors of modules that do not import `mosaic.errors`."""
+    """Stands for errors of modules that do not import `mosaic.utils.errors`."""
 
     exit_code = 2
 

@@ -8,8 +8,9 @@ import tensorflow as tf
 import tf_keras
 
 import mosaic.training  # noqa: F401 - registers what gin files bind
-from mosaic import cli, config, losses, published, run_layout
-from mosaic.errors import UserError
+from mosaic import cli, config, losses, published
+from mosaic.utils import run_layout
+from mosaic.utils.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
 # The others only score networks that were trained elsewhere.

@@ -5,7 +5,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import conversion, export, tflite_file
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 
 def foreign_network(operation):

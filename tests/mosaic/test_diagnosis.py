@@ -4,7 +4,7 @@ import pytest
 
 from mosaic import checkpoints, diagnosis, garden, network
 from mosaic.deeplab import deeplab
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 from mosaic.variables import variable_name
 
 FORMS = ("ours", "garden")

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from mosaic.baselines import baselines
-from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, _settings, evaluate, table
 from mosaic.predictors import Predictor, of_network
+from mosaic.utils.errors import UserError
 
 
 def _threshold(images):

@@ -8,12 +8,12 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import resizing
-from mosaic.errors import RunError, UserError
 from mosaic.evaluation import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.letterbox import letterbox
 from mosaic.limits import LIMITS, MLPERF_SHARE, Limit
 from mosaic.predictors import Predictor, of_network
+from mosaic.utils.errors import RunError, UserError
 
 ANY = Limit(None, 0.0)
 

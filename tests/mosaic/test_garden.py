@@ -18,7 +18,7 @@ from official.vision.modeling.segmentation_model import SegmentationModel
 
 from mosaic import checkpoints, experiment, export, garden, network
 from mosaic.deeplab import deeplab
-from mosaic.errors import RunError, UserError
+from mosaic.utils.errors import RunError, UserError
 from mosaic.variables import variable_name
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

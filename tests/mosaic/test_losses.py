@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from official.vision.losses import segmentation_losses
 
-from mosaic.errors import UserError
 from mosaic.losses import CrossEntropy, SoftJaccard, SumOfLosses, settle
 from mosaic.task import SegmentationTask
+from mosaic.utils.errors import UserError
 
 CLASSES = 4
 WEIGHTS = [0.5, 1.0, 2.0, 4.0]

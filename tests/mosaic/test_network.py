@@ -17,7 +17,7 @@ from mosaic import (
     resizing,
 )
 from mosaic import garden as garden_form
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 from mosaic.variables import variable_name
 
 PAPER = {"branch_filters": (32, 32), "bins": (4, 8, 16)}

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import classes, model_classes, prediction
-from mosaic.errors import UserError
+from mosaic import model_classes, prediction
 from mosaic.predictors import Predictor
-from mosaic.progress import Progress
+from mosaic.utils import class_names
+from mosaic.utils.errors import UserError
+from mosaic.utils.progress import Progress
 
 # Class 1 where red is above 127, else 0.
 RED = Predictor(lambda images: tf.cast(images[..., 0] > 127, tf.int32), "tflite", None)
@@ -92,7 +93,7 @@ def test_progress(capsys, total, lines):
 
 def test_names_and_colours(tmp_path):
     _image(tmp_path / "a.png", (40, 200))
-    known = classes.Classes(("left", "right"), ((0, 0, 255), (0, 255, 0)))
+    known = class_names.Classes(("left", "right"), ((0, 0, 255), (0, 255, 0)))
     prediction.predict(RED, prediction.find([str(tmp_path / "a.png")]), str(tmp_path), known)
     overlay = cv2.imread(str(tmp_path / "overlays" / "a.png"))[:40, 200:]
     # Red under green on the left; black under blue on the right.
@@ -131,7 +132,7 @@ def test_unreadable_files(tmp_path):
 
 def test_too_few_names(tmp_path):
     sources = prediction.find([str(_image(tmp_path / "a.png"))])
-    one = classes.Classes(("only",), ((1, 2, 3),))
+    one = class_names.Classes(("only",), ((1, 2, 3),))
     with pytest.raises(UserError, match="class 1 came out"):
         prediction.predict(RED, sources, str(tmp_path), one)
 
@@ -164,14 +165,14 @@ def test_files_take_no_configuration(tmp_path, model, argument):
 def test_classes_lie_beside_a_run(tmp_path, drawn):
     (tmp_path / "best_ckpt").mkdir()
     assert model_classes.find(str(tmp_path)) is None
-    classes.save(str(tmp_path), drawn)
+    class_names.save(str(tmp_path), drawn)
     for path in (tmp_path, tmp_path / "best_ckpt", tmp_path / "best_ckpt" / "ckpt-7"):
         found = model_classes.find(str(path))
         assert found.class_names == drawn.class_names and found.colors == drawn.colors
 
 
 def test_numbered_classes_differ_in_colour():
-    many = classes.Classes.numbered(150)
+    many = class_names.Classes.numbered(150)
     assert len(set(many.colors)) == 150 and many.class_names[3] == "class 3"
 
 

@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export, forms, predictors, tflite_metadata
-from mosaic.errors import UserError
+from mosaic import export, predictors, tflite_metadata
 from mosaic.multiscale import average
 from mosaic.pooling import PoolToBins
 from mosaic.preparation import preparation
 from mosaic.resizing import resize_bilinear
+from mosaic.utils import model_format
+from mosaic.utils.errors import UserError
 
 SIZE = (64, 96)
 
@@ -259,7 +260,7 @@ def test_forms_of_archives(tmp_path, names, form):
     with tarfile.open(path, "w:gz") as archive:
         for name in names:
             archive.addfile(tarfile.TarInfo(name))
-    assert forms.form_of(str(path)) == form + "_model" * (form == "saved")
+    assert model_format.form_of(str(path)) == form + "_model" * (form == "saved")
 
 
 def test_saved_model_of_labels_with_a_channel(tmp_path):

@@ -4,8 +4,8 @@ import pytest
 
 from mosaic import published
 from mosaic.config import UNKNOWN
-from mosaic.errors import UserError
 from mosaic.evaluation import PROTOCOLS
+from mosaic.utils.errors import UserError
 
 ROW = {
     "mean_iou": 0.7724,

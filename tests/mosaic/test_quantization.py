@@ -4,13 +4,13 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import checkpoints, export, pooling, quantization, ranges, tflite_file
-from mosaic.errors import UserError
 from mosaic.inputs import check_size
 from mosaic.losses import CrossEntropy
 from mosaic.network import mosaic
 from mosaic.predictors import fit_image, of_tflite
 from mosaic.rounding import RangedPool
 from mosaic.task import SegmentationTask
+from mosaic.utils.errors import UserError
 from mosaic.variables import variable_name
 
 SIZE = (64, 128)

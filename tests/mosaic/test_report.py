@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from mosaic import metrics
 from mosaic.comparison import compare, find, read
-from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation, evaluate
 from mosaic.extremes import Extremes
 from mosaic.predictors import Predictor
 from mosaic.report import plain, points, render
+from mosaic.utils.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VOID = {"meta", "img", "br", "link", "input", "hr", "path"}

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from mosaic import records, results
-from mosaic.errors import UserError
-from mosaic.provenance import provenance
+from mosaic.utils.errors import UserError
+from mosaic.utils.provenance import provenance
 
 # A path of some machine, at the start of a word or of a flag's value.
 PLACE = re.compile(r"(?:^|[\s='\"(:])(?:/|~)[\w.]")

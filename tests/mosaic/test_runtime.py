@@ -1,8 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from mosaic.errors import UserError
 from mosaic.runtime import runtime
+from mosaic.utils.errors import UserError
 
 
 @pytest.mark.parametrize("devices", [("CPU:0",), "CPU:0", ["/device:cpu:0"]])

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import classes, experiment, run_folder, scoring
-from mosaic.classes import Classes
-from mosaic.errors import UserError
+from mosaic import experiment, run_folder, scoring
 from mosaic.evaluation import Evaluation
 from mosaic.predictors import Predictor
 from mosaic.tflite_metadata import Metadata
 from mosaic.training import train  # noqa: F401 - which configurations bind
+from mosaic.utils import class_names
+from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import UserError
 from mosaic.variables import Variables
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
@@ -84,7 +85,7 @@ def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
 
 def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
     names = types.SimpleNamespace(**{**vars(type(drawn)), "class_names": ("dark", "absent", "x")})
-    classes.save(str(tmp_path), names)
+    class_names.save(str(tmp_path), names)
     (tmp_path / "down.tar.gz").touch()
     predictor = types.SimpleNamespace(form="network", num_classes=3)
     scoring._check_answers(str(tmp_path / "down.tar.gz"), predictor, drawn, Evaluation())

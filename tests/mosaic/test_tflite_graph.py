@@ -7,13 +7,13 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from mosaic import export, model_graph, tflite_graph, tflite_metadata
-from mosaic.errors import UserError
 from mosaic.graphs import Convolution, Node, Pool, ancestors
 from mosaic.inputs import image_input
 from mosaic.layers import Norm, conv_bn, depthwise_bn
 from mosaic.pooling import PoolToBins, PoolWindows
 from mosaic.predictors import of_tflite
 from mosaic.tflite_tensors import Tensors
+from mosaic.utils.errors import UserError
 
 SIZE = (32, 48)
 

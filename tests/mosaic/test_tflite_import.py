@@ -19,7 +19,6 @@ from mosaic import (
     tflite_metadata,
 )
 from mosaic.deeplab import deeplab
-from mosaic.errors import UserError
 from mosaic.inputs import NORMALIZATIONS, image_input
 from mosaic.layers import ChannelSlice, Norm, conv_bn, depthwise_bn
 from mosaic.network import mosaic
@@ -28,6 +27,7 @@ from mosaic.predictors import of_tflite
 from mosaic.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.serving import Serving
 from mosaic.training import train  # noqa: F401 - which the configurations bind
+from mosaic.utils.errors import UserError
 from mosaic.variables import variable_name
 
 SIZE = (32, 48)

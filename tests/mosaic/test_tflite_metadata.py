@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import classes, model_classes, predictors, tflite_file, tflite_metadata
-from mosaic.errors import UserError
+from mosaic import model_classes, predictors, tflite_file, tflite_metadata
 from mosaic.layers import Normalize
+from mosaic.utils import class_names
+from mosaic.utils.errors import UserError
 
 # Metadata for two classes and the normalisation (x - 127.5) / 63.75, as TFLite Support 0.4.4 writes
 # it (metadata_writers.image_segmenter); its labels lie in l.txt.
@@ -94,7 +95,7 @@ def test_the_answer_is_the_same(file, content, tmp_path):
 
 def test_what_is_written_is_read(file, drawn):
     found = tflite_metadata.read(str(file))
-    assert found.classes == classes.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
+    assert found.classes == class_names.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
     assert found.normalization == ([0.0], [1.0])
     assert found.is_own and found.steps is None
 
@@ -137,7 +138,7 @@ def test_files_without_names_are_searched_for_beside(network, content, drawn, tm
         path.write_bytes(bare)
         assert tflite_metadata.read(str(path)).classes is None
         assert model_classes.find(str(path)) is None
-    classes.save(str(tmp_path), drawn)
+    class_names.save(str(tmp_path), drawn)
     assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
@@ -160,7 +161,7 @@ def test_others_files_are_read(content, tmp_path):
     path = tmp_path / "others.tflite"
     others(content, path)
     found = tflite_metadata.read(str(path))
-    assert found.classes == classes.Classes.named(["sky", "road"])
+    assert found.classes == class_names.Classes.named(["sky", "road"])
     assert found.normalization == ([127.5], [63.75])
     assert not found.is_own and found.steps is None
     image = np.full((1, 8, 8, 3), 255, np.uint8)

@@ -15,12 +15,12 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import checkpoints, cli, config, training
-from mosaic.errors import UserError
 from mosaic.evaluation import Evaluation
 from mosaic.losses import CrossEntropy
 from mosaic.network import mosaic
 from mosaic.optimizers import sgd
 from mosaic.runtime import runtime
+from mosaic.utils.errors import UserError
 
 STEPS, EVAL_INTERVAL = 24, 8
 TINY = [

@@ -9,7 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 ENDINGS = (".tar.gz", ".tgz")
 

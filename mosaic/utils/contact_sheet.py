@@ -7,7 +7,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from mosaic.visualize import blend, legend, palette, write_png
+from mosaic.utils.visualize import blend, legend, palette, write_png
 
 _WIDTH = 360  # of one image, in pixels
 _COLUMNS = 4

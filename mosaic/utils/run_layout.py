@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 # The operative configuration, which alone repeats the run.
 CONFIG = "config.gin"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mosaic import archives
+from mosaic.utils import archives
 
 
 def form_of(path: str) -> str:

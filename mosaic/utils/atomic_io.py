@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from mosaic.errors import UserError
+from mosaic.utils.errors import UserError
 
 
 @contextlib.contextmanager

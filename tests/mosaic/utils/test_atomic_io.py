@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from mosaic.errors import UserError
-from mosaic.files import check_writable, locked, replacing, write_text
+from mosaic.utils.atomic_io import check_writable, locked, replacing, write_text
+from mosaic.utils.errors import UserError
 
 
 def _write(path, text, folder):
@@ -124,7 +124,9 @@ def test_write_text(tmp_path):
 
 def test_a_folder_is_for_one_process(tmp_path):
     folder = tmp_path / "runs" / "a"
-    script = f"from mosaic.files import locked\nwith locked({str(folder)!r}):\n    print(1)"
+    script = (
+        f"from mosaic.utils.atomic_io import locked\nwith locked({str(folder)!r}):\n    print(1)"
+    )
     with locked(folder):
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert "another process trains there" in other.stderr and other.stdout == ""

@@ -8,8 +8,8 @@ import json
 import os
 from collections.abc import Iterable
 
-from mosaic.errors import UserError
-from mosaic.files import write_text
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
 
 FILE = "classes.json"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mosaic.files import replacing
+from mosaic.utils.atomic_io import replacing
 
 _IGNORED = (0, 0, 0)
 

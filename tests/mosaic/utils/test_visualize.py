@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mosaic.classes import Classes
-from mosaic.visualize import overlay, shrunk
+from mosaic.utils.class_names import Classes
+from mosaic.utils.visualize import overlay, shrunk
 
 
 def test_what_is_ignored_keeps_the_images_colours():
