@@ -21,8 +21,8 @@ from official.vision.configs import semantic_segmentation as garden_config
 from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 from data.cityscapes import cityscapes
-from mosaic import network
 from mosaic.evaluation import Evaluation, evaluate
+from mosaic.models import mosaic
 from mosaic.predictors import of_network
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser = common.parser(__doc__, turns=3)
     parser.add_argument("--frames", type=int, default=40)
     values = parser.parse_args()
-    model = network.mosaic(frames.CLASSES)
+    model = mosaic.mosaic(frames.CLASSES)
     with tempfile.TemporaryDirectory() as temporary:
         folder = frames.write(pathlib.Path(temporary) / "data", values.frames)
         turns = {

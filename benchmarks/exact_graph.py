@@ -17,7 +17,7 @@ import tf_keras
 
 from data.street_scenes import drawing
 from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
+from mosaic.models.mosaic import mosaic
 from mosaic.runtime import runtime
 
 SIZE, BATCH, STEPS = (360, 480), 8, 3

@@ -16,11 +16,12 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import diagnosis, garden, quantization, tflite_import
+from mosaic import diagnosis, garden, tflite_import
+from mosaic.models import quantization_aware
+from mosaic.models.variables import Variables, variable_name
 from mosaic.utils import archives, class_names
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.errors import RunError, UserError
-from mosaic.variables import Variables, variable_name
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -150,7 +151,7 @@ def load(
         and none is assigned.
     """
     if path.endswith(".tflite"):
-        if quantization.is_quantized(model):
+        if quantization_aware.is_quantized(model):
             raise UserError(
                 f"{path}: a TFLite file has no ranges for a network of quantization-aware "
                 "training; load it into the float network's experiment"
@@ -158,7 +159,7 @@ def load(
         return tflite_import.load(model, path, images, prefixes)
     checkpoint = read(path)
     if "" in prefixes:
-        quantization.check_kind(model, path, checkpoint.arrays)
+        quantization_aware.check_kind(model, path, checkpoint.arrays)
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
     is_garden = checkpoint.form == "garden"

@@ -11,7 +11,7 @@ from official.vision.modeling.backbones import mobilenet as tables
 from official.vision.modeling.backbones import resnet_deeplab
 
 from mosaic import garden
-from mosaic.resnet import DILATED_RESNETS, STEMS
+from mosaic.models.resnet import DILATED_RESNETS, STEMS
 
 Shape = tuple[int, ...]
 Settings = dict[str, object]

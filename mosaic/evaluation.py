@@ -18,8 +18,8 @@ from mosaic import published as results
 from mosaic.ahead import ahead
 from mosaic.baselines import baselines
 from mosaic.extremes import Extremes
-from mosaic.inputs import NORMALIZATIONS
 from mosaic.letterbox import letterbox
+from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.multiscale import average
 from mosaic.predictors import Predictor
 from mosaic.report import render

@@ -10,23 +10,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import (
-    calibration,
-    checkpoints,
-    experiment,
-    integer_graph,
-    predictors,
-    quantization,
-    run_folder,
-    tflite_metadata,
-)
+from mosaic import checkpoints, experiment, integer_graph, predictors, run_folder, tflite_metadata
 from mosaic.conversion import convert
 from mosaic.export_check import Agreement, EvaluationSplit, check
-from mosaic.inputs import check_size
 from mosaic.limits import LEARNT, LIMITS, Limit
+from mosaic.models import batch_norm, quantization_aware
+from mosaic.models.fake_quant import round_to
+from mosaic.models.inputs import check_size
+from mosaic.models.resizing import half_pixel_centers, resize_bilinear
 from mosaic.predictors import fit_image
-from mosaic.resizing import half_pixel_centers, resize_bilinear
-from mosaic.rounding import round_to
 from mosaic.serving import Serving
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import check_writable, replacing
@@ -117,7 +109,7 @@ def tflite(
     check_size(model, *size)
 
     if quantize == "int8":
-        source = quantization.for_file(model) if learnt else model
+        source = quantization_aware.for_file(model) if learnt else model
         network, centre = integer_graph.from_pixels(source)
     else:
         network, centre = functools.partial(model, training=False), 0
@@ -166,7 +158,7 @@ def _one_of(name: str, value: str, known) -> None:
 
 def _is_learnt(model, quantize: str) -> bool:
     """Whether a network has learnt the ranges of its 8-bit file."""
-    learnt = quantization.is_quantized(model)
+    learnt = quantization_aware.is_quantized(model)
     if learnt and quantize != "int8":
         raise UserError(
             f"--quantize={quantize}: a network of quantization-aware training becomes an 8-bit "
@@ -176,7 +168,7 @@ def _is_learnt(model, quantize: str) -> bool:
 
 
 def _limit(model, quantize: str) -> Limit:
-    return LEARNT if quantization.is_quantized(model) else LIMITS[quantize]
+    return LEARNT if quantization_aware.is_quantized(model) else LIMITS[quantize]
 
 
 def export_checkpoint(
@@ -220,7 +212,7 @@ def export_checkpoint(
             _one_of(name, value, known)
     check_writable(export_dir)
     model, dataset, evaluation, loaded = experiment.load_experiment(checkpoint)
-    quantize = quantize or ("int8" if quantization.is_quantized(model) else "none",)
+    quantize = quantize or ("int8" if quantization_aware.is_quantized(model) else "none",)
     if input_type != "uint8" and "int8" not in quantize:
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
     count = min(num_images, dataset.num_images(evaluation.split))
@@ -281,7 +273,7 @@ def _calibrate(model, dataset) -> None:
     images = [dataset.example("train", index)[0] for index in range(count)]
     fitting = [image for image in images if _takes(model, image)]
     if fitting:
-        calibration.calibrate(model, fitting)
+        batch_norm.calibrate(model, fitting)
         return
     print(
         f"warning: {dataset.name} has no training images here that the network takes: batch norm's "

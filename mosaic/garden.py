@@ -15,9 +15,9 @@ import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import mobilenet
 
-from mosaic.inputs import NORMALIZATIONS
-from mosaic.layers import Normalize
-from mosaic.resizing import half_pixel_centers
+from mosaic.models.inputs import NORMALIZATIONS
+from mosaic.models.layers import Normalize
+from mosaic.models.resizing import half_pixel_centers
 
 _VALUE = "VARIABLE_VALUE"
 _ROOTS = ("backbone", "neck", "decoder", "head")

@@ -3,7 +3,7 @@
 Measured per operator (`python benchmark.py --profile`), two things besides the convolutions cost an
 8-bit file most: normalisation, three operators over the whole image, and average pooling, which
 kernel libraries do not have in 8 bits. Here the first convolution takes the image's bytes as they
-are, and pooling is done by convolutions (`mosaic.pooling`).
+are, and pooling is done by convolutions (`mosaic.models.pooling`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import tflite_file
-from mosaic.folding import beginning
-from mosaic.pooling import averages_by_convolution
-from mosaic.resizing import never_repeated
+from mosaic.models.batch_norm import beginning
+from mosaic.models.pooling import averages_by_convolution
+from mosaic.models.resizing import never_repeated
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:

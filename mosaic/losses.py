@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
-from mosaic.resizing import resize_bilinear, size_of
+from mosaic.models.resizing import resize_bilinear, size_of
 from mosaic.utils.errors import UserError
 
 # The Garden's `SegmentationLoss` adds this to the number of pixels, so that a batch without a

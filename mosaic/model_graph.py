@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tf_keras
 
-from mosaic import layers, pooling, resizing
 from mosaic.graphs import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
+from mosaic.models import layers, pooling, resizing
 
 
 class Layers(NamedTuple):

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from mosaic import tflite_file
-from mosaic.folding import folded
-from mosaic.inputs import size_check
+from mosaic.models.batch_norm import folded
+from mosaic.models.inputs import size_check
+from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.preparation import TYPES, preparation
-from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
@@ -159,8 +159,8 @@ def of_file(path: str, normalization: str | None = None) -> Predictor:
     Args:
       path: of either.
       normalization: what a TFLite file expects its float input to be normalised with, a key of
-        `mosaic.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the file
-        does not say.
+        `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the
+        file does not say.
 
     Raises:
       UserError: it cannot be read, or is no segmentation network.

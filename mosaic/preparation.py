@@ -8,7 +8,7 @@ import numpy as np
 
 from mosaic import tflite_graph, tflite_metadata
 from mosaic.graphs import ancestors
-from mosaic.inputs import NORMALIZATIONS
+from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.utils.errors import UserError
 
 TYPES = (np.float32, np.uint8, np.int8, np.int16)
@@ -27,7 +27,7 @@ def preparation(
       path: of the file.
       dtype: of its input, one of `TYPES`.
       quantization: (scale, zero point) of the input; a scale of 0 for none.
-      normalization: a key of `mosaic.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;
+      normalization: a key of `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;
         needed only for float and int16 files that do not say.
 
     Returns:
@@ -92,8 +92,8 @@ def _by_range(path: str) -> str | None:
     """What a float input that is quantized at once stands for, by the range that this leaves it.
 
     Returns:
-      A key of `mosaic.inputs.NORMALIZATIONS` or `none`; None where the range fits none of them, or
-      the input is not quantized.
+      A key of `mosaic.models.inputs.NORMALIZATIONS` or `none`; None where the range fits none of
+      them, or the input is not quantized.
     """
     ends = tflite_graph.quantized_input(path)
     fits = []

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from mosaic import checkpoints, tflite_metadata
+from mosaic.models.variables import Variables
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of, is_there
 from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
-from mosaic.variables import Variables
 
 
 def check_start(folder: str, init_checkpoint: str | None) -> None:

@@ -10,12 +10,12 @@ from mosaic import config, model_classes, predictors, tflite_file, tflite_metada
 from mosaic import published as results
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
+from mosaic.models.variables import Variables
 from mosaic.run_folder import has_classes, steps_of
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
 from mosaic.utils.provenance import command
-from mosaic.variables import Variables
 
 
 def _network_settings(path: str, predictor: predictors.Predictor) -> dict:

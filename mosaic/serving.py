@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mosaic.resizing import half_pixel_centers, resize_bilinear, size_of
+from mosaic.models.resizing import half_pixel_centers, resize_bilinear, size_of
 
 
 class Serving(tf.Module):

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import checkpoints, handover, losses, metrics, quantization
-from mosaic.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic import checkpoints, losses, metrics
+from mosaic.models import feature_rescaling, quantization_aware
+from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.utils.errors import UserError
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -31,8 +32,8 @@ class SegmentationTask(base_task.Task):
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
       uncounted: classes that evaluation leaves out (`mosaic.metrics.iou`).
-      unit_features_above: see `mosaic.handover`; for an `init_checkpoint` of which a part is taken.
-        None leaves all as it was loaded.
+      unit_features_above: see `mosaic.models.feature_rescaling`; for an `init_checkpoint` of which
+        a part is taken. None leaves all as it was loaded.
     """
 
     def __init__(
@@ -71,11 +72,11 @@ class SegmentationTask(base_task.Task):
         """Loads the initial checkpoint, if there is one; called where there is none to resume."""
         if not self.init_checkpoint:
             return
-        network = quantization.float_network(model)
+        network = quantization_aware.float_network(model)
         checkpoints.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
         if self.unit_features_above is not None:
             loaded = tuple(self.init_prefixes)
-            scaled = handover.unit_features(
+            scaled = feature_rescaling.unit_features(
                 network,
                 lambda name: name.startswith(loaded),
                 self._some_images(),
@@ -87,7 +88,7 @@ class SegmentationTask(base_task.Task):
                     file=sys.stderr,
                 )
         if network is not model:
-            quantization.start(model, self._some_images())
+            quantization_aware.start(model, self._some_images())
 
     def _some_images(self):
         """Training images as training sees them, for statistics that a file may lack."""

@@ -18,11 +18,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic import calibration, model_graph, pairing, tflite_graph
+from mosaic import model_graph, pairing, tflite_graph
 from mosaic.graphs import Affine, Node, Weights
+from mosaic.models import batch_norm
+from mosaic.models.variables import Variables, variable_name
 from mosaic.pairing import Pairs
 from mosaic.utils.errors import UserError
-from mosaic.variables import Variables, variable_name
 
 # Share of its range by which the files' input may differ from the network's. Converters round
 # x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation is off by far more.
@@ -68,7 +69,7 @@ def load(
         if array is not None:
             variable.assign(array)
     if images is not None:
-        calibration.calibrate(model, images)
+        batch_norm.calibrate(model, images)
     return variables
 
 

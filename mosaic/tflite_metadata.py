@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from mosaic import tflite_file
 from mosaic.flat_tables import Byte, Table, View, pack
-from mosaic.layers import Normalize
+from mosaic.models.layers import Normalize
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 

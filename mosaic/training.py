@@ -13,12 +13,14 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import checkpoints, config, counting, quantization
+from mosaic import checkpoints, config
 from mosaic.evaluation import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
 from mosaic.history import History, Times, summary
-from mosaic.inputs import check_size
+from mosaic.models import cost as model_cost
+from mosaic.models import quantization_aware
+from mosaic.models.inputs import check_size
 from mosaic.run_folder import (
     announce_first,
     check_start,
@@ -101,7 +103,7 @@ def train(
       init_checkpoint: a checkpoint to start from; nothing is loaded where a run is resumed.
       init_prefixes: the start of the names of the variables to take from it.
       unit_features_above: where what they hand to the others has a larger root mean square than
-        this, it is scaled to 1 (`mosaic.handover`); None leaves all as it was.
+        this, it is scaled to 1 (`mosaic.models.feature_rescaling`); None leaves all as it was.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -176,7 +178,7 @@ def train(
             print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
         config.save(model_dir)
         class_names.save(model_dir, dataset)
-        cost = counting.count(quantization.float_network(model), *dataset.crop_size)
+        cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
@@ -224,7 +226,7 @@ def _check_kind(model, model_dir: str) -> None:
     except UserError:
         return  # `restoring` tells what is wrong with it, and the mend.
     if saved:
-        quantization.check_kind(model, latest, saved.arrays)
+        quantization_aware.check_kind(model, latest, saved.arrays)
 
 
 class _Run:

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
+from mosaic.models.mosaic import mosaic
 
 
 class Drawn:

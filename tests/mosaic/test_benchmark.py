@@ -12,18 +12,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import (
-    android,
-    benchmark_report,
-    counting,
-    export,
-    file_cost,
-    peak_memory,
-    profiling,
-    timing,
-)
+from mosaic import android, benchmark_report, export, file_cost, peak_memory, profiling, timing
 from mosaic.benchmark import benchmark
-from mosaic.network import mosaic
+from mosaic.models import cost as model_cost
+from mosaic.models.mosaic import mosaic
 from mosaic.predictors import of_file
 from mosaic.utils.errors import RunError, UserError
 
@@ -66,7 +58,7 @@ def results(files):
 @pytest.mark.parametrize("name", ["none.tflite", "float16.tflite", "int8.tflite", "saved_model"])
 def test_cost_is_that_of_the_network(files, network, name):
     """Multiply-adds to the last one; parameters but for the pooling's constant kernels."""
-    expected = counting.count(network, *SIZE)
+    expected = model_cost.count(network, *SIZE)
     count = file_cost.of_saved_model if name == "saved_model" else file_cost.of_tflite
     cost = count(str(files / name), SIZE)
     pooling = name == "int8.tflite"

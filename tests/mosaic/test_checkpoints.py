@@ -7,17 +7,18 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, network, optimizers
+from mosaic import checkpoints, optimizers
+from mosaic.models import mosaic
+from mosaic.models.variables import variable_name
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
-from mosaic.variables import variable_name
 
 STEP = 7
 SMALL = {"branch_filters": (8, 8), "bins": (1, 4), "dropout": 0.1}
 
 
 def _network(**changes):
-    return network.mosaic(3, **{**SMALL, **changes})
+    return mosaic.mosaic(3, **{**SMALL, **changes})
 
 
 def _randomize(model, seed):

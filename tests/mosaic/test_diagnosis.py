@@ -2,10 +2,11 @@ import re
 
 import pytest
 
-from mosaic import checkpoints, diagnosis, garden, network
-from mosaic.deeplab import deeplab
+from mosaic import checkpoints, diagnosis, garden
+from mosaic.models import mosaic
+from mosaic.models.deeplab import deeplab
+from mosaic.models.variables import variable_name
 from mosaic.utils.errors import UserError
-from mosaic.variables import variable_name
 
 FORMS = ("ours", "garden")
 SMALL = {"branch_filters": (8, 8), "bins": (1, 4, 8)}
@@ -13,7 +14,7 @@ SMALL = {"branch_filters": (8, 8), "bins": (1, 4, 8)}
 
 def build(kind, **settings):
     if kind == "mosaic":
-        return network.mosaic(**{"num_classes": 3, **SMALL, **settings})
+        return mosaic.mosaic(**{"num_classes": 3, **SMALL, **settings})
     return deeplab(**{"num_classes": 3, "width_multiplier": 0.35, "aspp_filters": 8, **settings})
 
 
@@ -224,7 +225,7 @@ def test_the_global_branch_alone():
 def test_the_papers_checkpoint_in_the_published_network(shared):
     path = str(shared("golden/garden_mosaic_paper") / "ckpt")
     with pytest.raises(UserError) as caught:
-        checkpoints.load(network.mosaic(11), path)
+        checkpoints.load(mosaic.mosaic(11), path)
     assert str(caught.value).startswith(
         f"{path}: the checkpoint does not fit this network; it fits `NUM_CLASSES = 19`, "
         "`mosaic.branch_filters = (32, 32)`, `mosaic.bins = (4, 8, 16)`: "

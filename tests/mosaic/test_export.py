@@ -12,10 +12,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mosaic import experiment, export, tflite_file, tflite_metadata
 from mosaic.evaluation import Evaluation
-from mosaic.network import mosaic
+from mosaic.models.mosaic import mosaic
+from mosaic.models.variables import Variables
 from mosaic.predictors import of_tflite
 from mosaic.utils.errors import RunError, UserError
-from mosaic.variables import Variables
 
 SIZE = (64, 96)
 

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import resizing
 from mosaic.evaluation import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.letterbox import letterbox
 from mosaic.limits import LIMITS, MLPERF_SHARE, Limit
+from mosaic.models import resizing
 from mosaic.predictors import Predictor, of_network
 from mosaic.utils.errors import RunError, UserError
 

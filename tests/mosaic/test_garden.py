@@ -16,10 +16,11 @@ from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.segmentation_model import SegmentationModel
 
-from mosaic import checkpoints, experiment, export, garden, network
-from mosaic.deeplab import deeplab
+from mosaic import checkpoints, experiment, export, garden
+from mosaic.models import mosaic
+from mosaic.models.deeplab import deeplab
+from mosaic.models.variables import variable_name
 from mosaic.utils.errors import RunError, UserError
-from mosaic.variables import variable_name
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 WIDTH = 0.35
@@ -67,7 +68,7 @@ def packed(folder, path):
 
 @pytest.fixture(scope="module")
 def paper():
-    return network.mosaic(19, branch_filters=(32, 32), bins=(4, 8, 16))
+    return mosaic.mosaic(19, branch_filters=(32, 32), bins=(4, 8, 16))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_mosaic_trained_here_is_written_with_a_blank_head(paper, published, tmp_
 
 
 def test_the_global_branch_comes_back(tmp_path):
-    model = network.mosaic(3, branch_filters=(8, 8), bins=(1, 4))
+    model = mosaic.mosaic(3, branch_filters=(8, 8), bins=(1, 4))
     randomize(model.variables)
     expected = values(model)
     prefix = checkpoints.save_garden(model, str(tmp_path / "out"))
@@ -142,11 +143,11 @@ def test_the_global_branch_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (lambda: network.mosaic(3, shared_group_convs=False), "encoder_bins16_group0"),
-        (lambda: network.mosaic(3, projected_filters=(8, 8)), "logits"),
-        (lambda: network.mosaic(3, backbone_map_first=False), "(backbone_map_first)"),
-        (lambda: network.mosaic(3, half_pixel_centers=False), "(half_pixel_centers)"),
-        (lambda: network.mosaic(3, first_atrous_dilation=1), "(first_atrous_dilation)"),
+        (lambda: mosaic.mosaic(3, shared_group_convs=False), "encoder_bins16_group0"),
+        (lambda: mosaic.mosaic(3, projected_filters=(8, 8)), "logits"),
+        (lambda: mosaic.mosaic(3, backbone_map_first=False), "(backbone_map_first)"),
+        (lambda: mosaic.mosaic(3, half_pixel_centers=False), "(half_pixel_centers)"),
+        (lambda: mosaic.mosaic(3, first_atrous_dilation=1), "(first_atrous_dilation)"),
         (lambda: deeplab(3, output_stride=8, first_atrous_dilation=1), "first_atrous_dilation)"),
         (lambda: deeplab(3, normalization="symmetric", pooling_first=True), "pooling_first)"),
         (lambda: deeplab(3, normalization="symmetric"), "(normalization)"),
@@ -351,7 +352,7 @@ def imagenet(request, classifier, tmp_path):
 @pytest.mark.parametrize("kind", ["mosaic", "deeplab"])
 def test_imagenet_backbone(kind, imagenet, classifier, tmp_path):
     if kind == "mosaic":
-        model = network.mosaic(3, branch_filters=(8, 8), bins=(4,))
+        model = mosaic.mosaic(3, branch_filters=(8, 8), bins=(4,))
     else:
         model = deeplab(3, backbone="MobileNetMultiAVGSeg", aspp_filters=8)
     expected = values(model)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import checkpoints, losses, network, optimizers, task
+from mosaic import checkpoints, losses, optimizers, task
+from mosaic.models import mosaic
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _GOLDEN = pathlib.Path(os.environ.get("MOSAIC_SHARED") or _ROOT.parent / "shared") / "golden"
@@ -17,7 +18,7 @@ _NAMES = sorted(path.parent.name for path in _GOLDEN.glob("*/golden.json"))
 
 
 def _build(settings):
-    return network.mosaic(
+    return mosaic.mosaic(
         num_classes=settings["num_classes"],
         branch_filters=settings["branch_filter_depths"],
         bins=settings["pyramid_pool_bin_nums"],

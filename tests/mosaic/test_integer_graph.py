@@ -4,9 +4,10 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import export, integer_graph, pooling, resizing, tflite_file, tflite_import
-from mosaic.inputs import image_input
-from mosaic.network import mosaic
+from mosaic import export, integer_graph, tflite_file, tflite_import
+from mosaic.models import pooling, resizing
+from mosaic.models.inputs import image_input
+from mosaic.models.mosaic import mosaic
 from mosaic.predictors import fit, of_network, of_tflite
 
 SIZE = (64, 128)

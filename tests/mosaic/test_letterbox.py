@@ -6,8 +6,8 @@ from official.vision.dataloaders import segmentation_input
 from official.vision.evaluation import segmentation_metrics
 
 from mosaic import metrics
-from mosaic.inputs import NORMALIZATIONS, image_input
 from mosaic.letterbox import letterbox
+from mosaic.models.inputs import NORMALIZATIONS, image_input
 from mosaic.predictors import Predictor, of_network
 
 SIZE = (96, 96)

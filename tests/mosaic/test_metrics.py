@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import metrics, resizing
+from mosaic import metrics
+from mosaic.models import resizing
 
 IGNORED = 255
 TRUTH = np.array([[0, 0, 1, 2], [IGNORED, 1, 1, IGNORED]])

@@ -6,10 +6,10 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import export, predictors, tflite_metadata
+from mosaic.models.pooling import PoolToBins
+from mosaic.models.resizing import resize_bilinear
 from mosaic.multiscale import average
-from mosaic.pooling import PoolToBins
 from mosaic.preparation import preparation
-from mosaic.resizing import resize_bilinear
 from mosaic.utils import model_format
 from mosaic.utils.errors import UserError
 

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from mosaic import experiment, run_folder, scoring
 from mosaic.evaluation import Evaluation
+from mosaic.models.variables import Variables
 from mosaic.predictors import Predictor
 from mosaic.tflite_metadata import Metadata
 from mosaic.training import train  # noqa: F401 - which configurations bind
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
-from mosaic.variables import Variables
 
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
 ZERO_SHOT = {

@@ -8,9 +8,9 @@ from flatbuffers import Builder
 
 from mosaic import export, model_graph, tflite_graph, tflite_metadata
 from mosaic.graphs import Convolution, Node, Pool, ancestors
-from mosaic.inputs import image_input
-from mosaic.layers import Norm, conv_bn, depthwise_bn
-from mosaic.pooling import PoolToBins, PoolWindows
+from mosaic.models.inputs import image_input
+from mosaic.models.layers import Norm, conv_bn, depthwise_bn
+from mosaic.models.pooling import PoolToBins, PoolWindows
 from mosaic.predictors import of_tflite
 from mosaic.tflite_tensors import Tensors
 from mosaic.utils.errors import UserError

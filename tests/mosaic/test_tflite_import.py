@@ -6,29 +6,27 @@ import tf_keras
 
 import mlperf
 from mosaic import (
-    backbones,
-    calibration,
     checkpoints,
     config,
     export,
     graphs,
-    resnet,
     tflite_file,
     tflite_graph,
     tflite_import,
     tflite_metadata,
 )
-from mosaic.deeplab import deeplab
-from mosaic.inputs import NORMALIZATIONS, image_input
-from mosaic.layers import ChannelSlice, Norm, conv_bn, depthwise_bn
-from mosaic.network import mosaic
-from mosaic.pooling import PoolToBins
+from mosaic.models import batch_norm, mobilenet, resnet
+from mosaic.models.deeplab import deeplab
+from mosaic.models.inputs import NORMALIZATIONS, image_input
+from mosaic.models.layers import ChannelSlice, Norm, conv_bn, depthwise_bn
+from mosaic.models.mosaic import mosaic
+from mosaic.models.pooling import PoolToBins
+from mosaic.models.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
+from mosaic.models.variables import variable_name
 from mosaic.predictors import of_tflite
-from mosaic.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.serving import Serving
 from mosaic.training import train  # noqa: F401 - which the configurations bind
 from mosaic.utils.errors import UserError
-from mosaic.variables import variable_name
 
 SIZE = (32, 48)
 PUBLISHED = (
@@ -198,13 +196,13 @@ def converted(forward, network, size, path, inputs=None, kind=tf.float32):
 @pytest.fixture
 def reduced(monkeypatch):
     """Backbones of less depth and width."""
-    decoded = backbones.garden.block_spec_decoder
+    decoded = mobilenet.garden.block_spec_decoder
 
     def fewer(specs, filter_size_scale, divisible_by):
         blocks = decoded(specs, 0.25 * filter_size_scale, divisible_by)
         return [b for i, b in enumerate(blocks) if i == 0 or (b.strides or 1) > 1 or b.is_output]
 
-    monkeypatch.setattr(backbones.garden, "block_spec_decoder", fewer)
+    monkeypatch.setattr(mobilenet.garden, "block_spec_decoder", fewer)
     monkeypatch.setitem(resnet.garden.RESNET_SPECS, 101, [("bottleneck", 8, 1)] * 4)
     yield
     gin.clear_config()
@@ -274,7 +272,7 @@ def test_calibration_measures_what_each_batch_norm_sees(images):
     before = answers(model, images)
     layer = model.get_layer("expand_bn")
     seen = answers(tf_keras.Model(model.inputs, layer.input), images)
-    calibration.calibrate(model, images)
+    batch_norm.calibrate(model, images)
     np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-3)
     np.testing.assert_allclose(answers(model, images), before, atol=1e-3)
@@ -284,7 +282,7 @@ def test_calibration_needs_images(files):
     model = tiny()
     before = model.get_layer("logits").kernel.numpy()
     with pytest.raises(UserError, match="at least one image"):
-        calibration.calibrate(model, [])
+        batch_norm.calibrate(model, [])
     with pytest.raises(UserError, match="no images"):
         tflite_import.load(model, str(files / "none.tflite"), iter(()))
     np.testing.assert_array_equal(model.get_layer("logits").kernel, before)
@@ -456,7 +454,7 @@ def test_published_files_agree_with_their_float_networks(
         for logits, picture in zip(before, pictures)
     ]
     assert np.mean(equal) >= least
-    calibration.calibrate(model, pictures)
+    batch_norm.calibrate(model, pictures)
     unfolded = [folded(tf.constant(p[np.newaxis], tf.float32)).numpy() for p in pictures]
     change = max(np.max(np.abs(a - b)) for a, b in zip(unfolded, before))
     assert change < 1e-3

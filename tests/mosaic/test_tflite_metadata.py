@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import model_classes, predictors, tflite_file, tflite_metadata
-from mosaic.layers import Normalize
+from mosaic.models.layers import Normalize
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 

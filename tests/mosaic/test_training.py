@@ -17,7 +17,7 @@ import tf_keras
 from mosaic import checkpoints, cli, config, training
 from mosaic.evaluation import Evaluation
 from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
+from mosaic.models.mosaic import mosaic
 from mosaic.optimizers import sgd
 from mosaic.runtime import runtime
 from mosaic.utils.errors import UserError

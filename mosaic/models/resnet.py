@@ -1,7 +1,7 @@
 """Dilated ResNet backbones as plain layers, laid out from the Model Garden's own table.
 
 The Garden's `DilatedResNet` nests custom blocks, as its `MobileNet` does (see
-`mosaic.backbones`); only its table of stages is taken from
+`mosaic.models.mobilenet`); only its table of stages is taken from
 `official.vision.modeling.backbones.resnet_deeplab`. A test compares the two forms number by
 number.
 """
@@ -14,8 +14,8 @@ import gin
 import tf_keras
 from official.vision.modeling.backbones import resnet_deeplab as garden
 
-from mosaic.backbones import INITIALIZER
-from mosaic.layers import Dropout, Norm, conv_bn
+from mosaic.models.layers import Dropout, Norm, conv_bn
+from mosaic.models.mobilenet import INITIALIZER
 
 # Names of the backbones, and the Garden's model ids: numbers of layers.
 DILATED_RESNETS = {f"DilatedResNet{depth}": depth for depth in garden.RESNET_SPECS}

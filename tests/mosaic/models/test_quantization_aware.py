@@ -3,29 +3,30 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, export, pooling, quantization, ranges, tflite_file
-from mosaic.inputs import check_size
+from mosaic import checkpoints, export, tflite_file
 from mosaic.losses import CrossEntropy
-from mosaic.network import mosaic
+from mosaic.models import pooling, quantization_aware, quantizer_placement
+from mosaic.models.fake_quant import RangedPool
+from mosaic.models.inputs import check_size
+from mosaic.models.mosaic import mosaic
+from mosaic.models.variables import variable_name
 from mosaic.predictors import fit_image, of_tflite
-from mosaic.rounding import RangedPool
 from mosaic.task import SegmentationTask
 from mosaic.utils.errors import UserError
-from mosaic.variables import variable_name
 
 SIZE = (64, 128)
 
 
 @pytest.fixture(scope="module")
 def quantized(trained_network, drawn):
-    model = quantization.quantize_aware(trained_network)
-    quantization.start(model, drawn.images)
+    model = quantization_aware.quantize_aware(trained_network)
+    quantization_aware.start(model, drawn.images)
     return model
 
 
 @pytest.fixture(scope="module")
 def built(trained_network):
-    return quantization.quantize_aware(trained_network)
+    return quantization_aware.quantize_aware(trained_network)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def _step(model, optimizer, drawn):
 
 def _sharing(network, name):
     """The names of the sites that share the range of one of them."""
-    found = {site.name: site for site in ranges.sites(network)}
+    found = {site.name: site for site in quantizer_placement.sites(network)}
     return {key for key, site in found.items() if site.group == found[name].group}
 
 
@@ -88,7 +89,7 @@ def test_each_use_of_a_layer_has_a_range_of_its_own():
 
 
 def test_what_becomes_one_operator_is_rounded_once(small_network):
-    found = {site.name: site for site in ranges.sites(small_network)}
+    found = {site.name: site for site in quantizer_placement.sites(small_network)}
     assert {"backbone_01_expand_relu_range", "backbone_01_project_bn_range"} <= found.keys()
     assert not any("conv" in name or "depthwise" in name for name in found)
     assert not {"normalize_range", "backbone_01_expand_bn_range"} & found.keys()
@@ -100,7 +101,7 @@ def test_a_layer_without_8_bit_form():
     images = tf_keras.Input([None, None, 3])
     x = tf_keras.layers.Activation("swish", name="odd")(images)
     with pytest.raises(UserError, match=r"odd \(Activation\) has no 8-bit form"):
-        quantization.quantize_aware(tf_keras.Model(images, x))
+        quantization_aware.quantize_aware(tf_keras.Model(images, x))
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 4, 8), (3, 3, 8, 1)])
@@ -110,7 +111,7 @@ def test_kernels_have_a_scale_for_each_output_channel(shape):
     step = np.abs(by_channel).max(0) / 127
     expected = (np.round(by_channel / step) * step).reshape(shape)
     kernel = tf.constant(by_channel.reshape(shape), tf.float32)
-    found = quantization._Kernel()(kernel, True, {})
+    found = quantization_aware._Kernel()(kernel, True, {})
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
@@ -118,7 +119,7 @@ def test_the_first_kernel_is_rounded_as_the_file_has_it():
     """Divided by what normalisation divides each channel of the image by."""
     divisors = np.array([1.0, 3.0, 7.0])
     kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
-    found = quantization._Kernel(divisors)(kernel, True, {}).numpy()
+    found = quantization_aware._Kernel(divisors)(kernel, True, {}).numpy()
     in_file = kernel / divisors[:, np.newaxis]
     steps = found / divisors[:, np.newaxis] / (np.abs(in_file).max((0, 1, 2)) / 127)
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
@@ -144,8 +145,8 @@ def test_ranges_cover_what_they_were_measured_on(quantized, trained_network, dra
 def test_training_and_going_on_from_a_checkpoint(trained_network, drawn, tmp_path):
     """Weights and ranges move, the float network does not, and a checkpoint has all of it."""
     network = _copy(trained_network)
-    model = quantization.quantize_aware(network, range_decay=0.5)
-    quantization.start(model, drawn.images)
+    model = quantization_aware.quantize_aware(network, range_decay=0.5)
+    quantization_aware.start(model, drawn.images)
     before = {v.name: v.numpy() for v in model.variables}
     optimizer = tf_keras.optimizers.legacy.SGD(0.01, 0.9)
     losses = [_step(model, optimizer, drawn)]
@@ -158,7 +159,7 @@ def test_training_and_going_on_from_a_checkpoint(trained_network, drawn, tmp_pat
     assert "backbone_01_project_bn_range/low:0" not in same
     assert all(map(np.array_equal, network.get_weights(), trained_network.get_weights()))
 
-    again = quantization.quantize_aware(_copy(trained_network), range_decay=0.5)
+    again = quantization_aware.quantize_aware(_copy(trained_network), range_decay=0.5)
     optimizer = tf_keras.optimizers.legacy.SGD(0.01, 0.9)
     tf.train.Checkpoint(model=again, optimizer=optimizer).restore(path).expect_partial()
     _step(again, optimizer, drawn)
@@ -169,7 +170,7 @@ def test_training_and_going_on_from_a_checkpoint(trained_network, drawn, tmp_pat
 def test_without_a_checkpoint_the_first_batch_sets_the_ranges(unmeasured, drawn):
     unmeasured(tf.constant(drawn.images, tf.float32), training=True)
     values = {v.name: v.numpy() for v in unmeasured.variables}
-    found = {name: v for name, v in values.items() if ranges.is_variable(name[:-2])}
+    found = {name: v for name, v in values.items() if quantizer_placement.is_variable(name[:-2])}
     assert all(value > 0 for name, value in found.items() if name.endswith("high:0"))
 
 

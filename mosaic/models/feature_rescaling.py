@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.resizing import ResizeLike
+from mosaic.models.resizing import ResizeLike
 
 # A factor passes through them unchanged.
 _HOMOGENEOUS = (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import PACKAGE
+from mosaic.models.layers import PACKAGE
 from mosaic.utils.errors import TOO_SMALL, UserError
 
 _BY_CONVOLUTION = contextvars.ContextVar("averages_by_convolution", default=False)

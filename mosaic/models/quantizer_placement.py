@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import tf_keras
 from tf_keras import layers as keras
 
-from mosaic.layers import ChannelSlice, Dropout, Normalize
-from mosaic.pooling import PoolToBins, PoolWindows
-from mosaic.resizing import ResizeLike
+from mosaic.models.layers import ChannelSlice, Dropout, Normalize
+from mosaic.models.pooling import PoolToBins, PoolWindows
+from mosaic.models.resizing import ResizeLike
 from mosaic.utils.errors import UserError
 
 CONVOLUTIONS = (keras.Conv2D, keras.DepthwiseConv2D)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import gin
 import tf_keras
 
-from mosaic.backbones import mobilenet
-from mosaic.inputs import image_input
-from mosaic.layers import Dropout, Norm, conv_bn, depthwise_bn
-from mosaic.pooling import PoolWindows
-from mosaic.resizing import ResizeLike
-from mosaic.resnet import DILATED_RESNETS, dilated_resnet
+from mosaic.models.inputs import image_input
+from mosaic.models.layers import Dropout, Norm, conv_bn, depthwise_bn
+from mosaic.models.mobilenet import mobilenet
+from mosaic.models.pooling import PoolWindows
+from mosaic.models.resizing import ResizeLike
+from mosaic.models.resnet import DILATED_RESNETS, dilated_resnet
 
 # The Garden's, of ASPP (`official.vision.modeling.decoders.aspp`).
 _ASPP_INITIALIZER = "VarianceScaling"
@@ -62,9 +62,9 @@ def deeplab(
 
     Args:
       num_classes: logits of each pixel.
-      backbone: a MobileNet of the Garden's table, as for `mosaic.backbones.mobilenet`, or one of
-        `mosaic.resnet.DILATED_RESNETS`, whose own settings are those of
-        `mosaic.resnet.dilated_resnet`.
+      backbone: a MobileNet of the Garden's table, as for `mosaic.models.mobilenet.mobilenet`, or
+        one of `mosaic.models.resnet.DILATED_RESNETS`, whose own settings are those of
+        `mosaic.models.resnet.dilated_resnet`.
       width_multiplier: of a MobileNet's filters.
       width_divisor: of which the filters so multiplied are made a multiple: the Garden has 8,
         DeepLab's first implementation 1 where the multiplier is not 1.
@@ -91,7 +91,7 @@ def deeplab(
         halves.
       activation: of all convolutions but a MobileNet's, whose table has its own, and the last.
       half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
-      normalization: of the input, a key of `mosaic.inputs.NORMALIZATIONS`.
+      normalization: of the input, a key of `mosaic.models.inputs.NORMALIZATIONS`.
       dropout: rate after ASPP's projection.
       weight_decay: L2 weight decay in the sense of `tf.nn.l2_loss` of all kernels but the
         backbone's depthwise ones.

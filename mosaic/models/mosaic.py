@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import gin
 import tf_keras
 
-from mosaic.backbones import mobilenet
-from mosaic.inputs import image_input
-from mosaic.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise_bn
-from mosaic.pooling import PoolToBins
-from mosaic.resizing import ResizeLike
+from mosaic.models.inputs import image_input
+from mosaic.models.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise_bn
+from mosaic.models.mobilenet import mobilenet
+from mosaic.models.pooling import PoolToBins
+from mosaic.models.resizing import ResizeLike
 
 
 @gin.configurable(module="networks")

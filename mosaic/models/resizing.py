@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import PACKAGE
+from mosaic.models.layers import PACKAGE
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

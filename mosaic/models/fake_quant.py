@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import PACKAGE
-from mosaic.pooling import PoolToBins, between_averages
+from mosaic.models.layers import PACKAGE
+from mosaic.models.pooling import PoolToBins, between_averages
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

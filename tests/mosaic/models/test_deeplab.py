@@ -16,10 +16,10 @@ import mlperf
 import mosaic.training  # noqa: F401 - registers what gin files bind
 from data.label_map import LabelMap
 from mosaic import config, export
-from mosaic.counting import count
-from mosaic.deeplab import deeplab
-from mosaic.pooling import PoolWindows
-from mosaic.variables import variable_name
+from mosaic.models.cost import count
+from mosaic.models.deeplab import deeplab
+from mosaic.models.pooling import PoolWindows
+from mosaic.models.variables import variable_name
 
 
 @pytest.fixture(autouse=True)

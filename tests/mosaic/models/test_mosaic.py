@@ -5,20 +5,12 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
 import mlperf
-from mosaic import (
-    backbones,
-    checkpoints,
-    cli,
-    counting,
-    inputs,
-    layers,
-    network,
-    pooling,
-    resizing,
-)
+from mosaic import checkpoints, cli
 from mosaic import garden as garden_form
+from mosaic.models import cost as model_cost
+from mosaic.models import inputs, layers, mobilenet, mosaic, pooling, resizing
+from mosaic.models.variables import variable_name
 from mosaic.utils.errors import UserError
-from mosaic.variables import variable_name
 
 PAPER = {"branch_filters": (32, 32), "bins": (4, 8, 16)}
 # The convolution to 1280 channels behind the last endpoint, which the Garden's checkpoints hold
@@ -34,13 +26,13 @@ UNUSED = {
 
 @pytest.fixture(scope="module")
 def paper():
-    return network.mosaic(19, **PAPER)
+    return mosaic.mosaic(19, **PAPER)
 
 
 @pytest.fixture(scope="module")
 def published():
     """The network of the 77.24 mIoU, which the defaults describe."""
-    return network.mosaic(19)
+    return mosaic.mosaic(19)
 
 
 def _images(height, width, batch=1, seed=0):
@@ -94,7 +86,7 @@ def test_variables_are_those_of_the_garden(paper, shared):
 
 
 def test_cost_of_r4(record_property):
-    cost = counting.count(network.mosaic(**mlperf.R4), 512, 512)
+    cost = model_cost.count(mosaic.mosaic(**mlperf.R4), 512, 512)
     record_property("r4_multiply_adds", cost.multiply_adds)
     record_property("r4_weights", cost.weights)
     assert cost.multiply_adds == 2_693_204_992
@@ -108,7 +100,7 @@ def test_cost_by_hand():
     x = tf_keras.layers.Concatenate()([shared(images), shared(images)])
     x = tf_keras.layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(x)
     x = tf_keras.layers.BatchNormalization()(x)
-    cost = counting.count(tf_keras.Model(images, x), 8, 12)
+    cost = model_cost.count(tf_keras.Model(images, x), 8, 12)
     assert cost.multiply_adds == 2 * (3 * 5) * 8 * 12 + (9 * 10) * 4 * 6
     assert cost.weights == (3 * 5 + 5) + (9 * 10 + 10)
     assert cost.variables == (3 * 5 + 5) + 9 * 10 + 4 * 10
@@ -228,7 +220,7 @@ def test_backbone_is_the_gardens(model_id, tmp_path):
     )
     _randomize(theirs.variables)
     images = tf_keras.Input([None, None, 3])
-    endpoints = backbones.mobilenet(images, layers.Norm(), model_id, output_stride=16)
+    endpoints = mobilenet.mobilenet(images, layers.Norm(), model_id, output_stride=16)
     ours = tf_keras.Model(images, endpoints)
     path = tf.train.Checkpoint(backbone=theirs).write(str(tmp_path / "backbone"))
     checkpoints.load(ours, path)
@@ -244,7 +236,7 @@ def test_first_atrous_dilation():
     images = tf_keras.Input([None, None, 3])
     dilations = []
     for first in (2, 1):
-        endpoints = backbones.mobilenet(images, layers.Norm(), first_atrous_dilation=first)
+        endpoints = mobilenet.mobilenet(images, layers.Norm(), first_atrous_dilation=first)
         model = tf_keras.Model(images, endpoints["4"])
         dilations.append(
             [
@@ -273,17 +265,17 @@ def test_first_atrous_dilation():
 )
 def test_contradictory_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        network.mosaic(19, **arguments)
+        mosaic.mosaic(19, **arguments)
 
 
 def test_classifier_where_the_last_depth_is_not_the_class_count():
-    model = network.mosaic(11, projected_filters=(32, 48))
+    model = mosaic.mosaic(11, projected_filters=(32, 48))
     assert model.output_shape[-1] == 11
     classifier = model.get_layer("logits")
     assert classifier.kernel.shape == (1, 1, 48, 11) and classifier.use_bias
     assert classifier.input.name.startswith("decoder2_sum")
     # Without it the sum itself is the logits.
-    assert not network.mosaic(11, projected_filters=(32, 11)).get_layer("logits").weights
+    assert not mosaic.mosaic(11, projected_filters=(32, 11)).get_layer("logits").weights
 
 
 def _norms(model):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from mosaic.layers import Normalize
-from mosaic.pooling import PoolToBins
+from mosaic.models.layers import Normalize
+from mosaic.models.pooling import PoolToBins
 from mosaic.utils.errors import UserError
 
 # Means and standard deviations of RGB in 0..255 that inputs are normalised with.

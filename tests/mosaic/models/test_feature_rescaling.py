@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import network
-from mosaic.deeplab import deeplab
-from mosaic.handover import unit_features
+from mosaic.models import mosaic
+from mosaic.models.deeplab import deeplab
+from mosaic.models.feature_rescaling import unit_features
 
 IMAGES = list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8))
 
@@ -23,7 +23,7 @@ def _is_old(name):
     "build",
     [
         lambda: deeplab(3, decoder=True, head_convs=1, width_multiplier=0.35),
-        lambda: network.mosaic(3, bins=(1, 4), projected_filters=(8, 8)),
+        lambda: mosaic.mosaic(3, bins=(1, 4), projected_filters=(8, 8)),
     ],
     ids=["deeplab", "mosaic"],
 )

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic.deeplab import deeplab
-from mosaic.folding import folded
-from mosaic.network import mosaic
+from mosaic.models.batch_norm import folded
+from mosaic.models.deeplab import deeplab
+from mosaic.models.mosaic import mosaic
 
 NORM = tf_keras.layers.BatchNormalization
 

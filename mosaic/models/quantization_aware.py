@@ -2,9 +2,9 @@
 
 The layers are those of the float network. TensorFlow Model Optimization's wrappers round the
 convolutions' kernels, and stand as layers of their own where an 8-bit file writes a tensor
-(`mosaic.ranges`). Its scheme for whole models is not used: it knows neither layers with several
-uses, as the pyramid's levels share them, nor this project's own, and rounds a depthwise kernel by
-one scale for all channels.
+(`mosaic.models.quantizer_placement`). Its scheme for whole models is not used: it knows neither
+layers with several uses, as the pyramid's levels share them, nor this project's own, and rounds a
+depthwise kernel by one scale for all channels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from mosaic import ranges
-from mosaic.folding import beginning
-from mosaic.pooling import PoolToBins
-from mosaic.rounding import FixedRange, RangedPool
+from mosaic.models import quantizer_placement
+from mosaic.models.batch_norm import beginning
+from mosaic.models.fake_quant import FixedRange, RangedPool
+from mosaic.models.pooling import PoolToBins
 from mosaic.utils.errors import UserError
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
@@ -81,7 +81,7 @@ class _Range(_Quantizer):
       decay: of the moving averages.
     """
 
-    def __init__(self, group: list, site: ranges.Site, decay: float):
+    def __init__(self, group: list, site: quantizer_placement.Site, decay: float):
         self._group = group
         self._site = site
         self._decay = decay
@@ -156,8 +156,9 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
     """Builds a network that computes as its full 8-bit file will: for training, and to score.
 
     Kernels have one scale for each output channel, as in the file after batch norm is folded into
-    them; tensors between layers have one range each, or share it (`mosaic.ranges`). Gradients pass
-    rounding as if it were not there, and what is cut off at a range's ends has none.
+    them; tensors between layers have one range each, or share it
+    (`mosaic.models.quantizer_placement`). Gradients pass rounding as if it were not there, and what
+    is cut off at a range's ends has none.
 
     Args:
       model: a network of convolutions, batch norm, ReLU and the like, such as `@mosaic()`.
@@ -170,7 +171,7 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
     Raises:
       UserError: a layer has no 8-bit form.
     """
-    sites = ranges.sites(model)
+    sites = quantizer_placement.sites(model)
     normalize, first = beginning(model)
     groups: dict[int, list] = {site.group: [] for site in sites}
 
@@ -181,12 +182,12 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
 
     def convert(layer):
         copy = layer.__class__.from_config(layer.get_config())
-        if not isinstance(layer, ranges.CONVOLUTIONS):
+        if not isinstance(layer, quantizer_placement.CONVOLUTIONS):
             return copy
         kernel = _Kernel(normalize.std) if first and layer.name == first.name else _Kernel()
         return _Wrapper(copy, _Rounding(kernel), name_prefix="")
 
-    result = ranges.insert(model, sites, make, convert)
+    result = quantizer_placement.insert(model, sites, make, convert)
     _MADE[result] = model, groups
     return result
 
@@ -212,7 +213,7 @@ def check_kind(model: tf_keras.Model, path: str, variables: Iterable[str]) -> No
     Raises:
       UserError: one is and the other is not.
     """
-    has_ranges = any(map(ranges.is_variable, variables))
+    has_ranges = any(map(quantizer_placement.is_variable, variables))
     if has_ranges and not is_quantized(model):
         raise UserError(
             f"{path}: a checkpoint of quantization-aware training, and a float network; use the "
@@ -234,8 +235,8 @@ def start(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
       images: uint8 or float [height, width, 3] in 0..255, as in training.
     """
     network = float_network(model)
-    ranges.assign(model, network)
-    sites = [site for site in ranges.sites(network) if site.measured]
+    quantizer_placement.assign(model, network)
+    sites = [site for site in quantizer_placement.sites(network) if site.measured]
     tensors = [
         network.get_layer(name).get_output_at(use) for name, use in (s.output for s in sites)
     ]
@@ -278,7 +279,7 @@ def for_file(model: tf_keras.Model) -> tf_keras.Model:
         )
     # Any range holds what is always 0.
     found = {group: ends if any(ends) else (0.0, 1.0) for group, ends in found.items()}
-    sites = ranges.sites(network)
+    sites = quantizer_placement.sites(network)
     pools = {site.output[0]: found[site.group] for site in sites if not site.measured}
 
     def convert(layer):
@@ -288,8 +289,8 @@ def for_file(model: tf_keras.Model) -> tf_keras.Model:
             return RangedPool(**settings, low=low, high=high)
         return layer.__class__.from_config(settings)
 
-    fixed = ranges.insert(
+    fixed = quantizer_placement.insert(
         network, sites, lambda site: FixedRange(*found[site.group], name=site.name), convert
     )
-    ranges.assign(fixed, model)
+    quantizer_placement.assign(fixed, model)
     return fixed

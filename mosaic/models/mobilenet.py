@@ -13,7 +13,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 from official.vision.modeling.layers import nn_layers
 
-from mosaic.layers import Norm, conv_bn, depthwise_bn
+from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.utils.errors import nearest
 
 INITIALIZER = "VarianceScaling"
