@@ -29,7 +29,7 @@ from mosaic.models.mosaic import mosaic
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
 from mosaic.prediction import find, read
 from mosaic.predictors import fit_image
-from mosaic.tflite_import import load
+from mosaic.tflite.weights import load
 from mosaic.utils.provenance import command
 
 

@@ -16,9 +16,10 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import diagnosis, garden, tflite_import
+from mosaic import diagnosis, garden
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
+from mosaic.tflite import weights as tflite_weights
 from mosaic.utils import archives, class_names
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.errors import RunError, UserError
@@ -138,7 +139,7 @@ def load(
 
     Args:
       model: a network of this project.
-      path: as for `read`, or a .tflite file (`mosaic.tflite_import`).
+      path: as for `read`, or a .tflite file (`mosaic.tflite.weights`).
       prefixes: which of the network's variables to load, by the start of their names;
         `("backbone_",)` takes the backbone alone and leaves the rest as it is.
       images: uint8 [height, width, 3] each, for a TFLite file, which has no statistics of its own.
@@ -156,7 +157,7 @@ def load(
                 f"{path}: a TFLite file has no ranges for a network of quantization-aware "
                 "training; load it into the float network's experiment"
             )
-        return tflite_import.load(model, path, images, prefixes)
+        return tflite_weights.load(model, path, images, prefixes)
     checkpoint = read(path)
     if "" in prefixes:
         quantization_aware.check_kind(model, path, checkpoint.arrays)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from mosaic import tflite_file
+from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
 
 # What the converter writes of operators that it would hand to TensorFlow's runtime (Flex, "TF
@@ -41,7 +41,7 @@ def convert(converter: tf.lite.TFLiteConverter, path: str) -> bytes:
         if not names:
             raise
         raise _foreign(path, names) from error
-    if names := tflite_file.foreign(tflite_file.unpack(content)):
+    if names := model_file.foreign(model_file.unpack(content)):
         raise _foreign(path, names)
     return content
 

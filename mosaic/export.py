@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import checkpoints, experiment, integer_graph, predictors, run_folder, tflite_metadata
+from mosaic import checkpoints, experiment, integer_graph, predictors, run_folder
 from mosaic.conversion import convert
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.limits import LEARNT, LIMITS, Limit
@@ -20,6 +20,7 @@ from mosaic.models.inputs import check_size
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
 from mosaic.predictors import fit_image
 from mosaic.serving import Serving
+from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import check_writable, replacing
 from mosaic.utils.errors import RunError, UserError

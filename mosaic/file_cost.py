@@ -10,7 +10,8 @@ import pathlib
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from mosaic import predictors, tflite_file
+from mosaic import predictors
+from mosaic.tflite import model_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,8 @@ def of_tflite(path: str, size: tuple[int, int]) -> FileCost:
     Raises:
       UserError: it cannot be read.
     """
-    model = tflite_file.parse(path)
-    operators = tflite_file.operators(model)
+    model = model_file.parse(path)
+    operators = model_file.operators(model)
     shapes = _shapes(path, model, size)
     # A dilated convolution works on shifted copies of a padded map; what is left of them counts.
     merged = {op.inputs[0]: op.outputs[0] for name, op in operators if name == "BATCH_TO_SPACE_ND"}

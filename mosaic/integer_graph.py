@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic import tflite_file
 from mosaic.models.batch_norm import beginning
 from mosaic.models.pooling import averages_by_convolution
 from mosaic.models.resizing import never_repeated
+from mosaic.tflite import model_file
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
@@ -74,11 +74,11 @@ def float_operators(path: str) -> list[str]:
     """Returns the kinds of a TFLite file's operators that take or give float32."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = tflite_file.parse(path)
+    model = model_file.parse(path)
     tensors = model.subgraphs[0].tensors
     return [
         kind
-        for kind, operator in tflite_file.operators(model)
+        for kind, operator in model_file.operators(model)
         if any(
             tensors[index].type == schema.TensorType.FLOAT32
             for index in (*operator.inputs, *operator.outputs)

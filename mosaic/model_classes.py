@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mosaic import tflite_metadata
+from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
 from mosaic.utils.model_format import form_of

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import tflite_file
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.preparation import TYPES, preparation
+from mosaic.tflite import model_file
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
@@ -298,7 +298,7 @@ def of_tflite(path: str, normalization: str | None = None, threads: int | None =
     classes = int(target["shape"][-1]) if is_logits else None
     answered = _fixed(target["shape"][1:3])
     # An answer of the input's size is resized as images are, a smaller one as the network resizes.
-    rule = size == answered or not is_logits or tflite_file.half_pixel_centers(path)
+    rule = size == answered or not is_logits or model_file.half_pixel_centers(path)
     return Predictor(
         run, "tflite", classes, size, rule, traceable=False, normalization=normalization
     )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mosaic import tflite_graph, tflite_metadata
-from mosaic.graphs import ancestors
 from mosaic.models.inputs import NORMALIZATIONS
+from mosaic.tflite import graph_from_file
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.graph import ancestors
 from mosaic.utils.errors import UserError
 
 TYPES = (np.float32, np.uint8, np.int8, np.int16)
@@ -95,7 +96,7 @@ def _by_range(path: str) -> str | None:
       A key of `mosaic.models.inputs.NORMALIZATIONS` or `none`; None where the range fits none of
       them, or the input is not quantized.
     """
-    ends = tflite_graph.quantized_input(path)
+    ends = graph_from_file.quantized_input(path)
     fits = []
     for name, (mean, std) in {**NORMALIZATIONS, "none": ((0.0,), (1.0,))}.items():
         expected = [
@@ -110,7 +111,7 @@ def _by_range(path: str) -> str | None:
 
 def _normalizes_inside(path: str) -> bool:
     """Whether a float file's graph begins with arithmetic on pixels."""
-    inputs = [node for node in ancestors(tflite_graph.read(path)) if node.kind == "input"]
+    inputs = [node for node in ancestors(graph_from_file.read(path)) if node.kind == "input"]
     return all(node.content.known for node in inputs)
 
 

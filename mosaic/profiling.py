@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from mosaic import tflite_file
+from mosaic.tflite import model_file
 from mosaic.utils.progress import Progress
 
 
@@ -53,7 +53,7 @@ def profile(path: str, image: np.ndarray, threads: int, runs: int) -> list[Opera
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    model = tflite_file.parse(path)
+    model = model_file.parse(path)
     values = _values(path, image)
     parts = _parts(model, values)
     interpreters = []
@@ -112,7 +112,7 @@ def _parts(model, values) -> list[tuple[str, int, bytes, list[int]]]:
     computed = set(graph.inputs)
     before: dict[int, object] = {}
     parts = []
-    for kind, operator in tflite_file.operators(model):
+    for kind, operator in model_file.operators(model):
         inputs = [index for index in operator.inputs if index in computed]
         if not inputs:
             # Weights that pass through DEQUANTIZE stay with the operator that they are for.
@@ -149,4 +149,4 @@ def _alone(model, operators: list, inputs: list[int], values) -> bytes:
     graph.outputs = [place[index] for index in operators[-1].outputs]
     part.subgraphs = [graph, *model.subgraphs[1:]]
     part.signatureDefs, part.metadata, part.metadataBuffer = [], [], []
-    return tflite_file.pack(part)
+    return model_file.pack(part)

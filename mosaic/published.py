@@ -47,7 +47,7 @@ def for_numbers(published: Mapping[str, Any], numbers: str, mean_iou: float | No
     Args:
       published: of `result`; `quantized` has the mean IoUs of 8-bit files by their type and how
         they were made: as a file does not tell the latter, the nearest counts, and is named.
-      numbers: as `mosaic.tflite_file.numbers` calls them.
+      numbers: as `mosaic.tflite.model_file.numbers` calls them.
       mean_iou: of the run, 0 to 1, or None.
     """
     found = dict(published)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from mosaic import checkpoints, tflite_metadata
+from mosaic import checkpoints
 from mosaic.models.variables import Variables
+from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of, is_there

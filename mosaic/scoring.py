@@ -6,12 +6,14 @@ import dataclasses
 import os
 import sys
 
-from mosaic import config, model_classes, predictors, tflite_file, tflite_metadata
+from mosaic import config, model_classes, predictors
 from mosaic import published as results
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
 from mosaic.models.variables import Variables
 from mosaic.run_folder import has_classes, steps_of
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite import model_file
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
@@ -20,7 +22,7 @@ from mosaic.utils.provenance import command
 
 def _network_settings(path: str, predictor: predictors.Predictor) -> dict:
     """Settings of what segments, by the names in published.json, as far as it tells them."""
-    numbers = tflite_file.numbers(path) if predictor.form == "tflite" else "float32"
+    numbers = model_file.numbers(path) if predictor.form == "tflite" else "float32"
     if predictor.form != "network":
         return {"numbers": numbers, "normalization": predictor.normalization or results.INSIDE}
     arguments = config.arguments(config.network())

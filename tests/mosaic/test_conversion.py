@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import conversion, export, tflite_file
+from mosaic import conversion, export
+from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
 
 
@@ -42,7 +43,7 @@ def test_a_converter_that_falls_back(tmp_path):
         tf.lite.OpsSet.TFLITE_BUILTINS,
         tf.lite.OpsSet.SELECT_TF_OPS,
     ]
-    assert tflite_file.foreign(tflite_file.unpack(converter.convert())) == ["Cholesky"]
+    assert model_file.foreign(model_file.unpack(converter.convert())) == ["Cholesky"]
     with pytest.raises(UserError, match="no operator for Cholesky"):
         conversion.convert(converter, "x.tflite")
 

@@ -10,11 +10,13 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from mosaic import experiment, export, tflite_file, tflite_metadata
+from mosaic import experiment, export
 from mosaic.evaluation import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables
 from mosaic.predictors import of_tflite
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite import model_file
 from mosaic.utils.errors import RunError, UserError
 
 SIZE = (64, 96)
@@ -111,7 +113,7 @@ def full_bytes(trained_network, drawn, tmp_path_factory):
     """Size of the float file."""
     path = tmp_path_factory.mktemp("full") / "full.tflite"
     export.tflite(trained_network, [drawn.images[0]], str(path), SIZE)
-    assert tflite_file.numbers(str(path)) == "float32"
+    assert model_file.numbers(str(path)) == "float32"
     return path.stat().st_size
 
 
@@ -125,7 +127,7 @@ def test_quantized_files_are_smaller_and_agree(
     )
     assert agreement.equal >= export.LIMITS[quantize].equal
     assert small.stat().st_size < 0.6 * full_bytes
-    assert tflite_file.numbers(str(small)) == quantize
+    assert model_file.numbers(str(small)) == quantize
 
 
 @pytest.mark.parametrize(
@@ -140,9 +142,9 @@ def test_int8_files_compute_in_integers(
         trained_network, images[:2], str(path), SIZE, output, "int8", lambda: images, input_type
     )
     assert agreement.equal > 0.9
-    model = tflite_file.parse(str(path))
-    graph, operators = model.subgraphs[0], tflite_file.operators(model)
-    types = {index: tflite_file.type_of(tensor) for index, tensor in enumerate(graph.tensors)}
+    model = model_file.parse(str(path))
+    graph, operators = model.subgraphs[0], model_file.operators(model)
+    types = {index: model_file.type_of(tensor) for index, tensor in enumerate(graph.tensors)}
     assert set(types.values()) <= {"INT8", "UINT8", "INT32"}
     ends = [types[graph.inputs[0]], types[graph.outputs[0]]]
     answer = "INT32" if output == "labels" else input_type.upper()

@@ -4,11 +4,13 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import export, integer_graph, tflite_file, tflite_import
+from mosaic import export, integer_graph
 from mosaic.models import pooling, resizing
 from mosaic.models.inputs import image_input
 from mosaic.models.mosaic import mosaic
 from mosaic.predictors import fit, of_network, of_tflite
+from mosaic.tflite import model_file
+from mosaic.tflite import weights as tflite_weights
 
 SIZE = (64, 128)
 
@@ -67,7 +69,7 @@ def test_another_beginning_is_left_as_it_is():
 
 
 def test_files_hold_nothing_but_what_is_fast(files):
-    kinds = [kind for kind, _ in tflite_file.operators(tflite_file.parse(files / "labels.tflite"))]
+    kinds = [kind for kind, _ in model_file.operators(model_file.parse(files / "labels.tflite"))]
     assert kinds[:2] == ["QUANTIZE", "CONV_2D"] and kinds[-1] == "ARG_MAX"
     assert not {"AVERAGE_POOL_2D", "MUL", "SUB", "DEQUANTIZE"} & set(kinds)
 
@@ -145,10 +147,10 @@ def test_averages_by_convolution(size, bins, kernels):
 
 def test_pyramid_levels_share_their_averages(files):
     """4x8 pixels at stride 16 into 4 bins: windows of 1x2; into 2 bins: 2x2 of those."""
-    model = tflite_file.parse(files / "labels.tflite")
+    model = model_file.parse(files / "labels.tflite")
     kernels = [
         tuple(int(n) for n in model.subgraphs[0].tensors[op.inputs[1]].shape[1:3])
-        for kind, op in tflite_file.operators(model)
+        for kind, op in model_file.operators(model)
         if kind == "DEPTHWISE_CONV_2D"
     ]
     assert sorted(kernel for kernel in kernels if max(kernel) < 3) == [(1, 2), (2, 2)]
@@ -156,7 +158,7 @@ def test_pyramid_levels_share_their_averages(files):
 
 def test_weights_come_back(files, network, images):
     model = mosaic(5, bins=(1, 2, 4), normalization=_normalization(network))
-    tflite_import.load(model, str(files / "logits.tflite"))
+    tflite_weights.load(model, str(files / "logits.tflite"))
     images = tf.constant(np.stack(images[:2]), tf.float32)
     expected = network(images, training=False).numpy()
     difference = model(images, training=False).numpy() - expected
@@ -172,7 +174,7 @@ def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path, record_prope
     photos = sorted(shared("data/photos").iterdir())
     images = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos]
     model = mosaic(**mlperf.R4)
-    tflite_import.load(model, own)
+    tflite_weights.load(model, own)
     path = str(tmp_path / "r4.tflite")
     export.tflite(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
     answers = [of_tflite(file).run(images) for file in (own, path)]

@@ -12,7 +12,7 @@ from mosaic import experiment, run_folder, scoring
 from mosaic.evaluation import Evaluation
 from mosaic.models.variables import Variables
 from mosaic.predictors import Predictor
-from mosaic.tflite_metadata import Metadata
+from mosaic.tflite.metadata import Metadata
 from mosaic.training import train  # noqa: F401 - which configurations bind
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, export, tflite_file
+from mosaic import checkpoints, export
 from mosaic.losses import CrossEntropy
 from mosaic.models import pooling, quantization_aware, quantizer_placement
 from mosaic.models.fake_quant import RangedPool
@@ -12,6 +12,7 @@ from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import variable_name
 from mosaic.predictors import fit_image, of_tflite
 from mosaic.task import SegmentationTask
+from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
 
 SIZE = (64, 128)
@@ -175,13 +176,13 @@ def test_without_a_checkpoint_the_first_batch_sets_the_ranges(unmeasured, drawn)
 
 
 def test_a_file_holds_integers_alone(file):
-    model = tflite_file.parse(file)
-    kinds = [kind for kind, _ in tflite_file.operators(model)]
+    model = model_file.parse(file)
+    kinds = [kind for kind, _ in model_file.operators(model)]
     assert kinds[0] == "QUANTIZE" and kinds[-1] == "ARG_MAX"
     assert not {"QUANTIZE", "DEQUANTIZE", "MUL", "SUB", "AVERAGE_POOL_2D"} & set(kinds[1:])
     from ai_edge_litert import schema_py_generated as schema
 
-    types = tflite_file.names(schema.TensorType)
+    types = model_file.names(schema.TensorType)
     found = {types[tensor.type] for tensor in model.subgraphs[0].tensors}
     assert found <= {"UINT8", "INT8", "INT32"}
 
@@ -207,9 +208,9 @@ def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
     interpreter = Interpreter(file)
     source = interpreter.get_input_details()[0]
     assert source["dtype"] == np.uint8 and source["quantization"][0] == 1.0
-    model = tflite_file.parse(file)
+    model = model_file.parse(file)
     tensors = model.subgraphs[0].tensors
-    for kind, operator in tflite_file.operators(model):
+    for kind, operator in model_file.operators(model):
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             kernel = tensors[operator.inputs[1]]
             channels = kernel.shape[0 if kind == "CONV_2D" else 3]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mosaic import tflite_file
-from mosaic.graphs import LINEAR, Affine
+from mosaic.tflite import model_file
+from mosaic.tflite.graph import LINEAR, Affine
 from mosaic.utils.errors import UserError
 
 _DTYPES = {
@@ -39,8 +39,8 @@ class Tensors:
         self._path = path
         self._buffers = model.buffers
         self._tensors = model.subgraphs[0].tensors
-        self._types = tflite_file.names(schema.TensorType)
-        self._activations = tflite_file.names(schema.ActivationFunctionType)
+        self._types = model_file.names(schema.TensorType)
+        self._activations = model_file.names(schema.ActivationFunctionType)
         self._passed_on: dict[int, int] = {}
 
     def pass_on(self, source: int, output: int) -> None:

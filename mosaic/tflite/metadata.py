@@ -14,9 +14,9 @@ import re
 import zipfile
 from collections.abc import Sequence
 
-from mosaic import tflite_file
-from mosaic.flat_tables import Byte, Table, View, pack
 from mosaic.models.layers import Normalize
+from mosaic.tflite import model_file
+from mosaic.tflite.flat_tables import Byte, Table, View, pack
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 
@@ -89,7 +89,7 @@ class Metadata:
       steps: how long its network was trained by this project, if it says so.
     """
 
-    class_names: class_names.Classes | None
+    classes: class_names.Classes | None
     normalization: tuple[Sequence[float], Sequence[float]] | None
     is_own: bool = False
     steps: int | None = None
@@ -106,7 +106,7 @@ def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    parsed = tflite_file.unpack(content)
+    parsed = model_file.unpack(content)
     metadata = schema.MetadataT()
     metadata.name = NAME
     metadata.buffer = len(parsed.buffers)
@@ -114,7 +114,7 @@ def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
     buffer.data = _described(parsed, model, dataset, steps)
     parsed.buffers.append(buffer)
     parsed.metadata = [*(parsed.metadata or []), metadata]
-    packed = tflite_file.pack(parsed)
+    packed = model_file.pack(parsed)
     if dataset is None:
         return packed
     file = io.BytesIO(packed)
@@ -160,7 +160,7 @@ def _described(parsed, model, dataset, steps: int | None) -> bytes:
 
 def _input(tensor, model) -> Table:
     height, width = (int(size) for size in tensor.shape[1:3])
-    kind = tflite_file.type_of(tensor)
+    kind = model_file.type_of(tensor)
     low, high = (-128.0, 127.0) if kind == "INT8" else (0.0, 255.0)
     mean, std = _own_normalization(tensor, low)
     inside = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
@@ -240,7 +240,7 @@ def read(path: str) -> Metadata:
     Raises:
       UserError: it is not a TFLite file, or its metadata is damaged.
     """
-    model = tflite_file.parse(path)
+    model = model_file.parse(path)
     try:
         found = [m for m in model.metadata or [] if m.name == NAME]
         buffer = bytes(model.buffers[found[0].buffer].data) if found else b""
@@ -265,7 +265,7 @@ def read(path: str) -> Metadata:
         )
     except UserError:
         raise
-    except (*tflite_file.DAMAGE, zipfile.BadZipFile) as error:
+    except (*model_file.DAMAGE, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: its metadata cannot be read ({error})") from None
 
 

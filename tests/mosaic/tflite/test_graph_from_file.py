@@ -6,13 +6,15 @@ import tf_keras
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-from mosaic import export, model_graph, tflite_graph, tflite_metadata
-from mosaic.graphs import Convolution, Node, Pool, ancestors
+from mosaic import export
 from mosaic.models.inputs import image_input
 from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.models.pooling import PoolToBins, PoolWindows
 from mosaic.predictors import of_tflite
-from mosaic.tflite_tensors import Tensors
+from mosaic.tflite import graph_from_file, graph_from_keras
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.graph import Convolution, Node, Pool, ancestors
+from mosaic.tflite.tensors import Tensors
 from mosaic.utils.errors import UserError
 
 SIZE = (32, 48)
@@ -41,7 +43,7 @@ def file(image, tmp_path_factory):
 
 def steps(path):
     """What a file computes, without names."""
-    return ancestors(tflite_graph.read(str(path)))
+    return ancestors(graph_from_file.read(str(path)))
 
 
 def assert_same(path, other, atol=0.0):
@@ -281,7 +283,7 @@ def test_pools_are_told_by_their_windows(layer, size, window, stride, same):
     pixels = tf_keras.Input([*size, 3])
     if isinstance(layer, PoolToBins) and min(size) < layer.bins:
         pixels = tf_keras.Input([None, None, 3])
-    step = model_graph.of_model(tf_keras.Model(pixels, layer(pixels)))
+    step = graph_from_keras.of_model(tf_keras.Model(pixels, layer(pixels)))
     other = Node("pool", "pool", step.inputs, Pool.of(size, window, stride))
     assert step.fits(other) == same
 
@@ -339,9 +341,9 @@ def test_a_file_that_is_none(tmp_path, content):
     path = tmp_path / "broken.tflite"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.tflite"):
-        tflite_graph.read(str(path))
+        graph_from_file.read(str(path))
 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="No such file"):
-        tflite_graph.read(str(tmp_path / "missing.tflite"))
+        graph_from_file.read(str(tmp_path / "missing.tflite"))

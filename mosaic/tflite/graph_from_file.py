@@ -4,7 +4,8 @@ A file says the same network in many ways: uint8, int8, float16 or float weights
 tensor or per channel; batch norm folded or left as multiplications; activations fused, apart, or
 implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH and
 BATCH_TO_SPACE; padding as an attribute or as PAD. `read` reduces all of them to the nodes of
-`mosaic.graphs`. Neither tensor names nor indices nor the order of independent operators matter.
+`mosaic.tflite.graph`. Neither tensor names nor indices nor the order of independent operators
+matter.
 
 The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema).
 """
@@ -16,9 +17,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mosaic import tflite_file, tflite_metadata
-from mosaic.graphs import LINEAR, RESIZE_RULES, Affine, Convolution, MaxPool, Node, Pool, Weights
-from mosaic.tflite_tensors import Tensors
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite import model_file
+from mosaic.tflite.graph import (
+    LINEAR,
+    RESIZE_RULES,
+    Affine,
+    Convolution,
+    MaxPool,
+    Node,
+    Pool,
+    Weights,
+)
+from mosaic.tflite.tensors import Tensors
 from mosaic.utils.errors import UserError
 
 
@@ -37,13 +48,13 @@ def read(path: str) -> tuple[Node, ...]:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = tflite_file.parse(path)
+    model = model_file.parse(path)
     try:
         return _Reader(model, schema, path).outputs()
     except UserError:
         raise
-    except tflite_file.DAMAGE as error:
-        raise tflite_file.unreadable(path, error) from None
+    except model_file.DAMAGE as error:
+        raise model_file.unreadable(path, error) from None
 
 
 def quantized_input(path: str) -> tuple[float, float] | None:
@@ -54,9 +65,9 @@ def quantized_input(path: str) -> tuple[float, float] | None:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = tflite_file.parse(path)
+    model = model_file.parse(path)
     (index,) = model.subgraphs[0].inputs
-    users = [pair for pair in tflite_file.operators(model) if index in pair[1].inputs]
+    users = [pair for pair in model_file.operators(model) if index in pair[1].inputs]
     if [name for name, _ in users] != ["QUANTIZE"]:
         return None
     return Tensors(model, schema, path).range(users[0][1].outputs[0])
@@ -84,7 +95,7 @@ class _Reader:
         self._model = model
         self._graph = model.subgraphs[0]
         self._tensors = Tensors(model, schema, path)
-        self._paddings = tflite_file.names(schema.Padding)
+        self._paddings = model_file.names(schema.Padding)
         self._nodes: dict[int, Node] = {}
         # What averaging convolutions have averaged so far: of which tensor, over which window.
         self._averages: dict[Node, tuple[int, tuple[int, int]]] = {}
@@ -94,7 +105,7 @@ class _Reader:
     def outputs(self) -> tuple[Node, ...]:
         for index in self._graph.inputs:
             self._nodes[index] = self._input(index)
-        for name, operator in tflite_file.operators(self._model):
+        for name, operator in model_file.operators(self._model):
             for index, node in zip(operator.outputs, self._apply(name, operator)):
                 self._nodes[index] = node
         return tuple(_without_tail(self._nodes[index]) for index in self._graph.outputs)

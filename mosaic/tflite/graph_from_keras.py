@@ -1,4 +1,4 @@
-"""Models of this project as the graphs of convolutions that `mosaic.graphs` describes."""
+"""Models of this project as the graphs of convolutions that `mosaic.tflite.graph` describes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tf_keras
 
-from mosaic.graphs import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
 from mosaic.models import layers, pooling, resizing
+from mosaic.tflite.graph import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
 
 
 class Layers(NamedTuple):

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic import model_graph, pairing, tflite_graph
-from mosaic.graphs import Affine, Node, Weights
 from mosaic.models import batch_norm
 from mosaic.models.variables import Variables, variable_name
-from mosaic.pairing import Pairs
+from mosaic.tflite import graph_from_file, graph_from_keras, graph_matching
+from mosaic.tflite.graph import Affine, Node, Weights
+from mosaic.tflite.graph_matching import Pairs
 from mosaic.utils.errors import UserError
 
 # Share of its range by which the files' input may differ from the network's. Converters round
@@ -91,12 +91,12 @@ def read(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) ->
     for prefix in prefixes:
         if not any(layer.name.startswith(prefix) for layer in model.layers):
             raise UserError(f"{path}: no layer of the network begins with {prefix!r}")
-    network = model_graph.of_model(model)
-    pairs = pairing.paired(network, tflite_graph.read(path), path, prefixes)
+    network = graph_from_keras.of_model(model)
+    pairs = graph_matching.paired(network, graph_from_file.read(path), path, prefixes)
     _check_input(pairs, path)
-    uses: dict[model_graph.Layers, tuple[Node, list[Node]]] = {}
+    uses: dict[graph_from_keras.Layers, tuple[Node, list[Node]]] = {}
     for step, matches in pairs.items():
-        if pairing.is_wanted(step, prefixes):
+        if graph_matching.is_wanted(step, prefixes):
             uses.setdefault(step.content, (step, []))[1].extend(matches)
     arrays = {
         variable_name(variable): array.astype(np.float32)

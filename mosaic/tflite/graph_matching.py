@@ -7,8 +7,8 @@ decide.
 
 from __future__ import annotations
 
-from mosaic import graphs, model_graph
-from mosaic.graphs import Node
+from mosaic.tflite import graph, graph_from_keras
+from mosaic.tflite.graph import Node
 from mosaic.utils.errors import UserError
 
 # Each step of the network with the file's steps that do the same: several, where the file repeats
@@ -18,7 +18,7 @@ Pairs = dict[Node, list[Node]]
 
 def is_wanted(step: Node, prefixes: tuple[str, ...]) -> bool:
     """Whether a step has weights, in a layer whose name begins with one of `prefixes`."""
-    return isinstance(step.content, model_graph.Layers) and step.name.startswith(prefixes)
+    return isinstance(step.content, graph_from_keras.Layers) and step.name.startswith(prefixes)
 
 
 def paired(network: Node, outputs: tuple[Node, ...], path: str, prefixes: tuple[str, ...]) -> Pairs:
@@ -36,15 +36,15 @@ def paired(network: Node, outputs: tuple[Node, ...], path: str, prefixes: tuple[
     Raises:
       UserError: naming the first step of the network that the file lacks.
     """
-    found = graphs.ancestors(outputs)
+    found = graph.ancestors(outputs)
     candidates: Pairs = {}
-    for step in graphs.ancestors((network,)):
+    for step in graph.ancestors((network,)):
         candidates[step] = [other for other in found if _same(step, other, candidates)]
         if step.kind == "resize" and not candidates[step]:
             # No resize where the sizes are equal already: then its input goes on.
             candidates[step] = _not_resized(candidates[step.inputs[0]], found)
         if not candidates[step] and ("" in prefixes or is_wanted(step, prefixes)):
-            first = next(s for s in graphs.ancestors((step,)) if not candidates[s])
+            first = next(s for s in graph.ancestors((step,)) if not candidates[s])
             raise UserError(_difference(first, found, candidates, path))
     if "" not in prefixes:
         return {step: _told_by_name(step, others) for step, others in candidates.items()}

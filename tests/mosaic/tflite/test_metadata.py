@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import model_classes, predictors, tflite_file, tflite_metadata
+from mosaic import model_classes, predictors
 from mosaic.models.layers import Normalize
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite import model_file
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 
@@ -69,7 +71,7 @@ def file(network, content, drawn, tmp_path_factory):
 
 
 def buffer_of(path):
-    model = tflite_file.parse(str(path))
+    model = model_file.parse(str(path))
     (found,) = (m for m in model.metadata if m.name == b"TFLITE_METADATA")
     return bytes(model.buffers[found.buffer].data)
 
@@ -118,7 +120,7 @@ def test_the_networks_own_normalization_is_told(file):
 def test_normalized_and_quantized_pixels_are_what_the_input_takes(network, tmp_path, kind, low):
     path = tmp_path / "quantized.tflite"
     path.write_bytes(tflite_metadata.add(convert(network, quantize=kind), network))
-    quantization = tflite_file.parse(str(path)).subgraphs[0].tensors[0].quantization
+    quantization = model_file.parse(str(path)).subgraphs[0].tensors[0].quantization
     (mean,), (std,) = tflite_metadata.read(str(path)).normalization
     pixels = np.arange(256)
     stored = (pixels - mean) / std / quantization.scale[0] + quantization.zeroPoint[0]
@@ -146,13 +148,13 @@ def others(content, path, buffer=OTHERS):
     """A file with metadata as another has written it."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = tflite_file.unpack(content)
+    model = model_file.unpack(content)
     model.buffers.append(schema.BufferT())
     model.buffers[-1].data = list(buffer)
     model.metadata.append(schema.MetadataT())
     model.metadata[-1].name = b"TFLITE_METADATA"
     model.metadata[-1].buffer = len(model.buffers) - 1
-    path.write_bytes(tflite_file.pack(model))
+    path.write_bytes(model_file.pack(model))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("l.txt", "sky\nroad\n")
 

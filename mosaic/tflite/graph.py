@@ -1,8 +1,8 @@
 """Networks as graphs of convolutions: what is computed from what, whoever wrote it down.
 
-A model of this project and a TFLite file (`mosaic.tflite_graph`) are both reduced to `Node`s, so
-that they can be compared step by step. Batch norm and activation belong to the convolution before
-them; dropout and type conversions are left out.
+A model of this project and a TFLite file (`mosaic.tflite.graph_from_file`) are both reduced to
+`Node`s, so that they can be compared step by step. Batch norm and activation belong to the
+convolution before them; dropout and type conversions are left out.
 """
 
 from __future__ import annotations
