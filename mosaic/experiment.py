@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 import gin
 
-from mosaic import checkpoints, config, predictors
+from mosaic import config, predictors
+from mosaic.checkpoints import loading
 from mosaic.letterbox import letterbox
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
@@ -41,7 +42,7 @@ def load_experiment(checkpoint: str):
     dataset = config.build("train.dataset")
     model = config.build("train.model")
     check_classes(model, dataset)
-    loaded = checkpoints.load(model, checkpoint)
+    loaded = loading.load(model, checkpoint)
     _tell_other_settings(checkpoint)
     return model, dataset, config.build("train.evaluation"), loaded
 
@@ -89,7 +90,7 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
     """
     if as_network or form_of(path) == "network":
         model = config.build("train.model")
-        loaded = checkpoints.load(model, path)
+        loaded = loading.load(model, path)
         _tell_other_settings(path)
         return predictors.of_network(model), loaded
     return predictors.of_file(path, normalization), None

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import checkpoints, experiment, integer_graph, predictors, run_folder
+from mosaic import experiment, integer_graph, predictors
+from mosaic.checkpoints import loading, run_folder
 from mosaic.conversion import convert
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.limits import LEARNT, LIMITS, Limit
@@ -232,7 +233,7 @@ def export_checkpoint(
     if "garden_checkpoint" in formats:
         if loaded.form == "tflite":
             _calibrate(model, dataset)
-        path = checkpoints.save_garden(model, str(folder / "garden_checkpoint"), loaded, dataset)
+        path = loading.save_garden(model, str(folder / "garden_checkpoint"), loaded, dataset)
         print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
         path = folder / "saved_model"

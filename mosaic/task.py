@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import checkpoints, losses, metrics
+from mosaic import losses, metrics
+from mosaic.checkpoints import loading
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.utils.errors import UserError
@@ -73,7 +74,7 @@ class SegmentationTask(base_task.Task):
         if not self.init_checkpoint:
             return
         network = quantization_aware.float_network(model)
-        checkpoints.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
+        loading.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
         if self.unit_features_above is not None:
             loaded = tuple(self.init_prefixes)
             scaled = feature_rescaling.unit_features(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
-from mosaic.run_folder import tidy
+from mosaic.checkpoints.run_folder import tidy
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress

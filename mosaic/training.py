@@ -13,15 +13,9 @@ import orbit
 import tensorflow as tf
 from absl import logging
 
-from mosaic import checkpoints, config
-from mosaic.evaluation import Evaluation
-from mosaic.experiment import check_classes, load_experiment
-from mosaic.export import saved_model
-from mosaic.history import History, Times, summary
-from mosaic.models import cost as model_cost
-from mosaic.models import quantization_aware
-from mosaic.models.inputs import check_size
-from mosaic.run_folder import (
+from mosaic import config
+from mosaic.checkpoints import loading
+from mosaic.checkpoints.run_folder import (
     announce_first,
     check_start,
     forget_start,
@@ -29,6 +23,13 @@ from mosaic.run_folder import (
     set_aside_later,
     tidy,
 )
+from mosaic.evaluation import Evaluation
+from mosaic.experiment import check_classes, load_experiment
+from mosaic.export import saved_model
+from mosaic.history import History, Times, summary
+from mosaic.models import cost as model_cost
+from mosaic.models import quantization_aware
+from mosaic.models.inputs import check_size
 from mosaic.runtime import runtime
 from mosaic.task import SegmentationTask, predict
 from mosaic.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
@@ -222,7 +223,7 @@ def _check_kind(model, model_dir: str) -> None:
     """Checks that a run's checkpoint is of the same kind as the network that would go on."""
     latest = tf.train.latest_checkpoint(model_dir)
     try:
-        saved = latest and checkpoints.read(latest)
+        saved = latest and loading.read(latest)
     except UserError:
         return  # `restoring` tells what is wrong with it, and the mend.
     if saved:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import checkpoints, losses, optimizers, task
+from mosaic import losses, optimizers, task
+from mosaic.checkpoints import loading
 from mosaic.models import mosaic
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ def test_logits(golden, form, record_property):
         pytest.skip(f"{golden.folder.name} has no {form}")
     for variable in golden.model.variables:
         variable.assign(tf.zeros_like(variable))
-    checkpoint = checkpoints.load(golden.model, str(golden.folder / form))
+    checkpoint = loading.load(golden.model, str(golden.folder / form))
     assert checkpoint.form == "garden"
     logits = golden.model(golden.arrays["images"], training=False)
     difference = np.max(np.abs(logits - golden.arrays["logits"]))
@@ -76,7 +77,7 @@ def test_logits(golden, form, record_property):
 
 
 def test_weight_decay(golden):
-    checkpoints.load(golden.model, str(golden.folder / "ckpt"))
+    loading.load(golden.model, str(golden.folder / "ckpt"))
     if not golden.settings["l2_weight_decay"]:
         assert not golden.model.losses
         return
@@ -88,7 +89,7 @@ def test_weight_decay(golden):
 def test_training(golden, exact_graph, record_property):
     """Every loss of the Garden's trainer, and the network that its steps lead to."""
     model, arrays = golden.model, golden.arrays
-    checkpoints.load(model, str(golden.folder / "ckpt"))
+    loading.load(model, str(golden.folder / "ckpt"))
     dataset = types.SimpleNamespace(
         num_classes=golden.settings["num_classes"],
         ignore_label=255,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import experiment, run_folder, scoring
+from mosaic import experiment, scoring
+from mosaic.checkpoints import run_folder
 from mosaic.evaluation import Evaluation
 from mosaic.models.variables import Variables
 from mosaic.predictors import Predictor

@@ -1,7 +1,13 @@
 import pytest
 import tensorflow as tf
 
-from mosaic.run_folder import announce_first, check_start, forget_start, set_aside_later, tidy
+from mosaic.checkpoints.run_folder import (
+    announce_first,
+    check_start,
+    forget_start,
+    set_aside_later,
+    tidy,
+)
 from mosaic.utils.errors import UserError
 
 # What a folder may hold as `checkpoint` that lists none of its checkpoints.

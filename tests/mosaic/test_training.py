@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, cli, config, training
+from mosaic import cli, config, training
+from mosaic.checkpoints import loading
 from mosaic.evaluation import Evaluation
 from mosaic.losses import CrossEntropy
 from mosaic.models.mosaic import mosaic
@@ -111,7 +112,7 @@ def test_a_run_leaves_what_it_should(uninterrupted):
 def test_the_best_checkpoint_is_the_best(uninterrupted):
     folder, _ = uninterrupted
     scores = {e["step"]: e["mean_iou"] for e in history(folder) if "mean_iou" in e}
-    best = checkpoints.read(str(folder / "best_ckpt"))
+    best = loading.read(str(folder / "best_ckpt"))
     assert scores[best.step] == max(scores.values())
     recorded = json.loads((folder / "best_ckpt" / f"mean_iou-{best.step}.json").read_text())
     assert recorded["mean_iou"] == pytest.approx(scores[best.step])
@@ -136,7 +137,7 @@ def test_killed_and_resumed_equals_uninterrupted(root, tmp_path, uninterrupted, 
     times = [json.loads(line) for line in (tmp_path / "times.jsonl").read_text().splitlines()]
     assert [entry["seconds"] for entry in times] == sorted(entry["seconds"] for entry in times)
     assert "seconds" in json.loads((tmp_path / "training.json").read_text())
-    ours, theirs = (checkpoints.read(str(folder)) for folder in (tmp_path, whole))
+    ours, theirs = (loading.read(str(folder)) for folder in (tmp_path, whole))
     assert ours.step == theirs.step == STEPS
     assert ours.arrays.keys() == theirs.arrays.keys()
     for name, array in ours.arrays.items():
@@ -155,7 +156,7 @@ def test_a_signal_saves_before_the_run_leaves(root, tmp_path, number):
     assert process.returncode == 1
     last = stderr.strip().splitlines()[-1]
     assert f"stopped by {number.name} at step" in last and "run the same command" in last
-    saved = checkpoints.read(str(tmp_path))
+    saved = loading.read(str(tmp_path))
     assert f"at step {saved.step} and saved" in last
     assert saved.step == max(entry["step"] for entry in history(tmp_path))
 
@@ -166,7 +167,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(root, tmp_path):
     last = result.stderr.strip().splitlines()[-1]
     assert "not finite" in last or "the loss is" in last
     assert "last good checkpoint" in last and "Traceback" not in result.stderr
-    saved = checkpoints.read(str(tmp_path))
+    saved = loading.read(str(tmp_path))
     assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
 
@@ -279,7 +280,7 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
     listed, save = [], tf.train.CheckpointManager.save
 
     def noted(manager, *arguments, **settings):
-        state = checkpoints.state(manager.directory)
+        state = loading.state(manager.directory)
         listed.append(state and state.model_checkpoint_path)
         return save(manager, *arguments, **settings)
 
@@ -290,7 +291,7 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
     assert best["step"] == 2 and best["mean_iou"] > 0
     assert listed[0] == str(tmp_path / "ckpt-0")
     kernel = arguments["model"].weights[0]
-    saved = checkpoints.read(str(tmp_path)).arrays
+    saved = loading.read(str(tmp_path)).arrays
     np.testing.assert_array_equal(next(v for n, v in saved.items() if "kernel" in n), kernel)
 
 

@@ -5,8 +5,9 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as garden
 
 import mlperf
-from mosaic import checkpoints, cli
-from mosaic import garden as garden_form
+from mosaic import cli
+from mosaic.checkpoints import loading
+from mosaic.checkpoints import model_garden as garden_form
 from mosaic.models import cost as model_cost
 from mosaic.models import inputs, layers, mobilenet, mosaic, pooling, resizing
 from mosaic.models.variables import variable_name
@@ -223,7 +224,7 @@ def test_backbone_is_the_gardens(model_id, tmp_path):
     endpoints = mobilenet.mobilenet(images, layers.Norm(), model_id, output_stride=16)
     ours = tf_keras.Model(images, endpoints)
     path = tf.train.Checkpoint(backbone=theirs).write(str(tmp_path / "backbone"))
-    checkpoints.load(ours, path)
+    loading.load(ours, path)
 
     x = _images(96, 128) / 128 - 1
     found, expected = ours(x, training=False), theirs(x, training=False)

@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, export
+from mosaic import export
+from mosaic.checkpoints import loading
 from mosaic.losses import CrossEntropy
 from mosaic.models import pooling, quantization_aware, quantizer_placement
 from mosaic.models.fake_quant import RangedPool
@@ -262,13 +263,13 @@ def test_its_checkpoints(quantized, unmeasured, trained_network, drawn, tmp_path
     for name, model in (("float", trained_network), ("learnt", quantized)):
         folders[name] = str(tmp_path / name)
         tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folders[name], 1).save()
-    found = checkpoints.read(folders["learnt"]).arrays
+    found = loading.read(folders["learnt"]).arrays
     assert found.keys() == {variable_name(v) for v in quantized.variables}
     for variable in quantized.variables:
         np.testing.assert_array_equal(found[variable_name(variable)], variable)
     with pytest.raises(UserError, match="a checkpoint of quantization-aware training, and a float"):
-        checkpoints.load(trained_network, folders["learnt"])
+        loading.load(trained_network, folders["learnt"])
     with pytest.raises(UserError, match=r"a float checkpoint, .*\(INIT_CHECKPOINT\)"):
-        checkpoints.load(unmeasured, folders["float"])
+        loading.load(unmeasured, folders["float"])
     with pytest.raises(UserError, match="a TFLite file has no ranges"):
-        checkpoints.load(unmeasured, "some.tflite")
+        loading.load(unmeasured, "some.tflite")

@@ -5,7 +5,8 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import checkpoints, config, export
+from mosaic import config, export
+from mosaic.checkpoints import loading
 from mosaic.models import batch_norm, mobilenet, resnet
 from mosaic.models.deeplab import deeplab
 from mosaic.models.inputs import NORMALIZATIONS, image_input
@@ -463,7 +464,7 @@ def test_a_file_loads_like_a_checkpoint(tmp_path, small_network, drawn):
     path = tmp_path / "network.tflite"
     export.tflite(small_network, [drawn.images[0]], str(path), (64, 96))
     model = mosaic(3, bins=(1, 4))
-    found = checkpoints.load(model, str(path), images=list(drawn.images))
+    found = loading.load(model, str(path), images=list(drawn.images))
     assert found.form == "tflite"
     want = small_network(drawn.images, training=False)
     np.testing.assert_allclose(model(drawn.images, training=False), want, atol=1e-3)

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mosaic import checkpoints, diagnosis, garden
+from mosaic.checkpoints import diagnosis, loading, model_garden
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
 from mosaic.models.variables import variable_name
@@ -23,7 +23,7 @@ def shapes(model, form):
     ours = {variable_name(v): tuple(v.shape) for v in model.variables}
     if form == "ours":
         return ours
-    return {theirs: ours[name] for name, theirs in garden.names(ours).items()}
+    return {theirs: ours[name] for name, theirs in model_garden.names(ours).items()}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def resnet101(resnet50, form, stem="v1", se_ratio=0.0):
     if stem == "v0":
         ours = {k: v for k, v in ours.items() if not re.match("backbone_stem[12]", k)}
         ours["backbone_stem0_conv/kernel"] = (7, 7, 3, 64)
-    return ours if form == "ours" else {g: ours[n] for n, g in garden.names(ours).items()}
+    return ours if form == "ours" else {g: ours[n] for n, g in model_garden.names(ours).items()}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -225,7 +225,7 @@ def test_the_global_branch_alone():
 def test_the_papers_checkpoint_in_the_published_network(shared):
     path = str(shared("golden/garden_mosaic_paper") / "ckpt")
     with pytest.raises(UserError) as caught:
-        checkpoints.load(mosaic.mosaic(11), path)
+        loading.load(mosaic.mosaic(11), path)
     assert str(caught.value).startswith(
         f"{path}: the checkpoint does not fit this network; it fits `NUM_CLASSES = 19`, "
         "`mosaic.branch_filters = (32, 32)`, `mosaic.bins = (4, 8, 16)`: "

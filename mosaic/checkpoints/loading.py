@@ -1,4 +1,4 @@
-"""Checkpoints: ours, and by name tables (`mosaic.garden`) those of the Model Garden.
+"""Checkpoints read into networks: this project's, and by name tables the Model Garden's.
 
 Every form is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned in
 one place, where a variable that matches nothing, on either side, is an error.
@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic import diagnosis, garden
+from mosaic.checkpoints import diagnosis, model_garden
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import weights as tflite_weights
@@ -99,7 +99,7 @@ def read(path: str) -> Variables:
             step = reader.get_tensor(_STEP + _VALUE) if _STEP + _VALUE in keys else None
             graph = graph_pb2.TrackableObjectGraph()
             graph.ParseFromString(reader.get_tensor(_GRAPH))
-            names = garden.variables(graph)
+            names = model_garden.variables(graph)
             form = "garden" if names else "mosaic"
             names = names or _mosaic_names(graph)
             if not names:
@@ -164,7 +164,7 @@ def load(
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
     is_garden = checkpoint.form == "garden"
-    theirs = garden.names(names) if is_garden else {name: name for name in names}
+    theirs = model_garden.names(names) if is_garden else {name: name for name in names}
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in names):
             raise UserError(f"init_prefixes: no variable of the network begins with {prefix!r}")
@@ -183,11 +183,11 @@ def load(
     unused = [
         f"{name} {array.shape}"
         for name, array in sorted(rest.items())
-        if "" in prefixes and not garden.is_unread(name, known)
+        if "" in prefixes and not model_garden.is_unread(name, known)
     ]
     if missing or wrong or unused:
         raise UserError(f"{path}: {_difference(model, checkpoint, missing, wrong, unused)}")
-    if is_garden and "" in prefixes and (settings := garden.unlike(model)):
+    if is_garden and "" in prefixes and (settings := model_garden.unlike(model)):
         raise UserError(
             f"{path}: the Model Garden trains its networks with other settings of "
             f"{', '.join(settings)} than this network's; leave them at their defaults"
@@ -230,7 +230,8 @@ def save_garden(
     The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
 
     Args:
-      model: a network of this project with the Garden's arithmetic (`mosaic.garden.unlike`).
+      model: a network of this project with the Garden's arithmetic
+        (`mosaic.checkpoints.model_garden.unlike`).
       folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
       loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
         which no network here reads, is kept; else it is blank. The Garden's own networks have it,
@@ -246,22 +247,22 @@ def save_garden(
       RunError: what was written reads otherwise; nothing is left under `folder`.
     """
     values = {variable_name(variable): variable.numpy() for variable in model.variables}
-    theirs = garden.names(values)
+    theirs = model_garden.names(values)
     lacking = sorted({name.rpartition("/")[0] for name in values.keys() - theirs.keys()})
-    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *garden.unlike(model)]
+    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *model_garden.unlike(model)]
     if reasons:
         raise UserError(
             f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
         )
     arrays = {theirs[name]: value for name, value in values.items()}
     if backbone := diagnosis.mobilenet(model):
-        arrays.update(garden.blank_head(*backbone))
+        arrays.update(model_garden.blank_head(*backbone))
     if loaded and loaded.form == "garden":
-        unread = (name for name in loaded.arrays if garden.is_unread(name, theirs.values()))
+        unread = (name for name in loaded.arrays if model_garden.is_unread(name, theirs.values()))
         arrays.update((name, loaded.arrays[name]) for name in unread)
     name = f"ckpt-{(loaded and loaded.step) or 0}"
     with replacing(folder) as aside:
-        garden.write(arrays, aside / name)
+        model_garden.write(arrays, aside / name)
         # TensorFlow's own function would name the folder aside.
         (aside / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
         found = read(str(aside)).arrays

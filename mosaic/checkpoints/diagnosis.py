@@ -10,7 +10,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as tables
 from official.vision.modeling.backbones import resnet_deeplab
 
-from mosaic import garden
+from mosaic.checkpoints import model_garden
 from mosaic.models.resnet import DILATED_RESNETS, STEMS
 
 Shape = tuple[int, ...]
@@ -104,7 +104,7 @@ def _garden_kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         found = {}
         for layer in candidates:
             attribute = "depthwise_kernel" if layer.endswith("depthwise") else "kernel"
-            shape = shapes.get(f"{garden.layer_name(layer, known)}/{attribute}")
+            shape = shapes.get(f"{model_garden.layer_name(layer, known)}/{attribute}")
             if shape is not None:
                 found[layer] = shape
     return found

@@ -16,7 +16,8 @@ from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.segmentation_model import SegmentationModel
 
-from mosaic import checkpoints, experiment, export, garden
+from mosaic import experiment, export
+from mosaic.checkpoints import loading, model_garden
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
 from mosaic.models.variables import variable_name
@@ -83,7 +84,7 @@ def published(golden):
 
 
 def test_archive_with_the_trainers_other_objects(golden, published, tmp_path):
-    found = checkpoints.read(packed(golden / "best_ckpt", tmp_path / "best.tar.gz"))
+    found = loading.read(packed(golden / "best_ckpt", tmp_path / "best.tar.gz"))
     assert (found.form, found.step) == ("garden", 78936)
     assert_equal(dict(found.arrays), published)
 
@@ -91,17 +92,17 @@ def test_archive_with_the_trainers_other_objects(golden, published, tmp_path):
 def test_archive_of_several_whose_state_names_one_elsewhere(tmp_path):
     folder = tmp_path / "run"
     for step in (1, 2):
-        garden.write({"backbone/kernel": np.float32([step])}, folder / f"ckpt-{step}")
+        model_garden.write({"backbone/kernel": np.float32([step])}, folder / f"ckpt-{step}")
     (folder / "checkpoint").write_text('model_checkpoint_path: "/cns/gone/run/ckpt-1"\n')
-    found = checkpoints.read(packed(folder, tmp_path / "run.tar.gz"))
+    found = loading.read(packed(folder, tmp_path / "run.tar.gz"))
     assert found.arrays["backbone/kernel"] == 1
 
 
 def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
     """The classification head too, which the Garden asks for and no network here reads."""
     randomize(paper.variables)
-    loaded = checkpoints.load(paper, str(golden / "best_ckpt"))
-    prefix = checkpoints.save_garden(paper, str(tmp_path / "out"), loaded)
+    loaded = loading.load(paper, str(golden / "best_ckpt"))
+    prefix = loading.save_garden(paper, str(tmp_path / "out"), loaded)
     assert (
         prefix == str(tmp_path / "out/ckpt-78936") == tf.train.latest_checkpoint(tmp_path / "out")
     )
@@ -120,13 +121,13 @@ def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
 def test_mosaic_trained_here_is_written_with_a_blank_head(paper, published, tmp_path):
     randomize(paper.variables)
     expected = values(paper)
-    prefix = checkpoints.save_garden(paper, str(tmp_path / "out"))
+    prefix = loading.save_garden(paper, str(tmp_path / "out"))
     assert prefix.endswith("ckpt-0")
     found = stored(prefix)
     assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in published.items()}
     assert not np.any(found[f"{HEAD}_conv0/kernel"]) and np.all(found[f"{HEAD}_norm0/gamma"] == 1)
     randomize(paper.variables, seed=1)
-    checkpoints.load(paper, prefix)
+    loading.load(paper, prefix)
     assert_equal(values(paper), expected)
 
 
@@ -134,9 +135,9 @@ def test_the_global_branch_comes_back(tmp_path):
     model = mosaic.mosaic(3, branch_filters=(8, 8), bins=(1, 4))
     randomize(model.variables)
     expected = values(model)
-    prefix = checkpoints.save_garden(model, str(tmp_path / "out"))
+    prefix = loading.save_garden(model, str(tmp_path / "out"))
     randomize(model.variables, seed=1)
-    checkpoints.load(model, prefix)
+    loading.load(model, prefix)
     assert_equal(values(model), expected)
 
 
@@ -155,31 +156,33 @@ def test_the_global_branch_comes_back(tmp_path):
 )
 def test_networks_that_the_garden_lacks_are_not_written(build, reason, tmp_path):
     with pytest.raises(UserError, match="has no network like this one") as caught:
-        checkpoints.save_garden(build(), str(tmp_path / "out"))
+        loading.save_garden(build(), str(tmp_path / "out"))
     assert reason in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
-    prefix = checkpoints.save_garden(deeplab(3, width_multiplier=WIDTH), str(tmp_path / "out"))
+    prefix = loading.save_garden(deeplab(3, width_multiplier=WIDTH), str(tmp_path / "out"))
     other = deeplab(3, width_multiplier=WIDTH, pooling_first=True)
     before = values(other)
     with pytest.raises(UserError, match="other settings of pooling_first"):
-        checkpoints.load(other, prefix)
+        loading.load(other, prefix)
     assert_equal(values(other), before)
-    checkpoints.load(other, prefix, ("backbone_",))
+    loading.load(other, prefix, ("backbone_",))
 
 
 def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
     model = deeplab(3, width_multiplier=WIDTH)
-    write = garden.write
+    write = model_garden.write
     monkeypatch.setattr(
-        garden, "write", lambda arrays, path: write({k: v + 1 for k, v in arrays.items()}, path)
+        model_garden,
+        "write",
+        lambda arrays, path: write({k: v + 1 for k, v in arrays.items()}, path),
     )
     (tmp_path / "out").mkdir()
     (tmp_path / "out/before").touch()
     with pytest.raises(RunError, match="reads otherwise"):
-        checkpoints.save_garden(model, str(tmp_path / "out"))
+        loading.save_garden(model, str(tmp_path / "out"))
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
         "out",
         "out/before",
@@ -189,7 +192,7 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
 @pytest.mark.parametrize("source", ["garden", "tflite"])
 def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, capsys):
     path = str(golden / "best_ckpt") if source == "garden" else "network.tflite"
-    loaded = checkpoints.load(paper, str(golden / "best_ckpt"))
+    loaded = loading.load(paper, str(golden / "best_ckpt"))
     if source == "tflite":
         loaded = dataclasses.replace(loaded, form="tflite", step=None)
     found = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
@@ -277,9 +280,9 @@ def assert_same_logits(theirs, ours):
 def test_deeplab_there_and_back(pair, tmp_path):
     theirs, ours = pair
     written = tf.train.Checkpoint(**theirs.checkpoint_items).write(str(tmp_path / "theirs"))
-    loaded = checkpoints.load(ours, written)
+    loaded = loading.load(ours, written)
     assert_same_logits(theirs, ours)
-    back = checkpoints.save_garden(ours, str(tmp_path / "out"), loaded)
+    back = loading.save_garden(ours, str(tmp_path / "out"), loaded)
     assert_equal(stored(back), stored(written))
 
     expected = [variable.numpy() for variable in theirs.variables]
@@ -294,7 +297,7 @@ def test_deeplab_trained_here_goes_to_the_garden(pair, tmp_path):
     theirs, ours = pair
     randomize(ours.variables, seed=2)
     randomize(theirs.variables, seed=1)
-    prefix = checkpoints.save_garden(ours, str(tmp_path / "out"))
+    prefix = loading.save_garden(ours, str(tmp_path / "out"))
     status = tf.train.Checkpoint(**theirs.checkpoint_items).read(prefix)
     # As the Garden's tasks load checkpoints, the classification head included.
     status.expect_partial().assert_existing_objects_matched()
@@ -309,7 +312,7 @@ def test_deeplab_in_the_trainers_form(form, tmp_path):
     if form == "trainer":
         step = tf.Variable(9, dtype=tf.int64)
         objects |= {**theirs.checkpoint_items, "global_step": step, "optimizer": _trained(theirs)}
-    loaded = checkpoints.load(ours, tf.train.Checkpoint(**objects).write(str(tmp_path / "ckpt")))
+    loaded = loading.load(ours, tf.train.Checkpoint(**objects).write(str(tmp_path / "ckpt")))
     assert (loaded.form, loaded.step) == ("garden", 9 if form == "trainer" else None)
     assert_same_logits(theirs, ours)
 
@@ -358,10 +361,10 @@ def test_imagenet_backbone(kind, imagenet, classifier, tmp_path):
     expected = values(model)
     plain = tf.train.Checkpoint(backbone=classifier.backbone).write(str(tmp_path / "plain"))
     theirs = stored(plain)
-    for name, place in garden.names(expected).items():
+    for name, place in model_garden.names(expected).items():
         if name.startswith("backbone_"):
             expected[name] = theirs[place]
-    loaded = checkpoints.load(model, imagenet, ("backbone_",))
+    loaded = loading.load(model, imagenet, ("backbone_",))
     assert loaded.form == "garden"
     assert_equal(values(model), expected)
 
@@ -369,7 +372,7 @@ def test_imagenet_backbone(kind, imagenet, classifier, tmp_path):
 def test_imagenet_backbone_where_a_whole_network_is_wanted(imagenet, paper):
     before = values(paper)
     with pytest.raises(UserError, match=r"set `train\.init_prefixes = \('backbone_',\)`") as caught:
-        checkpoints.load(paper, imagenet)
+        loading.load(paper, imagenet)
     assert str(caught.value).startswith(f"{imagenet}: a backbone alone")
     assert_equal(values(paper), before)
 
@@ -385,9 +388,9 @@ def test_dilated_resnet(tmp_path):
         ours = deeplab(CLASSES, backbone="DilatedResNet50")
     finally:
         gin.clear_config()
-    checkpoints.load(ours, prefix, ("backbone_",))
+    loading.load(ours, prefix, ("backbone_",))
     loaded = values(ours)
-    names = garden.names(loaded)
+    names = model_garden.names(loaded)
     backbone = {n: names[n] for n in names if n.startswith("backbone_")}
     found = stored(prefix)
     assert sorted(backbone.values()) == sorted(found)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from mosaic import checkpoints
+from mosaic.checkpoints import loading
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names
@@ -49,7 +49,7 @@ def tidy(folder: str) -> None:
     found = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in names)
     steps = sorted(int(match[1]) for match in found if match)
     whole = [f"ckpt-{step}" for step in steps]
-    state = checkpoints.state(folder)
+    state = loading.state(folder)
     listed = state.all_model_checkpoint_paths or [state.model_checkpoint_path] if state else []
     there = [path for path in listed if os.path.exists(f"{path}.index")]
     if whole and not there:

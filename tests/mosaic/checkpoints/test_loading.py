@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import checkpoints, optimizers
+from mosaic import optimizers
+from mosaic.checkpoints import loading
 from mosaic.models import mosaic
 from mosaic.models.variables import variable_name
 from mosaic.utils import archives
@@ -80,7 +81,7 @@ def copy(saved, tmp_path):
 def _fails(path, match="", model=None):
     """Reads or loads what cannot be; returns the message, one line that names the path."""
     with pytest.raises(UserError, match=match) as caught:
-        checkpoints.load(model, str(path)) if model else checkpoints.read(str(path))
+        loading.load(model, str(path)) if model else loading.read(str(path))
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
@@ -94,7 +95,7 @@ def _fails(path, match="", model=None):
 )
 def test_every_way_to_name_a_checkpoint(saved, source, model, suffix):
     _randomize(model, 1)
-    checkpoint = checkpoints.load(model, f"{saved}{suffix}")
+    checkpoint = loading.load(model, f"{saved}{suffix}")
     assert (checkpoint.form, checkpoint.step) == ("mosaic", STEP)
     _assert_equal(_values(model), _values(source))
 
@@ -104,12 +105,12 @@ def test_equal_logits(saved, source, model):
     expected = source(images, training=False)
     _randomize(model, 1)
     assert not np.allclose(model(images, training=False), expected)
-    checkpoints.load(model, str(saved))
+    loading.load(model, str(saved))
     np.testing.assert_array_equal(model(images, training=False), expected)
 
 
 def test_read_gives_the_network_and_nothing_else(saved, source):
-    found = checkpoints.read(str(saved))
+    found = loading.read(str(saved))
     assert found.path == str(saved)
     _assert_equal(found.arrays, _values(source))
 
@@ -117,16 +118,16 @@ def test_read_gives_the_network_and_nothing_else(saved, source):
 def test_dropout_does_not_change_the_variables(saved):
     """A network trained with dropout is evaluated and exported without, and the reverse."""
     plain = _network(dropout=0.0)
-    checkpoints.load(plain, str(saved))
-    _assert_equal(_values(plain), dict(checkpoints.read(str(saved)).arrays))
+    loading.load(plain, str(saved))
+    _assert_equal(_values(plain), dict(loading.read(str(saved)).arrays))
 
 
 def test_folder_that_names_no_latest(copy):
     """As a folder that was copied without its state file, or whose state is stale."""
     (copy / "checkpoint").unlink()
-    assert checkpoints.read(str(copy)).step == STEP
+    assert loading.read(str(copy)).step == STEP
     (copy / "checkpoint").write_text('model_checkpoint_path: "ckpt-9"\n')
-    assert checkpoints.read(str(copy)).step == STEP
+    assert loading.read(str(copy)).step == STEP
 
 
 def test_several_checkpoints_and_none_named_as_latest(copy):
@@ -195,7 +196,7 @@ def test_too_many_in_a_garden_checkpoint(source, tmp_path):
 def test_backbone_alone(saved, source, model):
     _randomize(model, 1)
     before = _values(model)
-    checkpoints.load(model, str(saved), prefixes=("backbone_",))
+    loading.load(model, str(saved), prefixes=("backbone_",))
     expected = {
         name: value if name.startswith("backbone_") else before[name]
         for name, value in _values(source).items()
@@ -206,7 +207,7 @@ def test_backbone_alone(saved, source, model):
 
 def test_backbone_alone_from_a_network_of_another_form(saved, source):
     other = _network(branch_filters=(16, 16), bins=(4, 8))
-    checkpoints.load(other, str(saved), prefixes=("backbone_",))
+    loading.load(other, str(saved), prefixes=("backbone_",))
     expected = _values(source)
     for name, value in _values(other).items():
         if name.startswith("backbone_"):
@@ -216,7 +217,7 @@ def test_backbone_alone_from_a_network_of_another_form(saved, source):
 def test_prefix_of_no_variable(saved, model):
     """A misspelt prefix must not train from scratch without a word."""
     with pytest.raises(UserError, match="bakcbone_"):
-        checkpoints.load(model, str(saved), prefixes=("bakcbone_",))
+        loading.load(model, str(saved), prefixes=("bakcbone_",))
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.index", "nothing.tar.gz", "nothing/ckpt-1"])
@@ -300,7 +301,7 @@ def test_archive_of_a_whole_run(saved, copy, tmp_path):
     with tarfile.open(path, "w:gz") as archive:
         archive.add(copy, "inner/run")
     for whole in (path, copy):
-        _assert_equal(checkpoints.read(str(whole)).arrays, checkpoints.read(str(saved)).arrays)
+        _assert_equal(loading.read(str(whole)).arrays, loading.read(str(saved)).arrays)
 
 
 def test_archive_on_a_python_without_filters(saved, tmp_path, monkeypatch):
@@ -312,8 +313,8 @@ def test_archive_on_a_python_without_filters(saved, tmp_path, monkeypatch):
     monkeypatch.delattr(tarfile, "data_filter")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    found = checkpoints.read(str(tmp_path / "in.tar.gz")).arrays
-    _assert_equal(found, checkpoints.read(str(saved)).arrays)
+    found = loading.read(str(tmp_path / "in.tar.gz")).arrays
+    _assert_equal(found, loading.read(str(saved)).arrays)
     with archives.unpacked(str(tmp_path / "in.tar.gz")):
         assert not list(tmp_path.rglob("outside"))
 
@@ -332,7 +333,7 @@ def test_a_state_file_that_says_nothing_is_no_state(tmp_path, text):
     tf.train.CheckpointManager(saved, str(tmp_path), 2).save(3)
     (tmp_path / "checkpoint").write_bytes(text)
     with pytest.raises(UserError, match="its roots are other"):
-        checkpoints.read(str(tmp_path))
+        loading.read(str(tmp_path))
     shutil.copy(tmp_path / "ckpt-3.index", tmp_path / "ckpt-4.index")
     with pytest.raises(UserError, match="2 checkpoints, and no single one named as latest"):
-        checkpoints.read(str(tmp_path))
+        loading.read(str(tmp_path))
