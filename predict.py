@@ -29,11 +29,11 @@ def main(values, bindings, more):
         flag = "gin_file" if values.gin_file else "gin.NAME"
         raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
     from data.label_map import LabelMap
-    from mosaic import model_classes, prediction
     from mosaic.experiment import as_configured, load_predictor
+    from mosaic.inference import image_files, model_classes
     from mosaic.utils import class_names
 
-    sources = prediction.find([*values.images, *more])
+    sources = image_files.find([*values.images, *more])
     known = model_classes.find(path)
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
@@ -41,7 +41,7 @@ def main(values, bindings, more):
     predictor, _ = load_predictor(path, values.normalization)
     if files and not size:
         predictor, size = as_configured(predictor)
-    count = prediction.predict(predictor, sources, values.output_dir, known, size)
+    count = image_files.predict(predictor, sources, values.output_dir, known, size)
     print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
 
 

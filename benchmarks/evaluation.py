@@ -22,8 +22,8 @@ from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 from data.cityscapes import cityscapes
 from mosaic.evaluation import Evaluation, evaluate
+from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
-from mosaic.predictors import of_network
 
 
 def garden_turn(folder: pathlib.Path, model: tf_keras.Model):

@@ -25,10 +25,10 @@ import mosaic.training
 from data.street_scenes import drawing
 from mosaic import benchmark_report, cli, config, export, limits
 from mosaic.benchmark import benchmark
+from mosaic.inference.image_files import find, read
+from mosaic.inference.predictors import fit_image
 from mosaic.models.mosaic import mosaic
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
-from mosaic.prediction import find, read
-from mosaic.predictors import fit_image
 from mosaic.tflite.weights import load
 from mosaic.utils.provenance import command
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mosaic import file_cost, peak_memory, prediction, profiling, timing
+from mosaic import file_cost, peak_memory, profiling, timing
 from mosaic.android import Phone, PhoneResult
 from mosaic.file_cost import FileCost
-from mosaic.predictors import Predictor, fit_image, of_file, of_tflite
+from mosaic.inference import image_files
+from mosaic.inference.predictors import Predictor, fit_image, of_file, of_tflite
 from mosaic.timing import Latency
 from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
@@ -178,5 +179,5 @@ def _load(path: str, threads: int) -> Predictor:
 
 def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:
     """As many images as there are rounds at most, uint8 [height, width, 3] each."""
-    frames = itertools.chain.from_iterable(map(prediction.read, prediction.find(images)))
+    frames = itertools.chain.from_iterable(map(image_files.read, image_files.find(images)))
     return [picture for _, picture in itertools.islice(frames, most)]

@@ -18,10 +18,10 @@ from mosaic import published as results
 from mosaic.ahead import ahead
 from mosaic.baselines import baselines
 from mosaic.extremes import Extremes
-from mosaic.letterbox import letterbox
+from mosaic.inference.letterbox import letterbox
+from mosaic.inference.multiscale import average
+from mosaic.inference.predictors import Predictor
 from mosaic.models.inputs import NORMALIZATIONS
-from mosaic.multiscale import average
-from mosaic.predictors import Predictor
 from mosaic.report import render
 from mosaic.utils import visualize
 from mosaic.utils.atomic_io import replacing, write_text
@@ -57,10 +57,10 @@ class Evaluation:
       overlap: least share of a window in common with the next.
       input_size: (height, width) that images are resized to for the network; None leaves them.
       padded_size: (height, width) that images are scaled to fit into, keeping their aspect, and
-        padded to (`mosaic.letterbox`), or the model's own where it takes one only; None leaves
-        them.
+        padded to (`mosaic.inference.letterbox`), or the model's own where it takes one only; None
+        leaves them.
       padding: level of that padding by channel, 0 to 255.
-      labels_first: see `mosaic.predictors.Predictor`.
+      labels_first: see `mosaic.inference.predictors.Predictor`.
       class_map: for a network with other classes than the data set's: for each of its classes the
         index of the data set's class that it stands for, or -1 for none: a wrong answer.
     """

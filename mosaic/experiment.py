@@ -8,9 +8,10 @@ from collections.abc import Collection
 
 import gin
 
-from mosaic import config, predictors
+from mosaic import config
 from mosaic.checkpoints import loading
-from mosaic.letterbox import letterbox
+from mosaic.inference import predictors
+from mosaic.inference.letterbox import letterbox
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
 from mosaic.utils.run_layout import CONFIG

@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import experiment, integer_graph, predictors
+from mosaic import experiment, integer_graph
 from mosaic.checkpoints import loading, run_folder
 from mosaic.conversion import convert
 from mosaic.export_check import Agreement, EvaluationSplit, check
+from mosaic.inference import predictors
+from mosaic.inference.predictors import fit_image
 from mosaic.limits import LEARNT, LIMITS, Limit
 from mosaic.models import batch_norm, quantization_aware
 from mosaic.models.fake_quant import round_to
 from mosaic.models.inputs import check_size
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
-from mosaic.predictors import fit_image
 from mosaic.serving import Serving
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names

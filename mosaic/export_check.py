@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic import metrics, predictors
-from mosaic.letterbox import letterbox
+from mosaic import metrics
+from mosaic.inference import predictors
+from mosaic.inference.letterbox import letterbox
+from mosaic.inference.predictors import Predictor
 from mosaic.limits import Limit
-from mosaic.predictors import Predictor
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
 

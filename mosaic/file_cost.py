@@ -10,7 +10,7 @@ import pathlib
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from mosaic import predictors
+from mosaic.inference import predictors
 from mosaic.tflite import model_file
 
 

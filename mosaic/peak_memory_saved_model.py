@@ -9,8 +9,8 @@ import sys
 
 import tensorflow as tf
 
+from mosaic.inference.predictors import of_saved_model
 from mosaic.peak_memory import RUNS, reset, resident
-from mosaic.predictors import of_saved_model
 from mosaic.timing import use_threads
 
 

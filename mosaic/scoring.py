@@ -6,11 +6,12 @@ import dataclasses
 import os
 import sys
 
-from mosaic import config, model_classes, predictors
+from mosaic import config
 from mosaic import published as results
 from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.evaluation import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
+from mosaic.inference import model_classes, predictors
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file

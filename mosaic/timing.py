@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic.predictors import Predictor, fit_image
+from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.utils.progress import Progress
 
 

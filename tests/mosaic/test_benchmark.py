@@ -14,9 +14,9 @@ import tf_keras
 
 from mosaic import android, benchmark_report, export, file_cost, peak_memory, profiling, timing
 from mosaic.benchmark import benchmark
+from mosaic.inference.predictors import of_file
 from mosaic.models import cost as model_cost
 from mosaic.models.mosaic import mosaic
-from mosaic.predictors import of_file
 from mosaic.utils.errors import RunError, UserError
 
 SIZE = (64, 96)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mosaic.baselines import baselines
 from mosaic.evaluation import Evaluation, _settings, evaluate, table
-from mosaic.predictors import Predictor, of_network
+from mosaic.inference.predictors import Predictor, of_network
 from mosaic.utils.errors import UserError
 
 

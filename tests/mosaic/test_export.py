@@ -12,9 +12,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mosaic import experiment, export
 from mosaic.evaluation import Evaluation
+from mosaic.inference.predictors import of_tflite
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables
-from mosaic.predictors import of_tflite
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file
 from mosaic.utils.errors import RunError, UserError

@@ -9,10 +9,10 @@ import tf_keras
 
 from mosaic.evaluation import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
-from mosaic.letterbox import letterbox
+from mosaic.inference.letterbox import letterbox
+from mosaic.inference.predictors import Predictor, of_network
 from mosaic.limits import LIMITS, MLPERF_SHARE, Limit
 from mosaic.models import resizing
-from mosaic.predictors import Predictor, of_network
 from mosaic.utils.errors import RunError, UserError
 
 ANY = Limit(None, 0.0)

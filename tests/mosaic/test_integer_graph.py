@@ -5,10 +5,10 @@ import tf_keras
 
 import mlperf
 from mosaic import export, integer_graph
+from mosaic.inference.predictors import fit, of_network, of_tflite
 from mosaic.models import pooling, resizing
 from mosaic.models.inputs import image_input
 from mosaic.models.mosaic import mosaic
-from mosaic.predictors import fit, of_network, of_tflite
 from mosaic.tflite import model_file
 from mosaic.tflite import weights as tflite_weights
 

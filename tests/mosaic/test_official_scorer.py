@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from data.cityscapes import cityscapes
 from mosaic.evaluation import Evaluation, evaluate
-from mosaic.predictors import Predictor
+from mosaic.inference.predictors import Predictor
 
 SIZE = (32, 64)
 COUNT = 4

@@ -17,7 +17,7 @@ from mosaic import metrics
 from mosaic.comparison import compare, find, read
 from mosaic.evaluation import Evaluation, evaluate
 from mosaic.extremes import Extremes
-from mosaic.predictors import Predictor
+from mosaic.inference.predictors import Predictor
 from mosaic.report import plain, points, render
 from mosaic.utils.errors import UserError
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from mosaic import experiment, scoring
 from mosaic.checkpoints import run_folder
 from mosaic.evaluation import Evaluation
+from mosaic.inference.predictors import Predictor
 from mosaic.models.variables import Variables
-from mosaic.predictors import Predictor
 from mosaic.tflite.metadata import Metadata
 from mosaic.training import train  # noqa: F401 - which configurations bind
 from mosaic.utils import class_names

@@ -7,10 +7,10 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from mosaic import export
+from mosaic.inference.predictors import of_tflite
 from mosaic.models.inputs import image_input
 from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.models.pooling import PoolToBins, PoolWindows
-from mosaic.predictors import of_tflite
 from mosaic.tflite import graph_from_file, graph_from_keras
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.graph import Convolution, Node, Pool, ancestors

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import model_classes, predictors
+from mosaic.inference import model_classes, predictors
 from mosaic.models.layers import Normalize
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file

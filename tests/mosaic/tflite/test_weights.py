@@ -7,6 +7,7 @@ import tf_keras
 import mlperf
 from mosaic import config, export
 from mosaic.checkpoints import loading
+from mosaic.inference.predictors import of_tflite
 from mosaic.models import batch_norm, mobilenet, resnet
 from mosaic.models.deeplab import deeplab
 from mosaic.models.inputs import NORMALIZATIONS, image_input
@@ -15,7 +16,6 @@ from mosaic.models.mosaic import mosaic
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.models.variables import variable_name
-from mosaic.predictors import of_tflite
 from mosaic.serving import Serving
 from mosaic.tflite import graph, graph_from_file, model_file
 from mosaic.tflite import metadata as tflite_metadata

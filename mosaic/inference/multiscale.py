@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from mosaic.inference.predictors import Predictor, fit
 from mosaic.models.resizing import resize_bilinear, size_of
-from mosaic.predictors import Predictor, fit
 from mosaic.utils.errors import UserError
 
 

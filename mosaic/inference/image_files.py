@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from mosaic.predictors import Predictor
+from mosaic.inference.predictors import Predictor
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import model_classes, prediction
-from mosaic.predictors import Predictor
+from mosaic.inference import image_files, model_classes
+from mosaic.inference.predictors import Predictor
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -35,8 +35,8 @@ def test_images_folders_and_videos(tmp_path):
     for _ in range(3):
         video.write(np.full((24, 32, 3), (0, 0, 255), np.uint8))
     video.release()
-    sources = prediction.find([str(tmp_path / "in"), str(tmp_path / "drive.avi")])
-    assert prediction.predict(RED, sources, str(tmp_path / "out")) == 5
+    sources = image_files.find([str(tmp_path / "in"), str(tmp_path / "drive.avi")])
+    assert image_files.predict(RED, sources, str(tmp_path / "out")) == 5
     written = {
         p.relative_to(tmp_path / "out" / "labels").as_posix(): cv2.imread(str(p), -1)
         for p in (tmp_path / "out" / "labels").rglob("*.png")
@@ -55,9 +55,9 @@ def test_video_without_a_number_of_frames(tmp_path, capsys):
     """As streams have it: frames one after the other, without a header."""
     frame = cv2.imencode(".jpg", np.full((24, 32, 3), (0, 0, 255), np.uint8))[1].tobytes()
     (tmp_path / "drive.mkv").write_bytes(3 * frame)
-    (source,) = prediction.find([str(tmp_path / "drive.mkv")])
+    (source,) = image_files.find([str(tmp_path / "drive.mkv")])
     assert source.frames is None
-    assert prediction.predict(RED, [source], str(tmp_path)) == 3
+    assert image_files.predict(RED, [source], str(tmp_path)) == 3
     assert "warning" not in capsys.readouterr().err
 
 
@@ -69,8 +69,8 @@ def test_video_that_ends_early(tmp_path, capsys):
     video.release()
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"\xff\xd8") - 8])
-    (source,) = prediction.find([str(path)])
-    count = prediction.predict(RED, [source], str(tmp_path))
+    (source,) = image_files.find([str(path)])
+    count = image_files.predict(RED, [source], str(tmp_path))
     assert 0 < count < 8
     lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert lines == [f"warning: {path}: {count} frames could be read of the 8 that its header has"]
@@ -94,7 +94,7 @@ def test_progress(capsys, total, lines):
 def test_names_and_colours(tmp_path):
     _image(tmp_path / "a.png", (40, 200))
     known = class_names.Classes(("left", "right"), ((0, 0, 255), (0, 255, 0)))
-    prediction.predict(RED, prediction.find([str(tmp_path / "a.png")]), str(tmp_path), known)
+    image_files.predict(RED, image_files.find([str(tmp_path / "a.png")]), str(tmp_path), known)
     overlay = cv2.imread(str(tmp_path / "overlays" / "a.png"))[:40, 200:]
     # Red under green on the left; black under blue on the right.
     assert overlay[20, 20].argmax() == 1 and overlay[20, 180].argmax() == 0
@@ -110,41 +110,41 @@ def test_names_and_colours(tmp_path):
 def test_nothing_to_segment(tmp_path, make, message):
     make(tmp_path / "in")
     with pytest.raises(UserError, match=message):
-        prediction.find([str(tmp_path / "in")])
+        image_files.find([str(tmp_path / "in")])
 
 
 def test_two_of_one_name(tmp_path):
     _image(tmp_path / "x" / "a.png")
     _image(tmp_path / "y" / "a.png")
     with pytest.raises(UserError, match=r"would both be written as a\.png"):
-        prediction.find([str(tmp_path / "x"), str(tmp_path / "y")])
+        image_files.find([str(tmp_path / "x"), str(tmp_path / "y")])
 
 
 def test_unreadable_files(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no png")
-    (source,) = prediction.find([str(tmp_path / "a.png")])
+    (source,) = image_files.find([str(tmp_path / "a.png")])
     with pytest.raises(UserError, match=r"a\.png: not a readable image"):
-        list(prediction.read(source))
+        list(image_files.read(source))
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(UserError, match=r"a\.mp4: not a readable video"):
-        prediction.find([str(tmp_path / "a.mp4")])
+        image_files.find([str(tmp_path / "a.mp4")])
 
 
 def test_too_few_names(tmp_path):
-    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    sources = image_files.find([str(_image(tmp_path / "a.png"))])
     one = class_names.Classes(("only",), ((1, 2, 3),))
     with pytest.raises(UserError, match="class 1 came out"):
-        prediction.predict(RED, sources, str(tmp_path), one)
+        image_files.predict(RED, sources, str(tmp_path), one)
 
 
 def test_an_image_that_is_too_small_is_named(tmp_path):
     def check(height, width):
         raise UserError(f"images of {height}x{width} are too small")
 
-    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    sources = image_files.find([str(_image(tmp_path / "a.png"))])
     predictor = Predictor(RED.run, "network", 2, check=check)
     with pytest.raises(UserError, match=r"a\.png: images of 20x30 are too small .--size"):
-        prediction.predict(predictor, sources, str(tmp_path))
+        image_files.predict(predictor, sources, str(tmp_path))
 
 
 @pytest.mark.parametrize("argument", ["--gin_file=quickstart", "--gin.NUM_CLASSES=3"])
@@ -190,7 +190,7 @@ def test_hidden_files_are_left_out_and_links_followed(tmp_path):
     _image(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "._a.png").write_bytes(b"macOS")
     (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
-    found = prediction.find([str(tmp_path / "in")])
+    found = image_files.find([str(tmp_path / "in")])
     assert [source.name for source in found] == ["a", "linked/b"]
 
 
@@ -198,15 +198,15 @@ def test_an_image_called_like_a_frame_is_refused(tmp_path):
     frame = cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes()
     (tmp_path / "drive.mkv").write_bytes(2 * frame)
     _image(tmp_path / "drive_1.png")
-    assert len(prediction.find([str(tmp_path)])) == 2
+    assert len(image_files.find([str(tmp_path)])) == 2
     _image(tmp_path / "drive_000001.png")
     with pytest.raises(UserError, match=r"drive_000001\.png would be written as a frame of .*mkv"):
-        prediction.find([str(tmp_path)])
+        image_files.find([str(tmp_path)])
 
 
 def test_more_classes_than_an_image_holds(tmp_path):
     many = Predictor(lambda images: tf.fill(tf.shape(images)[:3], 256), "tflite", None)
-    sources = prediction.find([str(_image(tmp_path / "a.png"))])
+    sources = image_files.find([str(_image(tmp_path / "a.png"))])
     with pytest.raises(UserError, match=r"a\.png: .* 256 classes at most"):
-        prediction.predict(many, sources, str(tmp_path / "out"))
+        image_files.predict(many, sources, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

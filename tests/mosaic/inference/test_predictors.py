@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export, predictors
+from mosaic import export
+from mosaic.inference import predictors
+from mosaic.inference.multiscale import average
+from mosaic.inference.tflite_input import preparation
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import resize_bilinear
-from mosaic.multiscale import average
-from mosaic.preparation import preparation
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import model_format
 from mosaic.utils.errors import UserError

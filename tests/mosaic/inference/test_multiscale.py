@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.multiscale import _starts, average
-from mosaic.predictors import Predictor, of_network
+from mosaic.inference.multiscale import _starts, average
+from mosaic.inference.predictors import Predictor, of_network
 from mosaic.utils.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 36, 3), np.uint8)

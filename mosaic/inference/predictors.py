@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from mosaic.inference.tflite_input import TYPES, preparation
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
-from mosaic.preparation import TYPES, preparation
 from mosaic.tflite import model_file
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError

@@ -6,9 +6,9 @@ from official.vision.dataloaders import segmentation_input
 from official.vision.evaluation import segmentation_metrics
 
 from mosaic import metrics
-from mosaic.letterbox import letterbox
+from mosaic.inference.letterbox import letterbox
+from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models.inputs import NORMALIZATIONS, image_input
-from mosaic.predictors import Predictor, of_network
 
 SIZE = (96, 96)
 CLASSES = 5

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from mosaic.inference.predictors import Predictor, fit
 from mosaic.models.resizing import size_of
-from mosaic.predictors import Predictor, fit
 
 
 def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float]) -> Predictor:
