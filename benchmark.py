@@ -23,9 +23,9 @@ def main(values, bindings, models):
     size = cli.parse_size(values.size)
     if values.output_dir:
         check_writable(values.output_dir)
-    from mosaic import benchmark_report
-    from mosaic.benchmark import benchmark
-    from mosaic.timing import use_threads
+    from mosaic.benchmark import report
+    from mosaic.benchmark.latency import use_threads
+    from mosaic.benchmark.measure import benchmark
     from mosaic.utils.provenance import command
 
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
@@ -39,9 +39,9 @@ def main(values, bindings, models):
         adb=values.adb,
         **settings,
     )
-    print(benchmark_report.table(results))
+    print(report.table(results))
     if values.output_dir:
-        written = benchmark_report.save(results, values.output_dir, command(), settings)
+        written = report.save(results, values.output_dir, command(), settings)
         print(f"see {' and '.join(map(str, written))}")
 
 

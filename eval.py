@@ -27,7 +27,7 @@ def main(values, bindings):
     for folder in filter(None, (output_dir, values.submission_dir)):
         check_writable(folder)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
-    from mosaic.scoring import score
+    from mosaic.evaluation.score_checkpoint import score
 
     score(
         checkpoint,
@@ -48,7 +48,7 @@ def _compare(values, bindings):
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for compare.html")
     check_writable(values.output_dir)
-    from mosaic.comparison import FILE, compare
+    from mosaic.evaluation.html_comparison import FILE, compare
 
     print(compare(values.compare, values.output_dir))
     print(f"see {values.output_dir}/{FILE}")

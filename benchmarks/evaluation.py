@@ -21,7 +21,7 @@ from official.vision.configs import semantic_segmentation as garden_config
 from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 from data.cityscapes import cityscapes
-from mosaic.evaluation import Evaluation, evaluate
+from mosaic.evaluation.evaluator import Evaluation, evaluate
 from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
 

@@ -23,8 +23,9 @@ import tensorflow as tf
 
 import mosaic.training
 from data.street_scenes import drawing
-from mosaic import benchmark_report, cli, config, export, limits
-from mosaic.benchmark import benchmark
+from mosaic import cli, config, export, limits
+from mosaic.benchmark import report
+from mosaic.benchmark.measure import benchmark
 from mosaic.inference.image_files import find, read
 from mosaic.inference.predictors import fit_image
 from mosaic.models.mosaic import mosaic
@@ -108,9 +109,9 @@ def main() -> None:
     paths = write(values.published, images, folder, size)
     shown = [values.images] if values.images else []
     results = benchmark(paths, shown, size, values.threads, values.runs)
-    print(benchmark_report.table(results))
+    print(report.table(results))
     settings = {"threads": values.threads, "runs": values.runs, "warmup": 5}
-    benchmark_report.save(results, values.output_dir, command(), settings)
+    report.save(results, values.output_dir, command(), settings)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
+from mosaic.evaluation.html_report import percent, points
 from mosaic.records import DOCS, add, read
-from mosaic.report import percent, points
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 

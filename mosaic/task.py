@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import losses, metrics
+from mosaic import losses
 from mosaic.checkpoints import loading
+from mosaic.evaluation import metrics
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.utils.errors import UserError
@@ -32,7 +33,7 @@ class SegmentationTask(base_task.Task):
       eval_batch_size: global.
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
-      uncounted: classes that evaluation leaves out (`mosaic.metrics.iou`).
+      uncounted: classes that evaluation leaves out (`mosaic.evaluation.metrics.iou`).
       unit_features_above: see `mosaic.models.feature_rescaling`; for an `init_checkpoint` of which
         a part is taken. None leaves all as it was loaded.
     """

@@ -23,7 +23,7 @@ from mosaic.checkpoints.run_folder import (
     set_aside_later,
     tidy,
 )
-from mosaic.evaluation import Evaluation
+from mosaic.evaluation.evaluator import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
 from mosaic.history import History, Times, summary

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 import mosaic.training  # noqa: F401 - registers what gin files bind
-from mosaic import cli, config, losses, published
+from mosaic import cli, config, losses
+from mosaic.evaluation import published
 from mosaic.utils import run_layout
 from mosaic.utils.errors import UserError
 

@@ -11,7 +11,7 @@ import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
 from mosaic import experiment, export
-from mosaic.evaluation import Evaluation
+from mosaic.evaluation.evaluator import Evaluation
 from mosaic.inference.predictors import of_tflite
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables

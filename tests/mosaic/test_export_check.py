@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic.evaluation import Evaluation
+from mosaic.evaluation.evaluator import Evaluation
 from mosaic.export_check import Agreement, EvaluationSplit, check
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network

@@ -16,7 +16,7 @@ import tf_keras
 
 from mosaic import cli, config, training
 from mosaic.checkpoints import loading
-from mosaic.evaluation import Evaluation
+from mosaic.evaluation.evaluator import Evaluation
 from mosaic.losses import CrossEntropy
 from mosaic.models.mosaic import mosaic
 from mosaic.optimizers import sgd

@@ -5,7 +5,7 @@ import tf_keras
 from official.vision.dataloaders import segmentation_input
 from official.vision.evaluation import segmentation_metrics
 
-from mosaic import metrics
+from mosaic.evaluation import metrics
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models.inputs import NORMALIZATIONS, image_input

@@ -8,7 +8,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from mosaic.benchmark import Result
+from mosaic.benchmark.measure import Result
 from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.provenance import provenance
 

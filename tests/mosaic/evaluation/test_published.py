@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from mosaic import published
 from mosaic.config import UNKNOWN
-from mosaic.evaluation import PROTOCOLS
+from mosaic.evaluation import published
+from mosaic.evaluation.evaluator import PROTOCOLS
 from mosaic.utils.errors import UserError
 
 ROW = {

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from mosaic.ahead import ahead
+from mosaic.evaluation.ahead import ahead
 
 
 def test_results_come_in_order_whatever_each_takes():

@@ -12,8 +12,11 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import android, benchmark_report, export, file_cost, peak_memory, profiling, timing
-from mosaic.benchmark import benchmark
+from mosaic import export
+from mosaic.benchmark import android, file_cost, operator_profile, peak_memory
+from mosaic.benchmark import latency as timing
+from mosaic.benchmark import report as benchmark_report
+from mosaic.benchmark.measure import benchmark
 from mosaic.inference.predictors import of_file
 from mosaic.models import cost as model_cost
 from mosaic.models.mosaic import mosaic
@@ -155,7 +158,7 @@ def test_a_failed_measurement_of_memory_is_told(tmp_path):
 def test_profile_has_every_operator(files):
     for name in ("none.tflite", "float16.tflite", "int8.tflite"):
         image = np.zeros((1, *SIZE, 3), np.uint8 if name == "int8.tflite" else np.float32)
-        operators = profiling.profile(str(files / name), image, 1, 2)
+        operators = operator_profile.profile(str(files / name), image, 1, 2)
         kinds = [operator.kind for operator in operators]
         assert kinds.count("CONV_2D") > 20 and kinds[-1] == "ARG_MAX"
         assert "DEQUANTIZE" not in kinds
@@ -171,8 +174,8 @@ def test_a_file_of_one_operator_computes_what_it_does_inside(files):
 
     path = str(files / "none.tflite")
     image = np.random.default_rng(0).uniform(0, 255, (1, *SIZE, 3)).astype(np.float32)
-    values = profiling._values(path, image)
-    parts = profiling._parts(profiling.tflite_file.parse(path), values)
+    values = operator_profile._values(path, image)
+    parts = operator_profile._parts(operator_profile.tflite_file.parse(path), values)
     assert len(parts) > 80
     for _, output, content, inputs in parts[::9]:
         interpreter = Interpreter(model_content=content)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mosaic import metrics
+from mosaic.evaluation import metrics
 
 _BINS = 16
 

@@ -1,6 +1,6 @@
-"""Peak memory of a SavedModel, as the process that `mosaic.peak_memory` starts measures it.
+"""Peak memory of a SavedModel: the process that `mosaic.benchmark.peak_memory` starts for it.
 
-`python -m mosaic.peak_memory_saved_model FOLDER HEIGHT WIDTH THREADS` prints bytes.
+`python -m mosaic.benchmark.peak_memory_saved_model FOLDER HEIGHT WIDTH THREADS` prints bytes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import sys
 
 import tensorflow as tf
 
+from mosaic.benchmark.latency import use_threads
+from mosaic.benchmark.peak_memory import RUNS, reset, resident
 from mosaic.inference.predictors import of_saved_model
-from mosaic.peak_memory import RUNS, reset, resident
-from mosaic.timing import use_threads
 
 
 def run(path: str, height: int, width: int, threads: int) -> int:

@@ -13,16 +13,16 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from mosaic import metrics
-from mosaic import published as results
-from mosaic.ahead import ahead
-from mosaic.baselines import baselines
-from mosaic.extremes import Extremes
+from mosaic.evaluation import metrics
+from mosaic.evaluation import published as results
+from mosaic.evaluation.ahead import ahead
+from mosaic.evaluation.baselines import baselines
+from mosaic.evaluation.best_and_worst import Extremes
+from mosaic.evaluation.html_report import render
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.multiscale import average
 from mosaic.inference.predictors import Predictor
 from mosaic.models.inputs import NORMALIZATIONS
-from mosaic.report import render
 from mosaic.utils import visualize
 from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.errors import UserError, check_positive, nearest
@@ -47,10 +47,11 @@ class Evaluation:
         ignored ones in one confusion matrix, and average the classes that occur.
         `mlperf_ade20k_top31` leaves out pixels of no class in the truth, while an answer of no
         class is a false negative (MLPerf Mobile).
-      published: key in mosaic/published.json of the result that the experiment reproduces.
+      published: key in published.json of the result that the experiment reproduces.
       num_pictures: images of the split of which overlays are written, evenly spread.
       num_extremes: best and worst images, of each so many, that report.html shows.
-      baselines: also score answers without a network (`mosaic.baselines`), for comparison.
+      baselines: also score answers without a network (`mosaic.evaluation.baselines`), for
+        comparison.
       scales: of the images, whose probabilities are averaged; (1.0,) is plain.
       flip: also average with the mirrored image's.
       window: (height, width) of sliding windows, or None for whole images.

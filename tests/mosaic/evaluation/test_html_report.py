@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import metrics
-from mosaic.comparison import compare, find, read
-from mosaic.evaluation import Evaluation, evaluate
-from mosaic.extremes import Extremes
+from mosaic.evaluation import metrics
+from mosaic.evaluation.best_and_worst import Extremes
+from mosaic.evaluation.evaluator import Evaluation, evaluate
+from mosaic.evaluation.html_comparison import compare, find, read
+from mosaic.evaluation.html_report import plain, points, render
 from mosaic.inference.predictors import Predictor
-from mosaic.report import plain, points, render
 from mosaic.utils.errors import UserError
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 VOID = {"meta", "img", "br", "link", "input", "hr", "path"}
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mosaic import file_cost, peak_memory, profiling, timing
-from mosaic.android import Phone, PhoneResult
-from mosaic.file_cost import FileCost
+from mosaic.benchmark import file_cost, operator_profile, peak_memory
+from mosaic.benchmark.android import Phone, PhoneResult
+from mosaic.benchmark.file_cost import FileCost
+from mosaic.benchmark.latency import Latency, interleaved
 from mosaic.inference import image_files
 from mosaic.inference.predictors import Predictor, fit_image, of_file, of_tflite
-from mosaic.timing import Latency
 from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import form_of
@@ -50,7 +50,7 @@ class Result:
     ratio: float
     peak_memory: int | None
     mean_iou: float | None = None
-    operators: list[profiling.Operator] | None = None
+    operators: list[operator_profile.Operator] | None = None
     phone: PhoneResult | None = None
 
 
@@ -107,7 +107,7 @@ def benchmark(
         raise UserError("the models take any size: give --size=HEIGHTxWIDTH or --images")
     if not pictures:
         pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)]
-    latencies = timing.interleaved(predictors, pictures, size, runs, warmup)
+    latencies = interleaved(predictors, pictures, size, runs, warmup)
     results = []
     with Progress(len(paths), "measure memory", "model") as bar:
         for name, path, predictor, latency in zip(names, paths, predictors, latencies):
@@ -133,7 +133,7 @@ def benchmark(
             if profile:
                 image = fit_image(pictures[0], result.input_size)
                 fed = predictor.run.prepare(image[np.newaxis])
-                more["operators"] = profiling.profile(result.path, fed, threads, runs)
+                more["operators"] = operator_profile.profile(result.path, fed, threads, runs)
             if phone:
                 more["phone"] = phone.measure(result.path, threads, runs, warmup)
             results[index] = dataclasses.replace(result, **more)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.baselines import baselines
-from mosaic.evaluation import Evaluation, _settings, evaluate, table
+from mosaic.evaluation.baselines import baselines
+from mosaic.evaluation.evaluator import Evaluation, _settings, evaluate, table
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.utils.errors import UserError
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import experiment, scoring
+from mosaic import experiment
 from mosaic.checkpoints import run_folder
-from mosaic.evaluation import Evaluation
+from mosaic.evaluation import score_checkpoint
+from mosaic.evaluation.evaluator import Evaluation
 from mosaic.inference.predictors import Predictor
 from mosaic.models.variables import Variables
 from mosaic.tflite.metadata import Metadata
@@ -70,9 +71,9 @@ def test_other_classes_need_a_map(shared, tmp_path):
 
 def _answers(monkeypatch, drawn, names, num_classes=None, class_map=None):
     said = Metadata(Classes.named(names) if names else None, None)
-    monkeypatch.setattr(scoring.tflite_metadata, "read", lambda path: said)
+    monkeypatch.setattr(score_checkpoint.tflite_metadata, "read", lambda path: said)
     predictor = types.SimpleNamespace(form="tflite", num_classes=num_classes)
-    scoring._check_answers("x.tflite", predictor, drawn, Evaluation(class_map=class_map))
+    score_checkpoint._check_answers("x.tflite", predictor, drawn, Evaluation(class_map=class_map))
 
 
 def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
@@ -89,9 +90,9 @@ def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
     class_names.save(str(tmp_path), names)
     (tmp_path / "down.tar.gz").touch()
     predictor = types.SimpleNamespace(form="network", num_classes=3)
-    scoring._check_answers(str(tmp_path / "down.tar.gz"), predictor, drawn, Evaluation())
+    score_checkpoint._check_answers(str(tmp_path / "down.tar.gz"), predictor, drawn, Evaluation())
     assert capsys.readouterr().err == ""
-    scoring._check_answers(str(tmp_path / "ckpt-7"), predictor, drawn, Evaluation())
+    score_checkpoint._check_answers(str(tmp_path / "ckpt-7"), predictor, drawn, Evaluation())
     assert "ckpt-7 calls 'absent' what is 'bright' in drawn" in capsys.readouterr().err
 
 
@@ -139,7 +140,7 @@ def test_predictions_get_the_size_of_the_experiment(monkeypatch):
         (Evaluation(input_size=[8, 16]), (8, 16)),
         (Evaluation(padded_size=(16, 16)), (16, 16)),
     ):
-        monkeypatch.setattr(scoring.config, "build", lambda name, found=evaluation: found)
+        monkeypatch.setattr(score_checkpoint.config, "build", lambda name, found=evaluation: found)
         predictor, size = experiment.as_configured(Predictor(run, "network", 3, traceable=False))
         assert predictor(image, None, size).shape == (1, 20, 30)
         assert seen.pop() == expected
@@ -176,24 +177,24 @@ def test_a_garden_checkpoint_is_ours_if_classes_lie_with_it(tmp_path, step, step
     loaded = Variables("x", "garden", step, {})
     paths = [str(tmp_path), str(tmp_path / "ckpt-80")]
     for path in paths:
-        assert not scoring._is_trained_here(path, loaded)
+        assert not score_checkpoint._is_trained_here(path, loaded)
         assert run_folder.steps_of(path, loaded) is None
     (tmp_path / "classes.json").touch()
     for path in paths:
-        assert scoring._is_trained_here(path, loaded)
+        assert score_checkpoint._is_trained_here(path, loaded)
         assert run_folder.steps_of(path, loaded) == steps
     archive = tmp_path / "downloaded.tar.gz"
     archive.touch()
-    assert not scoring._is_trained_here(str(archive), loaded)
+    assert not score_checkpoint._is_trained_here(str(archive), loaded)
 
 
 def test_saved_models_of_a_run(run):
     for folder in (run / "saved_model", run / "exports" / "saved_model"):
         (folder / "assets.extra").mkdir(parents=True)
         (folder / "saved_model.pb").touch()
-        assert not scoring._is_trained_here(str(folder), None)
+        assert not score_checkpoint._is_trained_here(str(folder), None)
         (folder / "assets.extra" / "classes.json").touch()
-        assert scoring._is_trained_here(str(folder), None)
+        assert score_checkpoint._is_trained_here(str(folder), None)
     assert run_folder.steps_of(str(run / "saved_model")) == 100
     assert run_folder.steps_of(str(folder)) is None
 
@@ -201,20 +202,20 @@ def test_saved_models_of_a_run(run):
 @pytest.mark.parametrize(("is_own", "steps"), [(True, 7), (True, None), (False, None)])
 def test_own_files_are_trained_here(monkeypatch, is_own, steps):
     said = Metadata(None, None, is_own, steps)
-    monkeypatch.setattr(scoring.tflite_metadata, "read", lambda path: said)
+    monkeypatch.setattr(score_checkpoint.tflite_metadata, "read", lambda path: said)
     for loaded in (None, Variables("x.tflite", "tflite", None, {})):
-        assert scoring._is_trained_here("x.tflite", loaded) == is_own
+        assert score_checkpoint._is_trained_here("x.tflite", loaded) == is_own
         assert run_folder.steps_of("x.tflite", loaded) == steps
 
 
 @pytest.mark.parametrize("steps", [20_000, None])
 def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
-    published = scoring.results.result("mosaic_cityscapes")
-    monkeypatch.setattr(scoring.config, "value", lambda name: published["recipe"][name])
-    assert scoring._recipe("mosaic_cityscapes", 100_000) == published["recipe"]
-    recipe = scoring._recipe("mosaic_cityscapes", steps)
+    published = score_checkpoint.results.result("mosaic_cityscapes")
+    monkeypatch.setattr(score_checkpoint.config, "value", lambda name: published["recipe"][name])
+    assert score_checkpoint._recipe("mosaic_cityscapes", 100_000) == published["recipe"]
+    recipe = score_checkpoint._recipe("mosaic_cityscapes", steps)
     settings = published["settings"]
-    verdict = scoring.results.verdict(published, 0.7724, settings, recipe)
+    verdict = score_checkpoint.results.verdict(published, 0.7724, settings, recipe)
     assert verdict["status"] == "not comparable"
     (departure,) = verdict["departures"]
     here = "unknown" if steps is None else steps
@@ -223,8 +224,8 @@ def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
 
 @pytest.mark.parametrize("normalization", [None, "symmetric"])
 def test_settings_that_a_file_tells(normalization, monkeypatch):
-    monkeypatch.setattr(scoring.tflite_file, "numbers", lambda path: "int8")
+    monkeypatch.setattr(score_checkpoint.tflite_file, "numbers", lambda path: "int8")
     predictor = Predictor(None, "tflite", None, traceable=False, normalization=normalization)
-    expected = normalization or scoring.results.INSIDE
-    found = scoring._network_settings("x.tflite", predictor)
+    expected = normalization or score_checkpoint.results.INSIDE
+    found = score_checkpoint._network_settings("x.tflite", predictor)
     assert found == {"numbers": "int8", "normalization": expected}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 if TYPE_CHECKING:
-    from mosaic.extremes import Example
+    from mosaic.evaluation.best_and_worst import Example
 
 # What of a report says under which conditions it came about, beside its `settings`.
 CONDITIONS = ("dataset", "split", "protocol", "num_images", "checkpoint", "form", "input_size")
@@ -63,7 +63,7 @@ def render(report: Mapping, best: Sequence[Example] = (), worst: Sequence[Exampl
 def environment() -> jinja2.Environment:
     """Returns the templates' environment; what they insert is escaped."""
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("mosaic"),
+        loader=jinja2.PackageLoader("mosaic.evaluation"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

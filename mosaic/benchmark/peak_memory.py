@@ -1,8 +1,8 @@
 """Peak memory of a model, measured in a process of its own.
 
-Run as a program, this is that process for TFLite files: `python -m mosaic.peak_memory FILE HEIGHT
-WIDTH THREADS` prints bytes. It does without TensorFlow, whose own memory would hide a file's;
-`mosaic.peak_memory_saved_model` is the program for SavedModels.
+Run as a program, this is that process for TFLite files: `python -m mosaic.benchmark.peak_memory
+FILE HEIGHT WIDTH THREADS` prints bytes. It does without TensorFlow, whose own memory would hide a
+file's; `mosaic.benchmark.peak_memory_saved_model` is the program for SavedModels.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     """
     if not (_STATUS.exists() and os.access(_CLEAR, os.W_OK)):
         return None
-    program = "mosaic.peak_memory" + ("" if form_of(path) == "tflite" else "_saved_model")
-    root = str(pathlib.Path(__file__).resolve().parent.parent)
+    program = "mosaic.benchmark.peak_memory" + ("" if form_of(path) == "tflite" else "_saved_model")
+    root = str(pathlib.Path(__file__).resolve().parents[2])
     folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(
         [sys.executable, "-m", program, path, *map(str, size), str(threads)],

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from data.cityscapes import cityscapes
-from mosaic.evaluation import Evaluation, evaluate
+from mosaic.evaluation.evaluator import Evaluation, evaluate
 from mosaic.inference.predictors import Predictor
 
 SIZE = (32, 64)

@@ -7,9 +7,9 @@ import os
 import sys
 
 from mosaic import config
-from mosaic import published as results
 from mosaic.checkpoints.run_folder import has_classes, steps_of
-from mosaic.evaluation import Evaluation, evaluate, table
+from mosaic.evaluation import published as results
+from mosaic.evaluation.evaluator import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors
 from mosaic.models.variables import Variables

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
-from mosaic.report import FIGURES, conditions, environment, percent, plain, verdict
+from mosaic.evaluation.html_report import FIGURES, conditions, environment, percent, plain, verdict
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import metrics
+from mosaic.evaluation import metrics
 from mosaic.models import resizing
 
 IGNORED = 255
