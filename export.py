@@ -25,7 +25,7 @@ def main(values, bindings):
                 raise cli.UserError(f"--{name} is for TFLite files; add tflite to --format")
     files, checkpoint, _ = cli.checkpoint_and_output(values)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
-    from mosaic.export import export_checkpoint
+    from mosaic.export.export_checkpoint import export_checkpoint
 
     export_checkpoint(
         checkpoint,

@@ -23,9 +23,10 @@ import tensorflow as tf
 
 import mosaic.training
 from data.street_scenes import drawing
-from mosaic import cli, config, export, limits
+from mosaic import cli, config
 from mosaic.benchmark import report
 from mosaic.benchmark.measure import benchmark
+from mosaic.export import tflite, tolerances
 from mosaic.inference.image_files import find, read
 from mosaic.inference.predictors import fit_image
 from mosaic.models.mosaic import mosaic
@@ -65,8 +66,8 @@ def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list
         load(model, file)
         own = [str(folder / f"{name}_{kind}.tflite") for kind in ("plain", "int8", "int8_input")]
         plain(model, images, own[0], size)
-        for path, kind in zip(own[1:], export.INPUT_TYPES):
-            found = export.tflite(
+        for path, kind in zip(own[1:], tflite.INPUT_TYPES):
+            found = tflite.write(
                 model, images, path, size, "labels", "int8", lambda: images, input_type=kind
             )
             print(f"{path}: {found}")
@@ -77,12 +78,12 @@ def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list
 def of_random(images, folder: pathlib.Path, size) -> list[str]:
     """Writes the 77.24 configuration's files; returns their paths."""
     # Random weights make logits so close that rounding decides: there is nothing to compare.
-    export.LIMITS.update(dict.fromkeys(export.LIMITS, limits.Limit(None, 0.0)))
+    tolerances.LIMITS.update(dict.fromkeys(tolerances.LIMITS, tolerances.Limit(None, 0.0)))
     model = mosaic(19)
     kinds = {"float32": "none", "int8": "int8"}
     paths = {name: str(folder / f"mosaic_{name}.tflite") for name in kinds}
     for name, path in paths.items():
-        export.tflite(model, images[:1], path, size, "labels", kinds[name], lambda: images)
+        tflite.write(model, images[:1], path, size, "labels", kinds[name], lambda: images)
     return list(paths.values())
 
 

@@ -25,7 +25,7 @@ from mosaic.checkpoints.run_folder import (
 )
 from mosaic.evaluation.evaluator import Evaluation
 from mosaic.experiment import check_classes, load_experiment
-from mosaic.export import saved_model
+from mosaic.export.saved_model import write as saved_model
 from mosaic.history import History, Times, summary
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware

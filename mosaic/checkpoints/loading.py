@@ -20,9 +20,8 @@ from mosaic.checkpoints import diagnosis, model_garden
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import weights as tflite_weights
-from mosaic.utils import archives, class_names
-from mosaic.utils.atomic_io import replacing
-from mosaic.utils.errors import RunError, UserError
+from mosaic.utils import archives
+from mosaic.utils.errors import UserError
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -220,56 +219,3 @@ def _difference(
     fitting = diagnosis.fitting(model, shapes, checkpoint.form == "garden")
     detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"
-
-
-def save_garden(
-    model: tf_keras.Model, folder: str, loaded: Variables | None = None, dataset=None
-) -> str:
-    """Writes a network as a checkpoint of the Model Garden's form, and reads it back to check it.
-
-    The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
-
-    Args:
-      model: a network of this project with the Garden's arithmetic
-        (`mosaic.checkpoints.model_garden.unlike`).
-      folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
-      loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
-        which no network here reads, is kept; else it is blank. The Garden's own networks have it,
-        and insist on finding it.
-      dataset: a description, whose class names and colours are written beside it; they also tell
-        it from what others published.
-
-    Returns:
-      The checkpoint's prefix.
-
-    Raises:
-      UserError: the Garden has no such network.
-      RunError: what was written reads otherwise; nothing is left under `folder`.
-    """
-    values = {variable_name(variable): variable.numpy() for variable in model.variables}
-    theirs = model_garden.names(values)
-    lacking = sorted({name.rpartition("/")[0] for name in values.keys() - theirs.keys()})
-    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *model_garden.unlike(model)]
-    if reasons:
-        raise UserError(
-            f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
-        )
-    arrays = {theirs[name]: value for name, value in values.items()}
-    if backbone := diagnosis.mobilenet(model):
-        arrays.update(model_garden.blank_head(*backbone))
-    if loaded and loaded.form == "garden":
-        unread = (name for name in loaded.arrays if model_garden.is_unread(name, theirs.values()))
-        arrays.update((name, loaded.arrays[name]) for name in unread)
-    name = f"ckpt-{(loaded and loaded.step) or 0}"
-    with replacing(folder) as aside:
-        model_garden.write(arrays, aside / name)
-        # TensorFlow's own function would name the folder aside.
-        (aside / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
-        found = read(str(aside)).arrays
-        if found.keys() != arrays.keys() or any(
-            not np.array_equal(found[key], arrays[key], equal_nan=True) for key in arrays
-        ):
-            raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
-        if dataset is not None:
-            class_names.save(str(aside), dataset)
-    return os.path.join(folder, name)

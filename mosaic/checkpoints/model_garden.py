@@ -6,12 +6,10 @@ in Keras models, and numbers in lists.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 from official.vision.modeling.backbones import mobilenet
 
@@ -235,28 +233,6 @@ def _below(graph, start: int, root: str) -> dict[str, str]:
                 paths[child.node_id] = f"{paths[node]}/{child.local_name}"
                 queue.append(child.node_id)
     return found
-
-
-def write(arrays: Mapping[str, np.ndarray], prefix: str | os.PathLike) -> None:
-    """Writes an object checkpoint.
-
-    Args:
-      arrays: the Garden's names and values.
-      prefix: of its files.
-    """
-    tree: dict = {}
-    for name, array in arrays.items():
-        *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = tf.Variable(array)
-    _checkpoint(tree).write(str(prefix))
-
-
-def _checkpoint(tree: dict) -> tf.train.Checkpoint:
-    children = {k: _checkpoint(v) if isinstance(v, dict) else v for k, v in tree.items()}
-    return tf.train.Checkpoint(**children)
 
 
 def unlike(model: tf_keras.Model) -> list[str]:

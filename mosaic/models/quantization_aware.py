@@ -45,7 +45,7 @@ class _Kernel(_Quantizer):
 
     Args:
       divisors: of its input channels: what normalisation divides them by, which the file's first
-        convolution has taken in (`mosaic.integer_graph`).
+        convolution has taken in (`mosaic.export.int8_rewrite`).
     """
 
     def __init__(self, divisors: Sequence[float] = (1.0,)):

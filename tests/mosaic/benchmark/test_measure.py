@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export
 from mosaic.benchmark import android, file_cost, operator_profile, peak_memory
 from mosaic.benchmark import latency as timing
 from mosaic.benchmark import report as benchmark_report
 from mosaic.benchmark.measure import benchmark
+from mosaic.export import saved_model, tflite, tolerances
 from mosaic.inference.predictors import of_file
 from mosaic.models import cost as model_cost
 from mosaic.models.mosaic import mosaic
@@ -43,12 +43,12 @@ def files(network, drawn, tmp_path_factory):
     """The same network as float, float16 and int8 file, and as SavedModel."""
     folder = tmp_path_factory.mktemp("files")
     images = list(drawn.images[:1])
-    export.saved_model(network, images, str(folder / "saved_model"))
+    saved_model.write(network, images, str(folder / "saved_model"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(export.LIMITS, "int8", export.Limit(None, 0.0))
+        patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
         for kind in ("none", "float16", "int8"):
             path = folder / f"{kind}.tflite"
-            export.tflite(network, images, str(path), SIZE, "labels", kind, lambda: images)
+            tflite.write(network, images, str(path), SIZE, "labels", kind, lambda: images)
     return folder
 
 

@@ -16,8 +16,10 @@ from official.vision.modeling.decoders.aspp import ASPP
 from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.segmentation_model import SegmentationModel
 
-from mosaic import experiment, export
+from mosaic import experiment
 from mosaic.checkpoints import loading, model_garden
+from mosaic.export import export_checkpoint
+from mosaic.export import model_garden as garden_export
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
 from mosaic.models.variables import variable_name
@@ -92,7 +94,7 @@ def test_archive_with_the_trainers_other_objects(golden, published, tmp_path):
 def test_archive_of_several_whose_state_names_one_elsewhere(tmp_path):
     folder = tmp_path / "run"
     for step in (1, 2):
-        model_garden.write({"backbone/kernel": np.float32([step])}, folder / f"ckpt-{step}")
+        garden_export.write({"backbone/kernel": np.float32([step])}, folder / f"ckpt-{step}")
     (folder / "checkpoint").write_text('model_checkpoint_path: "/cns/gone/run/ckpt-1"\n')
     found = loading.read(packed(folder, tmp_path / "run.tar.gz"))
     assert found.arrays["backbone/kernel"] == 1
@@ -102,7 +104,7 @@ def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
     """The classification head too, which the Garden asks for and no network here reads."""
     randomize(paper.variables)
     loaded = loading.load(paper, str(golden / "best_ckpt"))
-    prefix = loading.save_garden(paper, str(tmp_path / "out"), loaded)
+    prefix = garden_export.save(paper, str(tmp_path / "out"), loaded)
     assert (
         prefix == str(tmp_path / "out/ckpt-78936") == tf.train.latest_checkpoint(tmp_path / "out")
     )
@@ -121,7 +123,7 @@ def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
 def test_mosaic_trained_here_is_written_with_a_blank_head(paper, published, tmp_path):
     randomize(paper.variables)
     expected = values(paper)
-    prefix = loading.save_garden(paper, str(tmp_path / "out"))
+    prefix = garden_export.save(paper, str(tmp_path / "out"))
     assert prefix.endswith("ckpt-0")
     found = stored(prefix)
     assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in published.items()}
@@ -135,7 +137,7 @@ def test_the_global_branch_comes_back(tmp_path):
     model = mosaic.mosaic(3, branch_filters=(8, 8), bins=(1, 4))
     randomize(model.variables)
     expected = values(model)
-    prefix = loading.save_garden(model, str(tmp_path / "out"))
+    prefix = garden_export.save(model, str(tmp_path / "out"))
     randomize(model.variables, seed=1)
     loading.load(model, prefix)
     assert_equal(values(model), expected)
@@ -156,13 +158,13 @@ def test_the_global_branch_comes_back(tmp_path):
 )
 def test_networks_that_the_garden_lacks_are_not_written(build, reason, tmp_path):
     with pytest.raises(UserError, match="has no network like this one") as caught:
-        loading.save_garden(build(), str(tmp_path / "out"))
+        garden_export.save(build(), str(tmp_path / "out"))
     assert reason in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
-    prefix = loading.save_garden(deeplab(3, width_multiplier=WIDTH), str(tmp_path / "out"))
+    prefix = garden_export.save(deeplab(3, width_multiplier=WIDTH), str(tmp_path / "out"))
     other = deeplab(3, width_multiplier=WIDTH, pooling_first=True)
     before = values(other)
     with pytest.raises(UserError, match="other settings of pooling_first"):
@@ -173,16 +175,16 @@ def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
 
 def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
     model = deeplab(3, width_multiplier=WIDTH)
-    write = model_garden.write
+    write = garden_export.write
     monkeypatch.setattr(
-        model_garden,
+        garden_export,
         "write",
         lambda arrays, path: write({k: v + 1 for k, v in arrays.items()}, path),
     )
     (tmp_path / "out").mkdir()
     (tmp_path / "out/before").touch()
     with pytest.raises(RunError, match="reads otherwise"):
-        loading.save_garden(model, str(tmp_path / "out"))
+        garden_export.save(model, str(tmp_path / "out"))
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
         "out",
         "out/before",
@@ -197,7 +199,7 @@ def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, 
         loaded = dataclasses.replace(loaded, form="tflite", step=None)
     found = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
     monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
-    export.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))
+    export_checkpoint.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))
     assert [p.name for p in tmp_path.iterdir()] == ["garden_checkpoint"]
     prefix = tf.train.latest_checkpoint(tmp_path / "garden_checkpoint")
     assert prefix in capsys.readouterr().out
@@ -209,7 +211,7 @@ def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, 
 
 def test_unknown_format(tmp_path):
     with pytest.raises(UserError, match="onnx: not one of saved_model, tflite, garden_checkpoint"):
-        export.export_checkpoint("x", str(tmp_path), ("onnx",))
+        export_checkpoint.export_checkpoint("x", str(tmp_path), ("onnx",))
 
 
 # DeepLab.
@@ -282,7 +284,7 @@ def test_deeplab_there_and_back(pair, tmp_path):
     written = tf.train.Checkpoint(**theirs.checkpoint_items).write(str(tmp_path / "theirs"))
     loaded = loading.load(ours, written)
     assert_same_logits(theirs, ours)
-    back = loading.save_garden(ours, str(tmp_path / "out"), loaded)
+    back = garden_export.save(ours, str(tmp_path / "out"), loaded)
     assert_equal(stored(back), stored(written))
 
     expected = [variable.numpy() for variable in theirs.variables]
@@ -297,7 +299,7 @@ def test_deeplab_trained_here_goes_to_the_garden(pair, tmp_path):
     theirs, ours = pair
     randomize(ours.variables, seed=2)
     randomize(theirs.variables, seed=1)
-    prefix = loading.save_garden(ours, str(tmp_path / "out"))
+    prefix = garden_export.save(ours, str(tmp_path / "out"))
     status = tf.train.Checkpoint(**theirs.checkpoint_items).read(prefix)
     # As the Garden's tasks load checkpoints, the classification head included.
     status.expect_partial().assert_existing_objects_matched()

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export
+from mosaic.export import saved_model, tflite
 from mosaic.inference import predictors
 from mosaic.inference.multiscale import average
 from mosaic.inference.tflite_input import preparation
@@ -23,9 +23,9 @@ def files(small_network, drawn, tmp_path_factory):
     """The same network in every form."""
     folder = tmp_path_factory.mktemp("forms")
     images = list(drawn.images[:1])
-    export.saved_model(small_network, images, str(folder / "saved_model"))
-    for output in export.OUTPUTS:
-        export.tflite(small_network, images, str(folder / f"{output}.tflite"), SIZE, output)
+    saved_model.write(small_network, images, str(folder / "saved_model"))
+    for output in tflite.OUTPUTS:
+        tflite.write(small_network, images, str(folder / f"{output}.tflite"), SIZE, output)
     return folder
 
 

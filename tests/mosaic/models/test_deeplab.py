@@ -15,7 +15,8 @@ from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 import mlperf
 import mosaic.training  # noqa: F401 - registers what gin files bind
 from data.label_map import LabelMap
-from mosaic import config, export
+from mosaic import config
+from mosaic.export import tflite
 from mosaic.models.cost import count
 from mosaic.models.deeplab import deeplab
 from mosaic.models.pooling import PoolWindows
@@ -54,7 +55,7 @@ def test_the_starter_network_of_257_pixels_fits_its_published_size(tmp_path, rec
     path = tmp_path / "257.tflite"
     randomize(model)  # equal values would be stored once
     images = [np.zeros((257, 257, 3), np.uint8)]
-    export.tflite(model, images, str(path), (257, 257), dataset=classes)
+    tflite.write(model, images, str(path), (257, 257), dataset=classes)
     record_property("starter_bytes", path.stat().st_size)
     assert 4 * cost.weights < path.stat().st_size < 2.7 * 2**20
     assert model(pixels(257, 257, 1)).shape == (1, 33, 33, 21)

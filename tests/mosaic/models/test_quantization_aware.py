@@ -3,8 +3,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import export
 from mosaic.checkpoints import loading
+from mosaic.export import tflite
+from mosaic.export.serving_module import Serving
 from mosaic.inference.predictors import fit_image, of_tflite
 from mosaic.losses import CrossEntropy
 from mosaic.models import pooling, quantization_aware, quantizer_placement
@@ -44,7 +45,7 @@ def unmeasured(built):
 def file(quantized, drawn, tmp_path_factory):
     """An 8-bit file of labels."""
     path = str(tmp_path_factory.mktemp("files") / "labels.tflite")
-    export.tflite(quantized, list(drawn.images), path, SIZE, "labels", "int8")
+    tflite.write(quantized, list(drawn.images), path, SIZE, "labels", "int8")
     return path
 
 
@@ -222,14 +223,14 @@ def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
 def test_a_file_answers_as_its_network(file, quantized, drawn):
     images = np.stack([fit_image(image, SIZE) for image in drawn.images])
     labels = of_tflite(file).run(images)
-    expected = export.Serving(quantized)(tf.constant(images))["logits"].numpy().argmax(-1)
+    expected = Serving(quantized)(tf.constant(images))["logits"].numpy().argmax(-1)
     assert len(np.unique(labels)) > 1
     assert np.mean(labels == expected) > 0.95
 
 
 def test_what_was_never_measured_is_not_exported(unmeasured, drawn, tmp_path):
     with pytest.raises(UserError, match="ranges have no values yet"):
-        export.tflite(unmeasured, [drawn.images[0]], str(tmp_path / "x"), SIZE, "labels", "int8")
+        tflite.write(unmeasured, [drawn.images[0]], str(tmp_path / "x"), SIZE, "labels", "int8")
 
 
 def test_images_that_are_too_small(built):
@@ -240,7 +241,7 @@ def test_images_that_are_too_small(built):
 
 def test_other_number_formats_are_refused(quantized, drawn, tmp_path):
     with pytest.raises(UserError, match="use int8"):
-        export.tflite(quantized, [drawn.images[0]], str(tmp_path / "x"), SIZE)
+        tflite.write(quantized, [drawn.images[0]], str(tmp_path / "x"), SIZE)
 
 
 def test_training_starts_from_a_float_checkpoint(

@@ -6,7 +6,7 @@ import tf_keras
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-from mosaic import export
+from mosaic.export import tflite
 from mosaic.inference.predictors import of_tflite
 from mosaic.models.inputs import image_input
 from mosaic.models.layers import Norm, conv_bn, depthwise_bn
@@ -37,7 +37,7 @@ def file(image, tmp_path_factory):
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 0.5, variable.shape))
     path = tmp_path_factory.mktemp("file") / "network.tflite"
-    export.tflite(model, [image], str(path), SIZE)
+    tflite.write(model, [image], str(path), SIZE)
     return path
 
 

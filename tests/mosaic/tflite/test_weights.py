@@ -5,8 +5,10 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import config, export
+from mosaic import config
 from mosaic.checkpoints import loading
+from mosaic.export import tflite, tolerances
+from mosaic.export.serving_module import Serving
 from mosaic.inference.predictors import of_tflite
 from mosaic.models import batch_norm, mobilenet, resnet
 from mosaic.models.deeplab import deeplab
@@ -16,7 +18,6 @@ from mosaic.models.mosaic import mosaic
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.models.variables import variable_name
-from mosaic.serving import Serving
 from mosaic.tflite import graph, graph_from_file, model_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import weights as tflite_weights
@@ -98,11 +99,11 @@ def network():
 def files(network, images, tmp_path_factory):
     """The tiny network in every number format."""
     folder = tmp_path_factory.mktemp("files")
-    for quantize in export.LIMITS:
+    for quantize in tolerances.LIMITS:
         path = folder / f"{quantize}.tflite"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(export.LIMITS, quantize, export.Limit(None, 0.0))
-            export.tflite(network, images[:1], str(path), SIZE, "logits", quantize, lambda: images)
+            patch.setitem(tolerances.LIMITS, quantize, tolerances.Limit(None, 0.0))
+            tflite.write(network, images[:1], str(path), SIZE, "logits", quantize, lambda: images)
     return folder
 
 
@@ -112,8 +113,8 @@ def shared_file(images, tmp_path_factory):
     network = randomized(tiny(shared=True))
     path = str(tmp_path_factory.mktemp("files") / "shared.tflite")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(export.LIMITS, "int8", export.Limit(None, 0.0))
-        export.tflite(network, images[:1], path, SIZE, "logits", "int8", lambda: images)
+        patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
+        tflite.write(network, images[:1], path, SIZE, "logits", "int8", lambda: images)
     return path, network
 
 
@@ -370,7 +371,7 @@ def twins():
 
 def test_names_tell_layers_apart_that_look_alike(images, tmp_path):
     path = tmp_path / "twins.tflite"
-    export.tflite(randomized(twins()), images[:1], str(path), SIZE)
+    tflite.write(randomized(twins()), images[:1], str(path), SIZE)
     whole = tflite_weights.read(twins(), str(path)).arrays
     part = tflite_weights.read(twins(), str(path), ("right",)).arrays
     assert {name.split("_")[0] for name in part} == {"right"}
@@ -462,7 +463,7 @@ def test_published_files_agree_with_their_float_networks(
 
 def test_a_file_loads_like_a_checkpoint(tmp_path, small_network, drawn):
     path = tmp_path / "network.tflite"
-    export.tflite(small_network, [drawn.images[0]], str(path), (64, 96))
+    tflite.write(small_network, [drawn.images[0]], str(path), (64, 96))
     model = mosaic(3, bins=(1, 4))
     found = loading.load(model, str(path), images=list(drawn.images))
     assert found.form == "tflite"

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import conversion, export
+from mosaic.export import tflite, tflite_converter
 from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
 
@@ -24,7 +24,7 @@ def foreign_network(operation):
 def test_foreign_operators_are_named_in_one_line(operation, name, drawn, tmp_path, capfd):
     path = str(tmp_path / "x" / "network.tflite")
     with pytest.raises(UserError) as caught:
-        export.tflite(foreign_network(operation), [drawn.images[0]], path, (8, 8))
+        tflite.write(foreign_network(operation), [drawn.images[0]], path, (8, 8))
     line = str(caught.value)
     assert line.startswith(f"{path}: TFLite has no operator for {name};") and "\n" not in line
     assert list(tmp_path.iterdir()) == []
@@ -45,13 +45,13 @@ def test_a_converter_that_falls_back(tmp_path):
     ]
     assert model_file.foreign(model_file.unpack(converter.convert())) == ["Cholesky"]
     with pytest.raises(UserError, match="no operator for Cholesky"):
-        conversion.convert(converter, "x.tflite")
+        tflite_converter.convert(converter, "x.tflite")
 
 
 def test_other_errors_of_the_converter_stay(tmp_path):
     class Converter:
         def convert(self):
-            raise conversion.ConverterError("something else")
+            raise tflite_converter.ConverterError("something else")
 
-    with pytest.raises(conversion.ConverterError, match="something else"):
-        conversion.convert(Converter(), "x.tflite")
+    with pytest.raises(tflite_converter.ConverterError, match="something else"):
+        tflite_converter.convert(Converter(), "x.tflite")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from mosaic.models import quantization_aware
+
 # Least share of the float network's mIoU that a quantized one keeps (MLPerf Mobile's rules).
 MLPERF_SHARE = 0.96
 
@@ -43,3 +45,8 @@ LIMITS = {
 # Of a network of quantization-aware training, which rounds as its exports do: where their last bits
 # differ, a value is rounded to the next step.
 LEARNT = Limit(None, 0.90, MLPERF_SHARE, 0.95, 0.995)
+
+
+def of_model(model, quantize: str) -> Limit:
+    """The tolerances for a network's export of one format, a key of `LIMITS`."""
+    return LEARNT if quantization_aware.is_quantized(model) else LIMITS[quantize]

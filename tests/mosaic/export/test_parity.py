@@ -8,10 +8,10 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.evaluation.evaluator import Evaluation
-from mosaic.export_check import Agreement, EvaluationSplit, check
+from mosaic.export.parity import Agreement, EvaluationSplit, check
+from mosaic.export.tolerances import LIMITS, MLPERF_SHARE, Limit
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network
-from mosaic.limits import LIMITS, MLPERF_SHARE, Limit
 from mosaic.models import resizing
 from mosaic.utils.errors import RunError, UserError
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 import mlperf
-from mosaic import export, integer_graph
+from mosaic.export import int8_rewrite, tflite, tolerances
 from mosaic.inference.predictors import fit, of_network, of_tflite
 from mosaic.models import pooling, resizing
 from mosaic.models.inputs import image_input
@@ -31,16 +31,16 @@ def files(network, images, tmp_path_factory):
     """8-bit files of logits and of labels."""
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(export.LIMITS, "int8", export.Limit(None, 0.0))
+        patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
         for output in ("logits", "labels"):
             path = str(folder / f"{output}.tflite")
-            export.tflite(network, images[:1], path, SIZE, output, "int8", lambda: images)
+            tflite.write(network, images[:1], path, SIZE, output, "int8", lambda: images)
     return folder
 
 
 def test_the_function_of_the_image_is_the_same(network, images):
     """But for the padding, which has one number where normalisation has three means."""
-    forward, centre = integer_graph.from_pixels(network)
+    forward, centre = int8_rewrite.from_pixels(network)
     images = np.stack(images[:2]).astype(np.float32)
     expected = network(images, training=False).numpy()
     difference = np.abs(forward(tf.constant(images - centre)).numpy() - expected)
@@ -53,7 +53,7 @@ def test_the_function_of_the_image_is_the_same(network, images):
 def test_the_network_is_left_alone(network):
     before = [(len(layer.inbound_nodes), len(layer.outbound_nodes)) for layer in network.layers]
     weights = network.get_weights()
-    integer_graph.from_pixels(network)
+    int8_rewrite.from_pixels(network)
     after = [(len(layer.inbound_nodes), len(layer.outbound_nodes)) for layer in network.layers]
     assert after == before
     assert all(np.array_equal(a, b) for a, b in zip(weights, network.get_weights()))
@@ -62,7 +62,7 @@ def test_the_network_is_left_alone(network):
 def test_another_beginning_is_left_as_it_is():
     images = tf_keras.Input([None, None, 3])
     model = tf_keras.Model(images, tf_keras.layers.Conv2D(4, 3)(images))
-    forward, centre = integer_graph.from_pixels(model)
+    forward, centre = int8_rewrite.from_pixels(model)
     pixels = tf.ones([1, 8, 8, 3])
     assert centre == 0
     np.testing.assert_array_equal(forward(pixels), model(pixels))
@@ -84,7 +84,7 @@ def test_a_global_average_keeps_its_value_beside_a_map_of_another_range(images, 
     logits = tf_keras.layers.Conv2D(2, 1, kernel_initializer="ones")(both[..., :8])
     model = tf_keras.Model(source, logits)
     path = str(tmp_path / "file.tflite")
-    export.tflite(model, images, path, SIZE, "logits", "int8", lambda: images)
+    tflite.write(model, images, path, SIZE, "logits", "int8", lambda: images)
     found = of_tflite(path).run(images)
     expected = of_network(model).logits(tf.constant(np.stack(images)), SIZE).numpy()
     np.testing.assert_allclose(found, expected, rtol=0.05)
@@ -102,7 +102,7 @@ def test_steps_of_the_input_are_steps_of_the_image(files, network):
 
 def test_samples_span_the_range():
     grey = [np.full((4, 4, 3), value, np.uint8) for value in (90, 100)]
-    (first,), (second,) = integer_graph.samples(iter(grey), 10)
+    (first,), (second,) = int8_rewrite.samples(iter(grey), 10)
     assert (first.min(), first.max(), first[0, 3, 3, 0]) == (-10, 245, 80)
     assert np.all(second == 90) and second.dtype == np.float32
     assert np.all(grey[0] == 90)
@@ -176,7 +176,7 @@ def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path, record_prope
     model = mosaic(**mlperf.R4)
     tflite_weights.load(model, own)
     path = str(tmp_path / "r4.tflite")
-    export.tflite(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
+    tflite.write(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
     answers = [of_tflite(file).run(images) for file in (own, path)]
     equal = np.mean(answers[0] == answers[1], axis=(1, 2))
     record_property("r4_int8_images", len(equal))

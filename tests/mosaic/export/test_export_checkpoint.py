@@ -10,8 +10,10 @@ import tensorflow as tf
 import tf_keras
 from ai_edge_litert.interpreter import Interpreter
 
-from mosaic import experiment, export
+from mosaic import experiment
 from mosaic.evaluation.evaluator import Evaluation
+from mosaic.export import export_checkpoint, saved_model, tflite, tolerances
+from mosaic.export.serving_module import Serving
 from mosaic.inference.predictors import of_tflite
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables
@@ -35,12 +37,12 @@ def tiny_network():
 @pytest.fixture(scope="module")
 def exported(small_network, drawn, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "saved_model"
-    agreement = export.saved_model(small_network, list(drawn.images[:2]), str(path))
+    agreement = saved_model.write(small_network, list(drawn.images[:2]), str(path))
     return path, agreement
 
 
 def expected(network, images):
-    return export.Serving(network)(tf.constant(images))["logits"].numpy()
+    return Serving(network)(tf.constant(images))["logits"].numpy()
 
 
 def test_saved_model_agrees_with_its_network(exported):
@@ -90,11 +92,11 @@ def test_saved_model_loads_with_tensorflow_alone(exported):
     assert result.stdout.strip() == "(3, 64, 96, 3) (3, 64, 96)"
 
 
-@pytest.mark.parametrize("output", export.OUTPUTS)
+@pytest.mark.parametrize("output", tflite.OUTPUTS)
 def test_tflite(small_network, drawn, tmp_path, output):
     path = tmp_path / "network.tflite"
     images = list(drawn.images[:2])
-    agreement = export.tflite(small_network, images, str(path), SIZE, output)
+    agreement = tflite.write(small_network, images, str(path), SIZE, output)
     assert agreement.equal > 0.999
     answer = of_tflite(str(path)).run(images[:1])[0]
     want = expected(small_network, drawn.images[:1])[0]
@@ -112,7 +114,7 @@ def test_tflite(small_network, drawn, tmp_path, output):
 def full_bytes(trained_network, drawn, tmp_path_factory):
     """Size of the float file."""
     path = tmp_path_factory.mktemp("full") / "full.tflite"
-    export.tflite(trained_network, [drawn.images[0]], str(path), SIZE)
+    tflite.write(trained_network, [drawn.images[0]], str(path), SIZE)
     assert model_file.numbers(str(path)) == "float32"
     return path.stat().st_size
 
@@ -122,10 +124,10 @@ def test_quantized_files_are_smaller_and_agree(
     trained_network, drawn, full_bytes, tmp_path, quantize
 ):
     small, images = tmp_path / "small.tflite", list(drawn.images)
-    agreement = export.tflite(
+    agreement = tflite.write(
         trained_network, images[:2], str(small), SIZE, "labels", quantize, lambda: images
     )
-    assert agreement.equal >= export.LIMITS[quantize].equal
+    assert agreement.equal >= tolerances.LIMITS[quantize].equal
     assert small.stat().st_size < 0.6 * full_bytes
     assert model_file.numbers(str(small)) == quantize
 
@@ -138,7 +140,7 @@ def test_int8_files_compute_in_integers(
 ):
     """From the image's bytes to the answer; uint8 at either end costs a conversion."""
     path, images = tmp_path / "x.tflite", list(drawn.images)
-    agreement = export.tflite(
+    agreement = tflite.write(
         trained_network, images[:2], str(path), SIZE, output, "int8", lambda: images, input_type
     )
     assert agreement.equal > 0.9
@@ -163,7 +165,7 @@ def test_int8_files_compute_in_integers(
 
 def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
     path = str(tmp_path / "x.tflite")
-    export.tflite(tiny_network, [drawn.images[0]], path, (66, 97), "logits_stride4")
+    tflite.write(tiny_network, [drawn.images[0]], path, (66, 97), "logits_stride4")
     image = np.zeros((1, 66, 97, 3), np.uint8)
     assert of_tflite(path).run(image).shape == (1, 17, 25, 3)
 
@@ -176,7 +178,7 @@ def configure(monkeypatch, network, dataset, loaded=None):
 
 def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, capsys):
     configure(monkeypatch, tiny_network, drawn)
-    export.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
+    export_checkpoint.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
     line = capsys.readouterr().out
     assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
 
@@ -184,8 +186,8 @@ def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(("form", "steps"), [("mosaic", 7), ("garden", None)])
 def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkeypatch, form, steps):
     configure(monkeypatch, tiny_network, drawn, Variables("x", form, 7, {}))
-    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
-    export.export_checkpoint("x", str(tmp_path), ("tflite",), output="labels")
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
+    export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",), output="labels")
     (path,) = tmp_path.iterdir()
     said = tflite_metadata.read(str(path))
     assert said.is_own and said.steps == steps
@@ -200,7 +202,7 @@ def test_a_garden_checkpoint_of_a_tflite_file_can_be_trained(drawn, tmp_path, ca
     before = network(image).numpy()
     with pytest.MonkeyPatch.context() as patch:
         configure(patch, network, dataset, Variables("x.tflite", "tflite", None, {}))
-        export.export_checkpoint("x.tflite", str(tmp_path), ("garden_checkpoint",))
+        export_checkpoint.export_checkpoint("x.tflite", str(tmp_path), ("garden_checkpoint",))
     np.testing.assert_allclose(network(image), before, atol=1e-4)
     norm = next(x for x in network.layers if isinstance(x, tf_keras.layers.BatchNormalization))
     assert np.any(norm.moving_mean) == ("train" in splits)
@@ -215,25 +217,25 @@ def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_p
     evaluation = Evaluation(padded_size=(32, 48))
     found = (tiny_network, dataset, evaluation, Variables("x", "mosaic", None, {}))
     monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
-    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0))
-    export.export_checkpoint("x", str(tmp_path), ("tflite",))
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
+    export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
     (path,) = tmp_path.iterdir()
     assert of_tflite(str(path)).input_size == (32, 48)
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):
     configure(monkeypatch, tiny_network, drawn)
-    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 1.1))
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0, 1.1))
     out = tmp_path / "out"
     with pytest.raises(RunError, match="110 % of the mIoU"):
-        export.export_checkpoint("x", str(out), ("saved_model",), evaluate=True)
+        export_checkpoint.export_checkpoint("x", str(out), ("saved_model",), evaluate=True)
     assert not out.exists()
 
 
 def test_a_miss_of_the_usual_is_told(tiny_network, drawn, tmp_path, monkeypatch, capsys):
     configure(monkeypatch, tiny_network, drawn)
-    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 0.0, 0.0, 1.1))
-    export.export_checkpoint("x", str(tmp_path), ("saved_model",))
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0, 0.0, 1.1))
+    export_checkpoint.export_checkpoint("x", str(tmp_path), ("saved_model",))
     captured = capsys.readouterr()
     assert "saved_model: logit difference at most" in captured.out
     assert re.search("warning: .*saved_model: .* usually have 110 % equal pixels", captured.err)
@@ -258,27 +260,27 @@ def test_bad_calls_leave_nothing(small_network, drawn, tmp_path, monkeypatch, ar
     configure(monkeypatch, small_network, dataset)
     settings = {"export_dir": str(tmp_path / "out"), **arguments}
     with pytest.raises(UserError, match=message):
-        export.export_checkpoint("x", **settings)
+        export_checkpoint.export_checkpoint("x", **settings)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_check_leaves_nothing(small_network, drawn, tmp_path, monkeypatch):
-    impossible = export.Limit(None, 1.1)
-    monkeypatch.setitem(export.LIMITS, "none", impossible)
+    impossible = tolerances.Limit(None, 1.1)
+    monkeypatch.setitem(tolerances.LIMITS, "none", impossible)
     with pytest.raises(RunError, match="nothing was kept") as caught:
-        export.tflite(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), SIZE)
+        tflite.write(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), SIZE)
     assert caught.value.exit_code == 1
     with pytest.raises(RunError, match="nothing was kept"):
-        export.saved_model(small_network, [drawn.images[0]], str(tmp_path / "saved"))
+        saved_model.write(small_network, [drawn.images[0]], str(tmp_path / "saved"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_check_keeps_the_file_before(small_network, drawn, tmp_path, monkeypatch):
     path = tmp_path / "x.tflite"
     path.write_bytes(b"before")
-    monkeypatch.setitem(export.LIMITS, "none", export.Limit(None, 1.1))
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 1.1))
     with pytest.raises(RunError):
-        export.tflite(small_network, [drawn.images[0]], str(path), SIZE)
+        tflite.write(small_network, [drawn.images[0]], str(path), SIZE)
     assert path.read_bytes() == b"before"
 
 
@@ -295,5 +297,5 @@ def test_a_failed_check_keeps_the_file_before(small_network, drawn, tmp_path, mo
 def test_bad_calls_are_told_in_one_line(small_network, drawn, tmp_path, arguments, message):
     settings = {"size": SIZE, **arguments}
     with pytest.raises(UserError, match=message):
-        export.tflite(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), **settings)
+        tflite.write(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), **settings)
     assert list(tmp_path.iterdir()) == []

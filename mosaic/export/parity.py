@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from mosaic.evaluation import metrics
+from mosaic.export.tolerances import Limit
 from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
-from mosaic.limits import Limit
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import serving
+from mosaic.export import serving_module
 
 ENCODERS = {"png": tf.io.encode_png, "jpeg": tf.io.encode_jpeg}
 
@@ -15,7 +15,7 @@ def encoded(images, form):
 
 @pytest.fixture(scope="module")
 def module(small_network):
-    return serving.Serving(small_network)
+    return serving_module.Serving(small_network)
 
 
 @pytest.mark.parametrize("form", ENCODERS)
@@ -33,9 +33,9 @@ def test_bytes_are_segmented_as_images_are(module, drawn, form, count):
 def test_grey_and_transparent_files():
     grey = np.arange(48, dtype=np.uint8).reshape(4, 12, 1)
     clear = np.concatenate([np.repeat(grey, 3, -1), np.full_like(grey, 7)], -1)
-    images = serving.decode(encoded([grey, clear], "png")[:1])
+    images = serving_module.decode(encoded([grey, clear], "png")[:1])
     np.testing.assert_array_equal(images[0], np.repeat(grey, 3, -1))
-    images = serving.decode(encoded([clear, clear], "png"))
+    images = serving_module.decode(encoded([clear, clear], "png"))
     np.testing.assert_array_equal(images[1], clear[..., :3])
 
 

@@ -1,0 +1,89 @@
+"""Checkpoints as the Model Garden's own code restores them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from mosaic.checkpoints import diagnosis, loading, model_garden
+from mosaic.models.variables import Variables, variable_name
+from mosaic.utils import class_names
+from mosaic.utils.atomic_io import replacing
+from mosaic.utils.errors import RunError, UserError
+
+
+def save(model: tf_keras.Model, folder: str, loaded: Variables | None = None, dataset=None) -> str:
+    """Writes a network as a checkpoint of the Model Garden's form, and reads it back to check it.
+
+    The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
+
+    Args:
+      model: a network of this project with the Garden's arithmetic
+        (`mosaic.checkpoints.model_garden.unlike`).
+      folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
+      loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
+        which no network here reads, is kept; else it is blank. The Garden's own networks have it,
+        and insist on finding it.
+      dataset: a description, whose class names and colours are written beside it; they also tell
+        it from what others published.
+
+    Returns:
+      The checkpoint's prefix.
+
+    Raises:
+      UserError: the Garden has no such network.
+      RunError: what was written reads otherwise; nothing is left under `folder`.
+    """
+    values = {variable_name(variable): variable.numpy() for variable in model.variables}
+    theirs = model_garden.names(values)
+    lacking = sorted({name.rpartition("/")[0] for name in values.keys() - theirs.keys()})
+    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *model_garden.unlike(model)]
+    if reasons:
+        raise UserError(
+            f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
+        )
+    arrays = {theirs[name]: value for name, value in values.items()}
+    if backbone := diagnosis.mobilenet(model):
+        arrays.update(model_garden.blank_head(*backbone))
+    if loaded and loaded.form == "garden":
+        unread = (name for name in loaded.arrays if model_garden.is_unread(name, theirs.values()))
+        arrays.update((name, loaded.arrays[name]) for name in unread)
+    name = f"ckpt-{(loaded and loaded.step) or 0}"
+    with replacing(folder) as aside:
+        write(arrays, aside / name)
+        # TensorFlow's own function would name the folder aside.
+        (aside / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
+        found = loading.read(str(aside)).arrays
+        if found.keys() != arrays.keys() or any(
+            not np.array_equal(found[key], arrays[key], equal_nan=True) for key in arrays
+        ):
+            raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
+        if dataset is not None:
+            class_names.save(str(aside), dataset)
+    return os.path.join(folder, name)
+
+
+def write(arrays: Mapping[str, np.ndarray], prefix: str | os.PathLike) -> None:
+    """Writes an object checkpoint.
+
+    Args:
+      arrays: the Garden's names and values.
+      prefix: of its files.
+    """
+    tree: dict = {}
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = tf.Variable(array)
+    _checkpoint(tree).write(str(prefix))
+
+
+def _checkpoint(tree: dict) -> tf.train.Checkpoint:
+    children = {k: _checkpoint(v) if isinstance(v, dict) else v for k, v in tree.items()}
+    return tf.train.Checkpoint(**children)

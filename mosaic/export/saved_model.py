@@ -1,0 +1,48 @@
+"""SavedModels with the TF Hub module's contract, checked before they count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic.export import tolerances
+from mosaic.export.parity import Agreement, EvaluationSplit, check
+from mosaic.export.serving_module import Serving
+from mosaic.inference import predictors
+from mosaic.utils import class_names
+from mosaic.utils.atomic_io import replacing
+
+
+def write(
+    model,
+    images: Sequence[np.ndarray],
+    path: str,
+    dataset=None,
+    split: EvaluationSplit | None = None,
+) -> Agreement:
+    """Writes a SavedModel, checks it on images, and only then gives it its name.
+
+    `serving_default` takes float32; `serving_uint8`, the same in uint8, moves a quarter of the
+    bytes; `serving_image_bytes` takes JPEG and PNG files; calling the loaded object takes images
+    of either type.
+
+    Args:
+      model: the network.
+      images: uint8 [height, width, 3] each, to check it on.
+      path: of the folder.
+      dataset: a description, whose class names and colours are written into
+        assets.extra/classes.json.
+      split: also scores it and the network.
+
+    Raises:
+      RunError: it differs from the network by more than it may; nothing is left under `path`.
+    """
+    module = Serving(model)
+    with replacing(path) as aside:
+        tf.saved_model.save(module, str(aside), signatures=module.signatures())
+        if dataset is not None:
+            class_names.save(str(aside / "assets.extra"), dataset)
+        export = predictors.of_saved_model(str(aside))
+        return check(model, export, images, tolerances.of_model(model, "none"), path, split)
