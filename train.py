@@ -17,7 +17,7 @@ def main(values, bindings):
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
     check_writable(values.model_dir)
     cli.configure(cli.experiment_files(values), bindings, values.data_dir)
-    from mosaic.training import run
+    from mosaic.training.train_loop import run
 
     run(values.model_dir)
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 import tf_keras
 
 from data.street_scenes import drawing
-from mosaic.losses import CrossEntropy
 from mosaic.models.mosaic import mosaic
-from mosaic.runtime import runtime
+from mosaic.training.losses import CrossEntropy
+from mosaic.training.runtime import runtime
 
 SIZE, BATCH, STEPS = (360, 480), 8, 3
 

@@ -21,7 +21,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-import mosaic.training
+import mosaic.training.train_loop
 from data.street_scenes import drawing
 from mosaic import cli, config
 from mosaic.benchmark import report

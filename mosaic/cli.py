@@ -237,7 +237,7 @@ def configure(
     import tensorflow as tf
     from absl import logging
 
-    import mosaic.training  # noqa: F401 - registers what gin files bind
+    import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")

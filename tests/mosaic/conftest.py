@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic.losses import CrossEntropy
 from mosaic.models.mosaic import mosaic
+from mosaic.training.losses import CrossEntropy
 
 
 class Drawn:

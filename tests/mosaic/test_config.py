@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-import mosaic.training  # noqa: F401 - registers what gin files bind
-from mosaic import cli, config, losses
+import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
+from mosaic import cli, config
 from mosaic.evaluation import published
+from mosaic.training import losses
 from mosaic.utils import run_layout
 from mosaic.utils.errors import UserError
 
@@ -18,8 +19,8 @@ EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
 TRAINED = [name for name in EXPERIMENTS if not name.startswith("ade20k_on_")]
 
 SMALL = """
-import mosaic.losses
-import mosaic.optimizers
+import mosaic.training.losses
+import mosaic.training.optimizers
 
 LEARNING_RATE = 0.25
 STEPS = %gin.REQUIRED

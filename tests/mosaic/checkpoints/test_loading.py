@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import optimizers
 from mosaic.checkpoints import loading
 from mosaic.models import mosaic
 from mosaic.models.variables import variable_name
+from mosaic.training import optimizers
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
 

@@ -15,7 +15,7 @@ from mosaic.evaluation.evaluator import Evaluation
 from mosaic.inference.predictors import Predictor
 from mosaic.models.variables import Variables
 from mosaic.tflite.metadata import Metadata
-from mosaic.training import train  # noqa: F401 - which configurations bind
+from mosaic.training.train_loop import train  # noqa: F401 - which configurations bind
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError

@@ -13,7 +13,7 @@ from official.vision.modeling.heads.segmentation_heads import SegmentationHead
 from official.vision.modeling.layers.deeplab import SpatialPyramidPooling
 
 import mlperf
-import mosaic.training  # noqa: F401 - registers what gin files bind
+import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from data.label_map import LabelMap
 from mosaic import config
 from mosaic.export import tflite

@@ -7,14 +7,14 @@ from mosaic.checkpoints import loading
 from mosaic.export import tflite
 from mosaic.export.serving_module import Serving
 from mosaic.inference.predictors import fit_image, of_tflite
-from mosaic.losses import CrossEntropy
 from mosaic.models import pooling, quantization_aware, quantizer_placement
 from mosaic.models.fake_quant import RangedPool
 from mosaic.models.inputs import check_size
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import variable_name
-from mosaic.task import SegmentationTask
 from mosaic.tflite import model_file
+from mosaic.training.losses import CrossEntropy
+from mosaic.training.task import SegmentationTask
 from mosaic.utils.errors import UserError
 
 SIZE = (64, 128)

@@ -21,7 +21,7 @@ from mosaic.models.variables import variable_name
 from mosaic.tflite import graph, graph_from_file, model_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import weights as tflite_weights
-from mosaic.training import train  # noqa: F401 - which the configurations bind
+from mosaic.training.train_loop import train  # noqa: F401 - which the configurations bind
 from mosaic.utils.errors import UserError
 
 SIZE = (32, 48)

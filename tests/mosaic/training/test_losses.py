@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from official.vision.losses import segmentation_losses
 
-from mosaic.losses import CrossEntropy, SoftJaccard, SumOfLosses, settle
-from mosaic.task import SegmentationTask
+from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses, settle
+from mosaic.training.task import SegmentationTask
 from mosaic.utils.errors import UserError
 
 CLASSES = 4

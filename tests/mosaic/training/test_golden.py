@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import losses, optimizers, task
 from mosaic.checkpoints import loading
 from mosaic.models import mosaic
+from mosaic.training import losses, optimizers, task
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _GOLDEN = pathlib.Path(os.environ.get("MOSAIC_SHARED") or _ROOT.parent / "shared") / "golden"
@@ -54,7 +54,7 @@ def golden(request, shared):
 
 @pytest.fixture
 def exact_graph():
-    """Runs compiled steps as written, as `mosaic.runtime` does."""
+    """Runs compiled steps as written, as `mosaic.training.runtime` does."""
     before = tf.config.optimizer.get_experimental_options()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield

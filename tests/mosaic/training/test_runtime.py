@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from mosaic.runtime import runtime
+from mosaic.training.runtime import runtime
 from mosaic.utils.errors import UserError
 
 

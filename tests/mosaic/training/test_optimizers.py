@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic import optimizers
+from mosaic.training import optimizers
 
 
 def _published():

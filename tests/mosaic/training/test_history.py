@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mosaic.history import History, Times, summary
+from mosaic.training.history import History, Times, summary
 
 
 @pytest.fixture

@@ -26,13 +26,13 @@ from mosaic.checkpoints.run_folder import (
 from mosaic.evaluation.evaluator import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export.saved_model import write as saved_model
-from mosaic.history import History, Times, summary
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.inputs import check_size
-from mosaic.runtime import runtime
-from mosaic.task import SegmentationTask, predict
-from mosaic.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
+from mosaic.training.history import History, Times, summary
+from mosaic.training.runtime import runtime
+from mosaic.training.task import SegmentationTask, predict
+from mosaic.training.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import locked, write_text
 from mosaic.utils.errors import RunError, UserError, check_positive

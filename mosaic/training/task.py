@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from official.core import base_task
 
-from mosaic import losses
 from mosaic.checkpoints import loading
 from mosaic.evaluation import metrics
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic.training import losses
 from mosaic.utils.errors import UserError
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
@@ -26,7 +26,7 @@ class SegmentationTask(base_task.Task):
     Args:
       model: from images [batch, height, width, 3] in 0..255 to logits at any stride.
       dataset: a description with batches (`data.dataset.Dataset`).
-      loss: of (labels, logits); see `mosaic.losses.settle`.
+      loss: of (labels, logits); see `mosaic.training.losses.settle`.
       batch_size: global.
       seed: of the order and augmentation of the training data.
       eval_split: the split that periodic evaluation scores.

@@ -14,13 +14,14 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic import cli, config, training
+from mosaic import cli, config
 from mosaic.checkpoints import loading
 from mosaic.evaluation.evaluator import Evaluation
-from mosaic.losses import CrossEntropy
 from mosaic.models.mosaic import mosaic
-from mosaic.optimizers import sgd
-from mosaic.runtime import runtime
+from mosaic.training import train_loop
+from mosaic.training.losses import CrossEntropy
+from mosaic.training.optimizers import sgd
+from mosaic.training.runtime import runtime
 from mosaic.utils.errors import UserError
 
 STEPS, EVAL_INTERVAL = 24, 8
@@ -287,7 +288,7 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(tf.train.CheckpointManager, "save", noted)
     with runtime(exact_graph=False, devices=("CPU:0",)).scope():
         arguments = _tiny(drawn)
-        best = training.train(str(tmp_path), **arguments)
+        best = train_loop.train(str(tmp_path), **arguments)
     assert best["step"] == 2 and best["mean_iou"] > 0
     assert listed[0] == str(tmp_path / "ckpt-0")
     kernel = arguments["model"].weights[0]
@@ -298,7 +299,7 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["steps", "batch_size", "steps_per_log", "eval_interval"])
 def test_numbers_that_cannot_be_are_named(drawn, tmp_path, name):
     with pytest.raises(UserError, match=rf"train\.{name} = 0: it must be at least 1"):
-        training.train(str(tmp_path), **_tiny(drawn, **{name: 0}))
+        train_loop.train(str(tmp_path), **_tiny(drawn, **{name: 0}))
     assert not list(tmp_path.iterdir())
 
 
@@ -308,7 +309,7 @@ def test_validation_images_that_are_too_small_are_told_before_training(drawn, tm
     height, width = arguments["dataset"].image_size
     assert min(height, width) < 128
     with pytest.raises(UserError, match=f"images of {height}x{width} are too small"):
-        training.train(str(tmp_path), **arguments)
+        train_loop.train(str(tmp_path), **arguments)
     assert not list(tmp_path.iterdir())
 
 
@@ -316,14 +317,14 @@ def test_nothing_to_score_on_is_told(drawn, tmp_path):
     arguments = _tiny(drawn)
     arguments["dataset"].labels[:] = 255
     with pytest.raises(UserError, match="drawn val: no labelled pixels to score on"):
-        training.train(str(tmp_path), **arguments)
+        train_loop.train(str(tmp_path), **arguments)
     assert not list((tmp_path / "best_ckpt").iterdir())
 
 
 def test_class_weights_are_counted_before_training(drawn, tmp_path):
     loss = CrossEntropy(class_weights=[1.0, 2.0])
     with pytest.raises(UserError, match="class_weights has 2 values, and drawn has 3 classes"):
-        training.train(str(tmp_path), **_tiny(drawn, loss=loss))
+        train_loop.train(str(tmp_path), **_tiny(drawn, loss=loss))
     assert not list(tmp_path.iterdir())
 
 
@@ -331,11 +332,11 @@ def test_a_missing_initial_checkpoint_is_told_before_all_else(tmp_path, monkeypa
     def not_called():
         raise AssertionError
 
-    monkeypatch.setattr(training, "runtime", not_called)
+    monkeypatch.setattr(train_loop, "runtime", not_called)
     try:
         cli.configure([config.find("quickstart")], ["INIT_CHECKPOINT = 'nowhere'"], None)
         with pytest.raises(UserError, match="INIT_CHECKPOINT=nowhere: no such file"):
-            training.run(str(tmp_path / "run"))
+            train_loop.run(str(tmp_path / "run"))
     finally:
         gin.clear_config()
     assert not list(tmp_path.iterdir())
