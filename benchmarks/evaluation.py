@@ -12,7 +12,6 @@ import pathlib
 import tempfile
 import time
 
-import common
 import frames
 import numpy as np
 import tensorflow as tf
@@ -20,6 +19,7 @@ import tf_keras
 from official.vision.configs import semantic_segmentation as garden_config
 from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
+import common
 from data.cityscapes import cityscapes
 from mosaic.evaluation.evaluator import Evaluation, evaluate
 from mosaic.inference.predictors import of_network

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 
-import common
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+import common
 from data.street_scenes import drawing
 from mosaic.models.mosaic import mosaic
 from mosaic.training.losses import CrossEntropy

@@ -16,11 +16,11 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-import common  # noqa: F401 - makes the modules of this project found
 import gin
 import numpy as np
 import tensorflow as tf
 
+import common  # noqa: F401 - makes the modules of this project found
 import mosaic.training.train_loop
 from data.street_scenes import drawing
 from mosaic import cli, config

@@ -14,12 +14,12 @@ import pathlib
 import tempfile
 import time
 
-import common
 import frames
 import tensorflow as tf
 from official.vision.configs import semantic_segmentation as garden_config
 from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
+import common
 from data.cityscapes import cityscapes
 from data.pipeline import Augment
 

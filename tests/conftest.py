@@ -15,9 +15,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # What takes longest goes first, so that no worker is left alone with it at the end.
 _LONGEST = (
-    *("test_training.py", "test_export.py", "test_tflite_import.py", "test_quantization.py"),
-    *("test_deeplab.py", "test_integer_graph.py", "test_scoring.py", "test_benchmark.py"),
-    *("test_predictors.py", "test_cli.py", "test_garden.py", "test_checkpoints.py"),
+    *("test_train_loop.py", "test_export_checkpoint.py", "test_weights.py"),
+    *("test_quantization_aware.py", "test_deeplab.py", "test_int8_rewrite.py"),
+    *("test_score_checkpoint.py", "test_measure.py", "test_predictors.py", "test_cli.py"),
+    *("test_model_garden.py", "test_loading.py"),
 )
 
 
@@ -46,7 +47,7 @@ def shared():
 
 @pytest.fixture(scope="session", autouse=True)
 def provenance(record_testsuite_property):
-    """Where figures come from that tests record for docs/RESULTS.md (`mosaic.records`)."""
+    """Where figures come from that tests record for docs/RESULTS.md (`benchmarks/`)."""
     record_testsuite_property("machine", json.dumps(machine()))
 
 

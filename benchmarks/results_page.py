@@ -1,8 +1,9 @@
-"""docs/RESULTS.md: every figure from a record of what was measured, none of them typed.
+r"""docs/RESULTS.md: every figure from a record of what was measured, none of them typed.
 
-python -m mosaic.results add runs/camvid/training.json --as mosaic_camvid.train
-python -m mosaic.results add OUT/report.json --as mosaic_camvid.val --word CAMVID=/data/camvid
-python -m mosaic.results write
+python benchmarks/results_page.py add runs/camvid/training.json --as mosaic_camvid.train
+python benchmarks/results_page.py add OUT/report.json --as mosaic_camvid.val \
+      --word CAMVID=/data/camvid
+python benchmarks/results_page.py write
 
 `add` keeps a measurement's figures in docs/results: eval.py's report.json, train.py's
 training.json, benchmark.py's benchmark.json, what benchmarks/ write with --output, and what tests
@@ -19,8 +20,9 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
+import common  # noqa: F401 - makes the modules of this project found
+from measurement_records import DOCS, add, read
 from mosaic.evaluation.html_report import percent, points
-from mosaic.records import DOCS, add, read
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 
@@ -117,7 +119,7 @@ def duration(seconds: float) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one of the two commands; returns the exit code."""
-    parser = argparse.ArgumentParser("mosaic.results", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser("results_page.py", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="task", required=True)
     adding = commands.add_parser("add", help="keep the figures of a measurement")
     adding.add_argument("path", help="report.json, training.json, benchmark.json, JUnit XML, ...")
