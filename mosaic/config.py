@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import inspect
-import logging
+import io
 import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import gin
 
+from mosaic.utils import gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import is_there
@@ -26,44 +26,77 @@ UNKNOWN = "unknown"
 
 _PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
 
-_GIN_ERRORS = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    OSError,
-    ImportError,
-    tokenize.TokenError,
-)
-_MACRO = re.compile(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=", re.MULTILINE)
-_USE = re.compile(r"%([A-Z][A-Z0-9_]*)\b")
-_INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"]+)['\"]", re.MULTILINE)
+_SYNTAX_ERRORS = (SyntaxError, ValueError, tokenize.TokenError)
+_GIN_ERRORS = (*_SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
+# Files whose names begin so are read in today's names (`mosaic.utils.gin_text`).
+_SCHEME = "current:"
 
 
-def find(name: str) -> str:
+def find(name: str, included_by: str | None = None) -> str:
     """Returns the path of a gin file: as given, or looked up in configs/, `.gin` added if absent.
+
+    Args:
+      name: of the file.
+      included_by: the file that includes it, in whose folder it may also be.
 
     Raises:
       UserError: there is none; the nearest name in configs/ is told.
     """
+    folders = [pathlib.Path(), CONFIGS]
+    if included_by:
+        folders.insert(0, pathlib.Path(included_by).parent)
     for candidate in (name, f"{name}.gin"):
-        for path in (pathlib.Path(candidate), CONFIGS / candidate):
+        for path in (folder / candidate for folder in folders):
             if path.is_file():
                 return str(path)
     known = [path.stem for path in CONFIGS.glob("*.gin")]
+    where = f"{included_by}: include {name!r}" if included_by else f"--gin_file={name}"
     raise UserError(
-        f"--gin_file={name}: no such file, here or in configs/"
-        f"{nearest(pathlib.Path(name).stem, known)}"
+        f"{where}: no such file, here or in configs/{nearest(pathlib.Path(name).stem, known)}"
     )
 
 
-def _texts(path: str) -> list[str]:
-    """The text of a gin file and of all it includes."""
-    text = pathlib.Path(path).read_text()
-    texts = [text]
-    for included in _INCLUDE.findall(text):
-        texts += _texts(find(included))
-    return texts
+def _text(path: str) -> str:
+    """The text of a gin file in today's names, with its includes found."""
+    text = gin_text.current(pathlib.Path(path).read_text(encoding="utf-8"))
+    try:
+        return gin_text.including(text, lambda name: _SCHEME + find(name, path))
+    except UserError:
+        raise
+    except _SYNTAX_ERRORS:
+        return text  # gin tells what is wrong with it
+
+
+@contextlib.contextmanager
+def _open(name: str) -> Iterator[io.StringIO]:
+    path = name.removeprefix(_SCHEME)
+    yield gin_text.named(_text(path), path)
+
+
+gin.config.register_file_reader(_open, lambda name: name.startswith(_SCHEME))
+
+
+def statements(files: Sequence[str]) -> list[tuple]:
+    """The statements of gin files in the order in which gin applies them, includes in their place.
+
+    Raises:
+      UserError: one of them cannot be parsed, or includes what is not there.
+    """
+    found = []
+    for path in files:
+        try:
+            own = list(gin_text.statements(_text(path), path))
+        except UserError:
+            raise
+        except _SYNTAX_ERRORS as error:
+            raise UserError(explain(error)) from None
+        for statement in own:
+            included = gin_text.included(statement)
+            if included is None:
+                found.append(statement)
+            else:
+                found += statements([included.removeprefix(_SCHEME)])
+    return found
 
 
 def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
@@ -73,10 +106,9 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
       UserError: a macro is set on the command line that no file uses or sets, or one that is
         required is not set.
     """
-    texts = [text for path in files for text in _texts(path)]
-    known = {name for text in texts for name in _MACRO.findall(text) + _USE.findall(text)}
-    given = {name for binding in bindings for name in _MACRO.findall(binding)}
-    for name in sorted(given - known):
+    found = statements(files)
+    known = gin_text.macros_set(found).keys() | gin_text.macros_used(found)
+    for name in sorted(_given(bindings) - known):
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{nearest(name, known)}")
     for name in missing(files, bindings):
         flag = "--data_dir=DIR" if name == "DATA_DIR" else f"--gin.{name}=VALUE"
@@ -87,28 +119,16 @@ def missing(
     files: Sequence[str], bindings: Sequence[str], among: Sequence[str] | None = None
 ) -> list[str]:
     """Returns the required macros, of all or of those `among`, that have no value."""
-    given = {name for binding in bindings for name in _MACRO.findall(binding)}
-    values: dict[str, str] = {}
-    for text in _in_order(files):
-        for match in re.finditer(r"^[ \t]*([A-Z][A-Z0-9_]*)[ \t]*=[ \t]*(.*)$", text, re.MULTILINE):
-            values[match[1]] = match[2]
-    return [
-        name
-        for name, value in sorted(values.items())
-        if value.startswith("%gin.REQUIRED")
-        and name not in given
-        and (among is None or name in among)
-    ]
+    values = gin_text.macros_set(statements(files))
+    required = {name for name, value in values.items() if value == gin_text.REQUIRED}
+    kept = required if among is None else required & set(among)
+    return sorted(kept - _given(bindings))
 
 
-def _in_order(files: Sequence[str]) -> list[str]:
-    """The texts in the order in which gin applies them: what is included first."""
-    ordered = []
-    for path in files:
-        text = pathlib.Path(path).read_text()
-        ordered += _in_order([find(name) for name in _INCLUDE.findall(text)])
-        ordered.append(text)
-    return ordered
+def _given(bindings: Sequence[str]) -> set[str]:
+    """The macros that single bindings set."""
+    names = (binding.partition("=")[0].strip() for binding in bindings)
+    return {name for name in names if name.isupper() and name.isidentifier()}
 
 
 def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
@@ -120,11 +140,10 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
         with the nearest valid name.
     """
-    gin.add_config_file_search_path(str(CONFIGS))
-    # Gin logs an error for every folder in which an included file is not, even if another has it.
-    logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
+    named = [_SCHEME + path for path in files]
     try:
-        gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
+        current = gin_text.current("\n".join(bindings))
+        gin.parse_config_files_and_bindings(named, current, finalize_config=False)
         _make_paths_absolute()
         gin.finalize()
     except _GIN_ERRORS as error:
@@ -241,33 +260,26 @@ def literals(path: str, selector: str) -> dict:
 
     Macros are followed; what is no literal, such as references, is left out.
     """
-    bound = _bound(pathlib.Path(path).read_text(encoding="utf-8"))
+    bound = gin_text.bindings(pathlib.Path(path).read_text(encoding="utf-8"))
     found = {}
     for name, value in bound.items():
         place, _, parameter = name.rpartition(".")
-        if place.rpartition(".")[2] != selector:
-            continue
-        value = bound.get(value.removeprefix("%"), "") if value.startswith("%") else value
-        with contextlib.suppress(ValueError, SyntaxError):
-            found[parameter] = ast.literal_eval(value.strip())
+        value = bound.get(value.name, value) if isinstance(value, gin_text.Macro) else value
+        if place.rpartition(".")[2] == selector and gin_text.is_literal(value):
+            found[parameter] = value
     return found
 
 
 def changes(model_dir: str) -> list[tuple[str, str, str]]:
-    """Lists what differs from a run's saved configuration: name, and both values as written."""
+    """Lists what differs from a run's saved configuration: name, and both values in gin."""
     path = pathlib.Path(model_dir) / CONFIG
-    before = _bound(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    now = _bound(gin.operative_config_str())
+    before = gin_text.bindings(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    now = gin_text.bindings(gin.operative_config_str())
     return [
-        (k, before[k], now[k]) for k in sorted(before.keys() & now.keys()) if before[k] != now[k]
+        (k, repr(before[k]), repr(now[k]))
+        for k in sorted(before.keys() & now.keys())
+        if before[k] != now[k]
     ]
-
-
-def _bound(text: str) -> dict[str, str]:
-    """The values of a configuration as they are written, on one line each."""
-    text = text.replace("\\\n", " ")
-    found = re.findall(r"^([\w.]+) = (.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
-    return {name: " ".join(value.split()) for name, value in found}
 
 
 def save(model_dir: str) -> None:

@@ -107,9 +107,7 @@ def test_unknown_file(name):
 def test_experiment(experiment):
     """Every experiment parses, and all that training needs is bound."""
     path = config.find(experiment)
-    text = "".join(config._texts(path))
-    required = re.findall(r"^(\w+) = %gin.REQUIRED", text, re.MULTILINE)
-    _load([path], *(f"{name} = 1" for name in required))
+    _load([path], *(f"{name} = 1" for name in config.missing([path], [])))
     for parameter in ("model", "dataset", "loss", "optimizer", "evaluation"):
         assert isinstance(
             gin.query_parameter(f"train.{parameter}"), gin.config.ConfigurableReference
@@ -263,6 +261,28 @@ def test_unknown_name(small, binding, parts, where):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_a_file_included_from_beside_the_including_one(small, tmp_path):
+    (tmp_path / "inner.gin").write_text("STEPS = 3\n")
+    (tmp_path / "outer.gin").write_text(f"include '{small}'\ninclude 'inner.gin'\n")
+    _load([str(tmp_path / "outer.gin")])
+    assert gin.query_parameter("%STEPS") == 3
+
+
+def test_a_missing_included_file_is_told_with_the_including_one(small):
+    pathlib.Path(small).write_text("include 'models/mosiac.gin'\n")
+    message = _fails(config.check_macros, [small], [])
+    assert message.startswith(f"{small}: include 'models/mosiac.gin': no such file")
+
+
+def test_a_run_of_older_modules_is_configured(shared, tmp_path):
+    """A run's config.gin imports modules by the names that they had when it was made."""
+    saved = str(shared("runs/quickstart_2026_11") / run_layout.CONFIG)
+    assert "import mosaic.network as mosaic2" in pathlib.Path(saved).read_text()
+    _load([saved])
+    assert config.arguments("train.model")["bins"] == (1, 4, 8)
+    assert config.literals(saved, "mosaic")["norm_momentum"] == 0.97
 
 
 def test_missing_included_file(small):

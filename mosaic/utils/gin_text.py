@@ -1,0 +1,179 @@
+"""Gin files as statements: what they set, use and include, and names that have changed since.
+
+Only gin's own parser reads gin here. What a file says is told without importing anything of it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from gin import config_parser
+
+# Modules of configurables, which gin writes into a run's config.gin, by the names that they had.
+MOVED_MODULES = {
+    "mosaic.deeplab": "mosaic.models.deeplab",
+    "mosaic.evaluation": "mosaic.evaluation.evaluator",
+    "mosaic.losses": "mosaic.training.losses",
+    "mosaic.network": "mosaic.models.mosaic",
+    "mosaic.optimizers": "mosaic.training.optimizers",
+    "mosaic.quantization": "mosaic.models.quantization_aware",
+    "mosaic.resnet": "mosaic.models.resnet",
+    "mosaic.runtime": "mosaic.training.runtime",
+    "mosaic.training": "mosaic.training.train_loop",
+}
+# Parameters by the names that they had: (configurable, parameter).
+RENAMED_PARAMETERS: dict[tuple[str, str], str] = {}
+
+
+class Reference(NamedTuple):
+    """A configurable in a value: `@name` or `@name()`."""
+
+    name: str
+    is_called: bool
+
+    def __repr__(self) -> str:
+        return f"@{self.name}" + "()" * self.is_called
+
+
+class Macro(NamedTuple):
+    """A macro in a value: `%NAME`."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
+
+
+# A macro with this value must be set by whoever runs an experiment.
+REQUIRED = Macro("gin.REQUIRED")
+
+
+class _Delegate(config_parser.ParserDelegate):
+    """Keeps references and macros by their names, so that nothing must be registered."""
+
+    def configurable_reference(self, scoped_configurable_name, evaluate):
+        return Reference(scoped_configurable_name, evaluate)
+
+    def macro(self, macro_name):
+        return Macro(macro_name)
+
+
+def named(text: str, name: str | None) -> io.StringIO:
+    """Returns a text as a file of that name, which gin's messages tell."""
+    file = _Named(text)
+    file.name = name
+    return file
+
+
+class _Named(io.StringIO):
+    name: str | None
+
+
+def statements(text: str, name: str | None = None) -> Iterator[tuple]:
+    """The statements of gin's parser, in their order.
+
+    Args:
+      text: of a configuration.
+      name: of its file, for gin's messages.
+
+    Raises:
+      SyntaxError, tokenize.TokenError: as gin raises them.
+    """
+    return iter(config_parser.ConfigParser(named(text, name), _Delegate()))
+
+
+def current(text: str) -> str:
+    """Returns a configuration with today's names of modules and parameters, line by line.
+
+    What gin cannot parse stays as it is: gin tells what is wrong with it.
+    """
+    try:
+        found = list(statements(text))
+    except Exception:  # noqa: BLE001 - whatever gin and Python's tokenizer raise
+        return text
+    lines = text.split("\n")
+    for statement in found:
+        old, new = _renamed(statement)
+        if old:
+            row = statement.location.line_num - 1
+            lines[row] = re.sub(rf"(?<![\w.]){re.escape(old)}(?![\w.])", new, lines[row], count=1)
+    return "\n".join(lines)
+
+
+def _renamed(statement) -> tuple[str, str]:
+    """What of a statement has another name today, and that name; nothing twice if nothing has."""
+    if isinstance(statement, config_parser.ImportStatement):
+        new = MOVED_MODULES.get(statement.module)
+        return (statement.module, new) if new else ("", "")
+    if isinstance(statement, config_parser.BindingStatement):
+        selector, name = statement.selector, statement.arg_name
+        new = RENAMED_PARAMETERS.get((selector.rpartition(".")[2], name))
+        # In a block, a parameter stands without its configurable.
+        for old in (f"{selector}.{name}", name):
+            if new and re.search(rf"(?<![\w.]){re.escape(old)}\b", statement.location.line_content):
+                return old, old.removesuffix(name) + new
+    return "", ""
+
+
+def including(text: str, resolve: Callable[[str], str]) -> str:
+    """Returns a configuration that includes other files: for each name what `resolve` returns."""
+    lines = text.split("\n")
+    for statement in statements(text):
+        if isinstance(statement, config_parser.IncludeStatement):
+            row = statement.location.line_num - 1
+            indent = lines[row][: len(lines[row]) - len(lines[row].lstrip())]
+            lines[row] = f"{indent}include {resolve(statement.filename)!r}"
+    return "\n".join(lines)
+
+
+def included(statement) -> str | None:
+    """The file that a statement includes, or None if it is another statement."""
+    return statement.filename if isinstance(statement, config_parser.IncludeStatement) else None
+
+
+def is_literal(value) -> bool:
+    """Whether a value holds neither references nor macros."""
+    if isinstance(value, Reference | Macro):
+        return False
+    if isinstance(value, dict):
+        return all(is_literal(part) for pair in value.items() for part in pair)
+    return not isinstance(value, list | tuple) or all(map(is_literal, value))
+
+
+def macros_set(found: Iterable[tuple]) -> dict[str, Any]:
+    """The macros in capitals that statements set, with their last values."""
+    return {
+        s.selector: s.value
+        for s in found
+        if isinstance(s, config_parser.BindingStatement) and not s.arg_name and s.selector.isupper()
+    }
+
+
+def macros_used(found: Iterable[tuple]) -> set[str]:
+    """The macros in capitals that values use."""
+    bound = (s.value for s in found if isinstance(s, config_parser.BindingStatement))
+    return {macro for value in bound for macro in _macros(value) if macro.isupper()}
+
+
+def _macros(value) -> Iterator[str]:
+    if isinstance(value, Macro):
+        yield value.name
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _macros(pair)
+    elif isinstance(value, list | tuple) and not isinstance(value, Reference):
+        for item in value:
+            yield from _macros(item)
+
+
+def bindings(text: str) -> dict[str, Any]:
+    """What a configuration binds, in today's names: `NAME` or `scope/configurable.parameter`."""
+    found = {}
+    for s in statements(current(text)):
+        if isinstance(s, config_parser.BindingStatement):
+            scope = f"{s.scope}/" if s.scope else ""
+            found[f"{scope}{s.selector}" + (f".{s.arg_name}" if s.arg_name else "")] = s.value
+    return found
