@@ -31,14 +31,16 @@ def main(values, bindings, more):
     from data.label_map import LabelMap
     from mosaic.experiment import as_configured, load_predictor
     from mosaic.inference import image_files, model_classes
+    from mosaic.tflite.model_file import opened
     from mosaic.utils import class_names
 
     sources = image_files.find([*values.images, *more])
-    known = model_classes.find(path)
+    model = opened(path)
+    known = model_classes.find(model)
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
         known = class_names.Classes(label_map.names, label_map.colors, label_map.ignore_label)
-    predictor, _ = load_predictor(path, values.normalization)
+    predictor, _ = load_predictor(model, values.normalization)
     if files and not size:
         predictor, size = as_configured(predictor)
     count = image_files.predict(predictor, sources, values.output_dir, known, size)

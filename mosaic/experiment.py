@@ -10,8 +10,9 @@ import gin
 
 from mosaic import config
 from mosaic.checkpoints import loading
-from mosaic.inference import predictors
+from mosaic.inference import file_predictors, predictors
 from mosaic.inference.letterbox import letterbox
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
 from mosaic.utils.run_layout import CONFIG
@@ -74,12 +75,14 @@ def _list(value):
     return list(value) if isinstance(value, list | tuple) else value
 
 
-def load_predictor(path: str, normalization: str | None = None, as_network: bool = False):
+def load_predictor(
+    path: str | TFLiteModel, normalization: str | None = None, as_network: bool = False
+):
     """Loads whatever segments: a file as it is, a checkpoint into the experiment's network.
 
     Args:
       path: a SavedModel folder, a .tflite file, or a checkpoint as for `checkpoints.read`.
-      normalization: see `predictors.of_file`.
+      normalization: see `file_predictors.of_file`.
       as_network: load a .tflite file's weights into the experiment's network.
 
     Returns:
@@ -89,12 +92,13 @@ def load_predictor(path: str, normalization: str | None = None, as_network: bool
     Raises:
       UserError: it cannot be loaded.
     """
-    if as_network or form_of(path) == "network":
+    is_file = isinstance(path, TFLiteModel)
+    if as_network or (not is_file and form_of(path) == "network"):
         model = config.build("train.model")
         loaded = loading.load(model, path)
         _tell_other_settings(path)
         return predictors.of_network(model), loaded
-    return predictors.of_file(path, normalization), None
+    return file_predictors.of_file(path, normalization), None
 
 
 def as_configured(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import pathlib
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from mosaic.inference import predictors
-from mosaic.tflite import model_file
+from mosaic.inference.file_predictors import SavedModelPredictor
+from mosaic.tflite.model_file import TFLiteModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +29,15 @@ class FileCost:
     multiply_adds: int
 
 
-def of_tflite(path: str, size: tuple[int, int]) -> FileCost:
+def of_tflite(file: TFLiteModel, size: tuple[int, int]) -> FileCost:
     """Counts a TFLite file.
 
     Args:
-      path: of the file.
+      file: the TFLite file.
       size: (height, width) of the image, in pixels, where the file takes any.
-
-    Raises:
-      UserError: it cannot be read.
     """
-    model = model_file.parse(path)
-    operators = model_file.operators(model)
-    shapes = _shapes(path, model, size)
+    operators = file.operators
+    shapes = _shapes(file, size)
     # A dilated convolution works on shifted copies of a padded map; what is left of them counts.
     merged = {op.inputs[0]: op.outputs[0] for name, op in operators if name == "BATCH_TO_SPACE_ND"}
     # Weights of a float16 file pass through DEQUANTIZE.
@@ -54,30 +49,30 @@ def of_tflite(path: str, size: tuple[int, int]) -> FileCost:
         output = operator.outputs[0]
         constants = [stored.get(index, index) for index in operator.inputs[1:] if index >= 0]
         for index in constants:
-            parameters[model.subgraphs[0].tensors[index].buffer] = math.prod(shapes[index])
+            parameters[file.graph.tensors[index].buffer] = math.prod(shapes[index])
         kernel, places = shapes[constants[0]], shapes[merged.get(output, output)][:-1]
         multiply_adds += math.prod(kernel) * math.prod(places)
-    return FileCost(os.path.getsize(path), sum(parameters.values()), multiply_adds)
+    return FileCost(len(file.content), sum(parameters.values()), multiply_adds)
 
 
-def _shapes(path: str, model, size: tuple[int, int]) -> list[tuple[int, ...]]:
+def _shapes(file: TFLiteModel, size: tuple[int, int]) -> list[tuple[int, ...]]:
     """The shapes of all tensors, for an image of `size` where the file takes any."""
-    tensors = model.subgraphs[0].tensors
-    source = tensors[model.subgraphs[0].inputs[0]]
+    tensors = file.graph.tensors
+    source = tensors[file.graph.inputs[0]]
     if source.shapeSignature is None or -1 not in source.shapeSignature[1:3]:
         return [() if t.shape is None else tuple(map(int, t.shape)) for t in tensors]
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(path, experimental_op_resolver_type=plain)
-    interpreter.resize_tensor_input(model.subgraphs[0].inputs[0], [1, *size, 3])
+    interpreter = Interpreter(file.path, experimental_op_resolver_type=plain)
+    interpreter.resize_tensor_input(file.graph.inputs[0], [1, *size, 3])
     interpreter.allocate_tensors()
     shapes = {t["index"]: tuple(map(int, t["shape"])) for t in interpreter.get_tensor_details()}
     return [shapes.get(index, ()) for index in range(len(tensors))]
 
 
 def of_saved_model(path: str, size: tuple[int, int]) -> FileCost:
-    """Counts the signature of a SavedModel that `predictors.of_saved_model` runs.
+    """Counts the signature of a SavedModel that `SavedModelPredictor` runs.
 
     Args:
       path: of the folder.
@@ -86,7 +81,7 @@ def of_saved_model(path: str, size: tuple[int, int]) -> FileCost:
     Raises:
       UserError: it cannot be loaded, or has no such signature.
     """
-    predictor = predictors.of_saved_model(path)
+    predictor = SavedModelPredictor(path)
     shape = [1, *(predictor.input_size or size), 3]
     trace = tf.function(predictor.run).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     frozen = convert_variables_to_constants_v2(trace)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.utils.progress import Progress
 
@@ -82,17 +83,12 @@ def interleaved(
 
 def _preparation(predictor: Predictor) -> Callable[[np.ndarray], Callable]:
     """From an image to what is timed."""
-    run = predictor.run
-    if predictor.form == "tflite":
 
-        def prepare(image):
-            run.feed(image)
-            return run.invoke
-
-        return prepare
-
-    def prepare_call(image):
+    def prepare(image):
+        if isinstance(predictor, TFLitePredictor):
+            predictor.feed(image)
+            return predictor.invoke
         batch = tf.constant(image[np.newaxis])
-        return lambda: run(batch).numpy()
+        return lambda: predictor.run(batch).numpy()
 
-    return prepare_call
+    return prepare

@@ -16,7 +16,9 @@ from mosaic.benchmark.android import Phone, PhoneResult
 from mosaic.benchmark.file_cost import FileCost
 from mosaic.benchmark.latency import Latency, interleaved
 from mosaic.inference import image_files
-from mosaic.inference.predictors import Predictor, fit_image, of_file, of_tflite
+from mosaic.inference.file_predictors import SavedModelPredictor, TFLitePredictor
+from mosaic.inference.predictors import Predictor, fit_image
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import form_of
@@ -111,7 +113,6 @@ def benchmark(
     results = []
     with Progress(len(paths), "measure memory", "model") as bar:
         for name, path, predictor, latency in zip(names, paths, predictors, latencies):
-            count = file_cost.of_tflite if predictor.form == "tflite" else file_cost.of_saved_model
             own = predictor.input_size or size
             results.append(
                 Result(
@@ -119,7 +120,7 @@ def benchmark(
                     path,
                     predictor.form,
                     own,
-                    count(path, own),
+                    _cost(predictor, path, own),
                     latency,
                     latency.median / latencies[0].median,
                     peak_memory.measure(path, own, threads),
@@ -128,12 +129,12 @@ def benchmark(
             )
             bar.update(1)
     for index, (result, predictor) in enumerate(zip(results, predictors)):
-        if result.form == "tflite":
+        if isinstance(predictor, TFLitePredictor):
             more = {}
             if profile:
                 image = fit_image(pictures[0], result.input_size)
-                fed = predictor.run.prepare(image[np.newaxis])
-                more["operators"] = operator_profile.profile(result.path, fed, threads, runs)
+                fed = predictor.prepare(image[np.newaxis])
+                more["operators"] = operator_profile.profile(predictor.file, fed, threads, runs)
             if phone:
                 more["phone"] = phone.measure(result.path, threads, runs, warmup)
             results[index] = dataclasses.replace(result, **more)
@@ -173,8 +174,16 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
 
 
 def _load(path: str, threads: int) -> Predictor:
-    # What normalises its input elsewhere takes as long without.
-    return of_tflite(path, "none", threads) if form_of(path) == "tflite" else of_file(path)
+    if form_of(path) == "tflite":
+        # What normalises its input elsewhere takes as long without.
+        return TFLitePredictor(TFLiteModel.open(path), "none", threads)
+    return SavedModelPredictor(path)
+
+
+def _cost(predictor: Predictor, path: str, size: tuple[int, int]) -> FileCost:
+    if isinstance(predictor, TFLitePredictor):
+        return file_cost.of_tflite(predictor.file, size)
+    return file_cost.of_saved_model(path, size)
 
 
 def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:

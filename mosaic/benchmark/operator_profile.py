@@ -16,6 +16,7 @@ import time
 import numpy as np
 
 from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.progress import Progress
 
 
@@ -39,11 +40,11 @@ class Operator:
     delegated: bool
 
 
-def profile(path: str, image: np.ndarray, threads: int, runs: int) -> list[Operator]:
+def profile(file: TFLiteModel, image: np.ndarray, threads: int, runs: int) -> list[Operator]:
     """Times every operator of a file's main graph.
 
     Args:
-      path: of a TFLite file.
+      file: the TFLite file.
       image: [1, height, width, 3] in the form that its input takes.
       threads: of the interpreter.
       runs: of each operator.
@@ -53,9 +54,8 @@ def profile(path: str, image: np.ndarray, threads: int, runs: int) -> list[Opera
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    model = model_file.parse(path)
-    values = _values(path, image)
-    parts = _parts(model, values)
+    values = _values(file.path, image)
+    parts = _parts(file, values)
     interpreters = []
     for _, _, content, inputs in parts:
         interpreter = Interpreter(model_content=content, num_threads=threads)
@@ -74,7 +74,7 @@ def profile(path: str, image: np.ndarray, threads: int, runs: int) -> list[Opera
     return [
         Operator(
             kind,
-            model.subgraphs[0].tensors[output].name.decode(errors="replace").split(";")[0],
+            file.graph.tensors[output].name.decode(errors="replace").split(";")[0],
             tuple(values[output].shape),
             1e3 * statistics.median(times[1:]),
             any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details()),
@@ -106,13 +106,12 @@ def _values(path: str, image: np.ndarray) -> dict[int, np.ndarray]:
     return values
 
 
-def _parts(model, values) -> list[tuple[str, int, bytes, list[int]]]:
+def _parts(file: TFLiteModel, values) -> list[tuple[str, int, bytes, list[int]]]:
     """Each operator as (kind, its first output, the content of a file, the inputs it is fed)."""
-    graph = model.subgraphs[0]
-    computed = set(graph.inputs)
+    computed = set(file.graph.inputs)
     before: dict[int, object] = {}
     parts = []
-    for kind, operator in model_file.operators(model):
+    for kind, operator in file.operators:
         inputs = [index for index in operator.inputs if index in computed]
         if not inputs:
             # Weights that pass through DEQUANTIZE stay with the operator that they are for.
@@ -121,7 +120,7 @@ def _parts(model, values) -> list[tuple[str, int, bytes, list[int]]]:
         computed.update(operator.outputs)
         constant = [before[index] for index in operator.inputs if index in before]
         inputs = list(dict.fromkeys(inputs))
-        content = _alone(model, [*constant, operator], inputs, values)
+        content = _alone(file.model, [*constant, operator], inputs, values)
         parts.append((kind, operator.outputs[0], content, inputs))
     return parts
 

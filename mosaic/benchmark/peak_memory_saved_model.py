@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mosaic.benchmark.latency import use_threads
 from mosaic.benchmark.peak_memory import RUNS, reset, resident
-from mosaic.inference.predictors import of_saved_model
+from mosaic.inference.file_predictors import SavedModelPredictor
 
 
 def run(path: str, height: int, width: int, threads: int) -> int:
@@ -19,7 +19,7 @@ def run(path: str, height: int, width: int, threads: int) -> int:
     use_threads(threads)
     image = tf.zeros([1, height, width, 3], tf.uint8)
     before = reset()
-    predictor = of_saved_model(path)
+    predictor = SavedModelPredictor(path)
     for _ in range(RUNS):
         predictor.run(image)
     return resident("VmHWM:") - before

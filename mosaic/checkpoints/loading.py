@@ -20,6 +20,7 @@ from mosaic.checkpoints import diagnosis, model_garden
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import weights as tflite_weights
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
 
@@ -130,7 +131,7 @@ def _mosaic_names(graph) -> dict[str, str]:
 
 def load(
     model: tf_keras.Model,
-    path: str,
+    path: str | TFLiteModel,
     prefixes: tuple[str, ...] = ("",),
     images: Iterable[np.ndarray] | None = None,
 ) -> Variables:
@@ -138,7 +139,7 @@ def load(
 
     Args:
       model: a network of this project.
-      path: as for `read`, or a .tflite file (`mosaic.tflite.weights`).
+      path: as for `read`, or a TFLite file (`mosaic.tflite.weights`), by its path or opened.
       prefixes: which of the network's variables to load, by the start of their names;
         `("backbone_",)` takes the backbone alone and leaves the rest as it is.
       images: uint8 [height, width, 3] each, for a TFLite file, which has no statistics of its own.
@@ -150,13 +151,14 @@ def load(
       UserError: variables that match nothing, on either side, or differ in shape; all are listed
         and none is assigned.
     """
-    if path.endswith(".tflite"):
+    if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
+        file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
         if quantization_aware.is_quantized(model):
             raise UserError(
                 f"{path}: a TFLite file has no ranges for a network of quantization-aware "
                 "training; load it into the float network's experiment"
             )
-        return tflite_weights.load(model, path, images, prefixes)
+        return tflite_weights.load(model, file, images, prefixes)
     checkpoint = read(path)
     if "" in prefixes:
         quantization_aware.check_kind(model, path, checkpoint.arrays)

@@ -16,9 +16,10 @@ import tensorflow as tf
 from mosaic.checkpoints import loading
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
-from mosaic.utils.model_format import form_of, is_there
+from mosaic.utils.model_format import is_there
 from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
 
 
@@ -145,17 +146,17 @@ def has_classes(path: str) -> bool:
     return os.path.isfile(os.path.join(folder, class_names.FILE))
 
 
-def steps_of(path: str, loaded: Variables | None = None) -> int | None:
+def steps_of(path: str | TFLiteModel, loaded: Variables | None = None) -> int | None:
     """Returns how many steps of this project's training are behind a model, or None if unknown.
 
     A run's best checkpoint and its SavedModel were chosen from all of the run, and count as its
     latest checkpoint; others stand for themselves.
 
     Args:
-      path: as for `load_predictor`.
+      path: a checkpoint, a SavedModel's folder, or an opened TFLite file.
       loaded: what was read from there, if it is a checkpoint.
     """
-    if form_of(path) == "tflite":
+    if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).steps
     if loaded and loaded.form != "mosaic":
         # Step 0 stands for an unknown one.

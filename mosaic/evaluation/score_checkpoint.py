@@ -12,18 +12,20 @@ from mosaic.evaluation import published as results
 from mosaic.evaluation.evaluator import Evaluation, evaluate, table
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import form_of
 from mosaic.utils.provenance import command
 
 
-def _network_settings(path: str, predictor: predictors.Predictor) -> dict:
+def _network_settings(predictor: predictors.Predictor) -> dict:
     """Settings of what segments, by the names in published.json, as far as it tells them."""
-    numbers = model_file.numbers(path) if predictor.form == "tflite" else "float32"
+    is_file = isinstance(predictor, TFLitePredictor)
+    numbers = predictor.file.precision if is_file else "float32"
     if predictor.form != "network":
         return {"numbers": numbers, "normalization": predictor.normalization or results.INSIDE}
     arguments = config.arguments(config.network())
@@ -34,15 +36,14 @@ def _network_settings(path: str, predictor: predictors.Predictor) -> dict:
     }
 
 
-def _is_trained_here(path: str, loaded: Variables | None) -> bool:
+def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
     """Whether this project's training left the weights; those that others published have no recipe.
 
     Files that this project wrote count, whatever they were made of.
     """
-    form = form_of(path)
-    if form == "tflite":
+    if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).is_own
-    if form == "saved_model":
+    if form_of(path) == "saved_model":
         return os.path.isfile(os.path.join(path, "assets.extra", class_names.FILE))
     return loaded.form == "mosaic" or has_classes(path)
 
@@ -57,7 +58,7 @@ def _recipe(key: str | None, steps: int | None) -> dict:
     return recipe if steps is None else {**recipe, "train.steps": steps}
 
 
-def _check_answers(path: str, predictor, dataset, evaluation: Evaluation) -> None:
+def _check_answers(path: str | TFLiteModel, predictor, dataset, evaluation: Evaluation) -> None:
     """Checks that what segments knows the classes that it is scored on, as far as it tells."""
     if predictor.form == "tflite":
         said = tflite_metadata.read(path).classes
@@ -96,7 +97,7 @@ def score(
       path: as for `load_predictor`.
       output_dir: for report.json and the pictures.
       split: instead of the experiment's own.
-      normalization: see `predictors.of_file`.
+      normalization: see `file_predictors.of_file`.
       as_network: see `load_predictor`.
       submission_dir: see `evaluate`.
 
@@ -110,11 +111,12 @@ def score(
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
-    predictor, loaded = load_predictor(path, normalization, as_network)
-    _check_answers(path, predictor, dataset, evaluation)
+    model = opened(path)
+    predictor, loaded = load_predictor(model, normalization, as_network)
+    _check_answers(model, predictor, dataset, evaluation)
     recipe = None
-    if _is_trained_here(path, loaded):
-        recipe = _recipe(evaluation.published, steps_of(path, loaded))
+    if _is_trained_here(model, loaded):
+        recipe = _recipe(evaluation.published, steps_of(model, loaded))
     report = evaluate(
         predictor,
         dataset,
@@ -122,7 +124,7 @@ def score(
         path,
         output_dir,
         command(),
-        {"as_network": as_network, **_network_settings(path, predictor)},
+        {"as_network": as_network, **_network_settings(predictor)},
         recipe,
         submission_dir,
     )

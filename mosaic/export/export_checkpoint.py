@@ -16,6 +16,7 @@ from mosaic.export.tflite import INPUT_TYPES, OUTPUTS
 from mosaic.export.tolerances import LIMITS, Limit
 from mosaic.models import batch_norm, quantization_aware
 from mosaic.models.inputs import check_size
+from mosaic.tflite.model_file import opened
 from mosaic.utils.atomic_io import check_writable
 from mosaic.utils.errors import UserError
 
@@ -62,7 +63,8 @@ def export_checkpoint(
         for value in values:
             tflite.check_choice(name, value, known)
     check_writable(export_dir)
-    model, dataset, evaluation, loaded = experiment.load_experiment(checkpoint)
+    source = opened(checkpoint)
+    model, dataset, evaluation, loaded = experiment.load_experiment(source)
     quantize = quantize or ("int8" if quantization_aware.is_quantized(model) else "none",)
     if input_type != "uint8" and "int8" not in quantize:
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
@@ -111,7 +113,7 @@ def export_checkpoint(
                 input_type,
                 dataset,
                 split,
-                run_folder.steps_of(checkpoint, loaded),
+                run_folder.steps_of(source, loaded),
             )
             megabytes = path.stat().st_size / 1e6
             print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")

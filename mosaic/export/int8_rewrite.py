@@ -17,7 +17,6 @@ import tf_keras
 from mosaic.models.batch_norm import beginning
 from mosaic.models.pooling import averages_by_convolution
 from mosaic.models.resizing import never_repeated
-from mosaic.tflite import model_file
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
@@ -68,23 +67,6 @@ def _faster(forward: Callable) -> Callable:
             return forward(images)
 
     return restructured
-
-
-def float_operators(path: str) -> list[str]:
-    """Returns the kinds of a TFLite file's operators that take or give float32."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = model_file.parse(path)
-    tensors = model.subgraphs[0].tensors
-    return [
-        kind
-        for kind, operator in model_file.operators(model)
-        if any(
-            tensors[index].type == schema.TensorType.FLOAT32
-            for index in (*operator.inputs, *operator.outputs)
-            if index >= 0
-        )
-    ]
 
 
 def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mosaic.export import tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, check
 from mosaic.export.serving_module import Serving
-from mosaic.inference import predictors
+from mosaic.inference.file_predictors import SavedModelPredictor
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import replacing
 
@@ -44,5 +44,5 @@ def write(
         tf.saved_model.save(module, str(aside), signatures=module.signatures())
         if dataset is not None:
             class_names.save(str(aside / "assets.extra"), dataset)
-        export = predictors.of_saved_model(str(aside))
+        export = SavedModelPredictor(str(aside))
         return check(model, export, images, tolerances.of_model(model, "none"), path, split)

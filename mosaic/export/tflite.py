@@ -13,13 +13,14 @@ from mosaic.export.parity import Agreement, EvaluationSplit, check
 from mosaic.export.serving_module import Serving
 from mosaic.export.tflite_converter import convert
 from mosaic.export.tolerances import LIMITS
-from mosaic.inference import predictors
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.inference.predictors import fit_image
 from mosaic.models import quantization_aware
 from mosaic.models.fake_quant import round_to
 from mosaic.models.inputs import check_size
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.errors import RunError, UserError
 
@@ -109,9 +110,10 @@ def write(
     content = tflite_metadata.add(convert(converter, path), model, dataset, steps)
     with replacing(path) as aside:
         aside.write_bytes(content)
-        if learnt and (kinds := int8_rewrite.float_operators(str(aside))):
+        file = TFLiteModel.open(aside)
+        if learnt and (kinds := file.float_operators):
             raise RunError(f"{path}: computes in float32 ({', '.join(kinds)}); nothing was kept")
-        export = predictors.of_tflite(str(aside))
+        export = TFLitePredictor(file)
         fitted = [fit_image(image, size) for image in images]
         return check(model, export, fitted, tolerances.of_model(model, quantize), path, split)
 

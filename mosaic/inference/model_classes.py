@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
-from mosaic.utils.model_format import form_of
 
 
-def find(path: str) -> Classes | None:
+def find(model: str | TFLiteModel) -> Classes | None:
     """Returns the classes that a model names: inside a TFLite file, or else beside it.
 
     Args:
-      path: of a run's folder, a checkpoint in it, a SavedModel folder or a file. What lies in its
-        folder or in that of its run counts as its own.
+      model: a run's folder, a checkpoint in it, a SavedModel folder or an opened file. What lies
+        in its folder or in that of its run counts as its own.
 
     Raises:
       UserError: what names them is there but cannot be read.
     """
-    is_file = form_of(path) == "tflite" and os.path.isfile(path)
-    if is_file and (inside := tflite_metadata.read(path).classes):
+    if isinstance(model, TFLiteModel) and (inside := tflite_metadata.read(model).classes):
         return inside
+    path = os.fspath(model)
     parent = os.path.dirname(os.path.abspath(path))
     for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
         file = os.path.join(folder, class_names.FILE)

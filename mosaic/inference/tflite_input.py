@@ -10,13 +10,14 @@ from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.tflite import graph_from_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.graph import ancestors
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 TYPES = (np.float32, np.uint8, np.int8, np.int16)
 
 
 def preparation(
-    path: str, dtype, quantization: tuple[float, int], normalization: str | None
+    file: TFLiteModel, dtype, quantization: tuple[float, int], normalization: str | None
 ) -> tuple[Callable, str | None]:
     """Returns what makes of images a file's input, and what it normalises them with.
 
@@ -25,7 +26,7 @@ def preparation(
     numbers are quantized by the input's own scale and zero point.
 
     Args:
-      path: of the file.
+      file: the TFLite file.
       dtype: of its input, one of `TYPES`.
       quantization: (scale, zero point) of the input; a scale of 0 for none.
       normalization: a key of `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;
@@ -44,7 +45,7 @@ def preparation(
             f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
         )
     if dtype == np.float32:
-        return _to_real(path, "float", normalization, lambda: _normalizes_inside(path))
+        return _to_real(file, "float", normalization, lambda: _normalizes_inside(file))
     (scale, zero), limits = quantization, np.iinfo(dtype)
     low, high = scale * (limits.min - zero), scale * (limits.max - zero)
     # Calibration on images without white ends a little below.
@@ -56,10 +57,10 @@ def preparation(
         normalization = "none"
     if not scale:
         raise UserError(
-            f"{path}: its {limits.dtype} input has no scale to quantize by"
+            f"{file}: its {limits.dtype} input has no scale to quantize by"
             + ("; leave out --normalization" if normalization else "")
         )
-    to_real, name = _to_real(path, str(limits.dtype), normalization, lambda: has_pixels)
+    to_real, name = _to_real(file, str(limits.dtype), normalization, lambda: has_pixels)
 
     def quantize(images: np.ndarray) -> np.ndarray:
         stored = np.round(to_real(images) / scale) + zero
@@ -69,18 +70,18 @@ def preparation(
 
 
 def _to_real(
-    path: str, kind: str, normalization: str | None, takes_pixels: Callable[[], bool]
+    file: TFLiteModel, kind: str, normalization: str | None, takes_pixels: Callable[[], bool]
 ) -> tuple[Callable, str | None]:
     """From the images' bytes to the real numbers that an input stands for, and the name of that."""
     if normalization is None:
-        if said := tflite_metadata.read(path).normalization:
+        if said := tflite_metadata.read(file).normalization:
             return _normalizing(*said), _name(*said)
-        inside = _by_range(path) if kind == "float" else None
+        inside = _by_range(file) if kind == "float" else None
         if inside:
-            return _to_real(path, kind, inside, takes_pixels)
+            return _to_real(file, kind, inside, takes_pixels)
         if not takes_pixels():
             raise UserError(
-                f"{path}: its {kind} input is not normalised inside the file, nor does the file "
+                f"{file}: its {kind} input is not normalised inside the file, nor does the file "
                 f"say how; give --normalization={'|'.join([*NORMALIZATIONS, 'none'])}"
             )
         normalization = "none"
@@ -89,14 +90,14 @@ def _to_real(
     return _normalizing(*NORMALIZATIONS[normalization]), normalization
 
 
-def _by_range(path: str) -> str | None:
+def _by_range(file: TFLiteModel) -> str | None:
     """What a float input that is quantized at once stands for, by the range that this leaves it.
 
     Returns:
       A key of `mosaic.models.inputs.NORMALIZATIONS` or `none`; None where the range fits none of
       them, or the input is not quantized.
     """
-    ends = graph_from_file.quantized_input(path)
+    ends = graph_from_file.quantized_input(file)
     fits = []
     for name, (mean, std) in {**NORMALIZATIONS, "none": ((0.0,), (1.0,))}.items():
         expected = [
@@ -109,9 +110,9 @@ def _by_range(path: str) -> str | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def _normalizes_inside(path: str) -> bool:
+def _normalizes_inside(file: TFLiteModel) -> bool:
     """Whether a float file's graph begins with arithmetic on pixels."""
-    inputs = [node for node in ancestors(graph_from_file.read(path)) if node.kind == "input"]
+    inputs = [node for node in ancestors(graph_from_file.read(file)) if node.kind == "input"]
     return all(node.content.known for node in inputs)
 
 

@@ -16,6 +16,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file
@@ -29,48 +30,39 @@ from mosaic.tflite.graph import (
     Pool,
     Weights,
 )
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.tflite.tensors import Tensors
 from mosaic.utils.errors import UserError
 
 
-def read(path: str) -> tuple[Node, ...]:
+def read(file: TFLiteModel) -> tuple[Node, ...]:
     """Reads a TFLite file's main graph.
 
     Args:
-      path: of the file.
+      file: the TFLite file.
 
     Returns:
       The nodes that its outputs come from. What only serves the output (resizing the logits,
       argmax, softmax, type conversions) is left out.
 
     Raises:
-      UserError: there is no such file, or it is not a TFLite file that can be read.
+      UserError: it turns out to be damaged.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = model_file.parse(path)
     try:
-        return _Reader(model, schema, path).outputs()
+        return _Reader(file).outputs()
     except UserError:
         raise
     except model_file.DAMAGE as error:
-        raise model_file.unreadable(path, error) from None
+        raise model_file.unreadable(file.path, error) from None
 
 
-def quantized_input(path: str) -> tuple[float, float] | None:
-    """Returns the real range of what a file's float input is quantized to first, None if it is not.
-
-    Raises:
-      UserError: as `read`.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = model_file.parse(path)
-    (index,) = model.subgraphs[0].inputs
-    users = [pair for pair in model_file.operators(model) if index in pair[1].inputs]
+def quantized_input(file: TFLiteModel) -> tuple[float, float] | None:
+    """The real range of what a file's float input is quantized to at once, None if it is not."""
+    (index,) = file.graph.inputs
+    users = [pair for pair in file.operators if index in pair[1].inputs]
     if [name for name, _ in users] != ["QUANTIZE"]:
         return None
-    return Tensors(model, schema, path).range(users[0][1].outputs[0])
+    return Tensors(file).range(users[0][1].outputs[0])
 
 
 _UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
@@ -90,11 +82,9 @@ _ACTIVATION_OPERATORS = {
 class _Reader:
     """Walks the operators, which a TFLite file keeps in an order of execution."""
 
-    def __init__(self, model, schema, path: str):
-        self._path = path
-        self._model = model
-        self._graph = model.subgraphs[0]
-        self._tensors = Tensors(model, schema, path)
+    def __init__(self, file: TFLiteModel):
+        self._file = file
+        self._tensors = Tensors(file)
         self._paddings = model_file.names(schema.Padding)
         self._nodes: dict[int, Node] = {}
         # What averaging convolutions have averaged so far: of which tensor, over which window.
@@ -103,12 +93,12 @@ class _Reader:
         self._sigmoids: dict[Node, Node] = {}
 
     def outputs(self) -> tuple[Node, ...]:
-        for index in self._graph.inputs:
+        for index in self._file.graph.inputs:
             self._nodes[index] = self._input(index)
-        for name, operator in model_file.operators(self._model):
+        for name, operator in self._file.operators:
             for index, node in zip(operator.outputs, self._apply(name, operator)):
                 self._nodes[index] = node
-        return tuple(_without_tail(self._nodes[index]) for index in self._graph.outputs)
+        return tuple(_without_tail(self._nodes[index]) for index in self._file.graph.outputs)
 
     def _apply(self, name: str, operator) -> tuple[Node, ...]:
         """Returns what an operator computes, one node per output; nothing if it is a constant."""
@@ -130,7 +120,7 @@ class _Reader:
     def _input(self, index: int) -> Node:
         pixels = self._tensors.pixels(index)
         if pixels is None:
-            said = tflite_metadata.read(self._path).normalization
+            said = tflite_metadata.read(self._file).normalization
             mean, std = (np.asarray(values) for values in said or ([0.0], [1.0]))
             pixels = Affine(1.0 / std, -mean / std, said is not None)
         return Node("input", self._tensors.name(index), content=pixels)

@@ -14,9 +14,12 @@ import re
 import zipfile
 from collections.abc import Sequence
 
+from ai_edge_litert import schema_py_generated as schema
+
 from mosaic.models.layers import Normalize
 from mosaic.tflite import model_file
 from mosaic.tflite.flat_tables import Byte, Table, View, pack
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 
@@ -104,8 +107,6 @@ def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
       dataset: a description with class names and colours; None leaves them out.
       steps: of its training by this project; None where that is not known, or others trained it.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     parsed = model_file.unpack(content)
     metadata = schema.MetadataT()
     metadata.name = NAME
@@ -229,18 +230,18 @@ def _file(name: str, description: str, kind: Byte) -> Table:
     return Table("AssociatedFile", name=name, description=description, type=kind)
 
 
-def read(path: str) -> Metadata:
+def read(file: TFLiteModel) -> Metadata:
     """Reads what a TFLite file says of itself, ours or another's.
 
     Class names without colours get colours far apart in hue.
 
     Args:
-      path: of the file.
+      file: the TFLite file.
 
     Raises:
-      UserError: it is not a TFLite file, or its metadata is damaged.
+      UserError: its metadata is damaged.
     """
-    model = model_file.parse(path)
+    model = file.model
     try:
         found = [m for m in model.metadata or [] if m.name == NAME]
         buffer = bytes(model.buffers[found[0].buffer].data) if found else b""
@@ -258,7 +259,7 @@ def read(path: str) -> Metadata:
         )
         own = re.match(rf"{_PRODUCER}(?:, step (\d+))?$", root.text("version"))
         return Metadata(
-            _classes(path, targets),
+            _classes(file, targets),
             _normalization(sources),
             own is not None,
             int(own[1]) if own and own[1] else None,
@@ -266,7 +267,7 @@ def read(path: str) -> Metadata:
     except UserError:
         raise
     except (*model_file.DAMAGE, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: its metadata cannot be read ({error})") from None
+        raise UserError(f"{file}: its metadata cannot be read ({error})") from None
 
 
 def _normalization(tensors: Sequence[View]) -> tuple[list[float], list[float]] | None:
@@ -277,17 +278,18 @@ def _normalization(tensors: Sequence[View]) -> tuple[list[float], list[float]] |
     return None
 
 
-def _classes(path: str, tensors: Sequence[View]) -> class_names.Classes | None:
-    if not zipfile.is_zipfile(path):
+def _classes(file: TFLiteModel, tensors: Sequence[View]) -> class_names.Classes | None:
+    content = io.BytesIO(file.content)
+    if not zipfile.is_zipfile(content):
         return None
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(content) as archive:
         names = archive.namelist()
         if class_names.FILE in names:
-            return class_names.parse(archive.read(class_names.FILE), f"{path}: {class_names.FILE}")
+            return class_names.parse(archive.read(class_names.FILE), f"{file}: {class_names.FILE}")
         for tensor in tensors:
-            for file in tensor.tables("associated_files", "AssociatedFile"):
-                name = file.text("name")
-                if file.byte("type") in (_AXIS_LABELS, _VALUE_LABELS) and name in names:
+            for entry in tensor.tables("associated_files", "AssociatedFile"):
+                name = entry.text("name")
+                if entry.byte("type") in (_AXIS_LABELS, _VALUE_LABELS) and name in names:
                     text = archive.read(name).decode(errors="replace")
                     return class_names.Classes.named(text.splitlines())
     return None

@@ -1,14 +1,21 @@
-"""TFLite files as what their schema says: tensors, buffers, and operators by name.
+"""A TFLite file, opened once and handed on: its bytes, tensors, and operators by name.
 
 The schema is TensorFlow Lite's (tensorflow/compiler/mlir/lite/schema).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import os
 import pathlib
 import struct
 
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
 from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import form_of
 
 # What a damaged flatbuffer makes its reader raise.
 DAMAGE = (
@@ -21,35 +28,113 @@ DAMAGE = (
 )
 
 
-def parse(path: str):
-    """Reads a TFLite file.
+@dataclasses.dataclass(frozen=True, eq=False)
+class TFLiteModel:
+    """A TFLite file that has been read; it stands for its path wherever a path is asked for.
 
-    Args:
-      path: of the file.
+    Attributes:
+      path: path of the file.
+      content: bytes of the file, with the ZIP archive that may follow the model.
+      model: the schema's `ModelT`.
+    """
 
-    Returns:
-      The schema's `ModelT`.
+    path: str
+    content: bytes
+    model: schema.ModelT
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> TFLiteModel:
+        """Reads a file.
+
+        Args:
+          path: path of the file.
+
+        Raises:
+          UserError: there is no such file, or it is not a TFLite file that can be read.
+        """
+        path = os.fspath(path)
+        try:
+            content = pathlib.Path(path).read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror or error}") from None
+        if content[4:8] != b"TFL3":
+            raise UserError(f"{path}: not a TFLite file")
+        try:
+            return cls(path, content, flatbuffer_utils.read_model_from_bytearray(content))
+        except DAMAGE as error:
+            raise unreadable(path, error) from None
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def graph(self) -> schema.SubGraphT:
+        """The main graph."""
+        return self.model.subgraphs[0]
+
+    @functools.cached_property
+    def operators(self) -> list[tuple[str, schema.OperatorT]]:
+        """The main graph's operators, (name, `OperatorT`) each, in their order of execution."""
+        known = names(schema.BuiltinOperator)
+        codes = map(flatbuffer_utils.get_builtin_code_from_operator_code, self.model.operatorCodes)
+        kinds = [known[code] for code in codes]
+        return [(kinds[operator.opcodeIndex], operator) for operator in self.graph.operators]
+
+    @functools.cached_property
+    def precision(self) -> str:
+        """What it computes with: `float32`, `float16` or `dynamic` (weights alone), `int8` etc."""
+        tensors = self.graph.tensors
+        for kind, operator in self.operators:
+            if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+                computed, kept = (type_of(tensors[index]) for index in operator.inputs[:2])
+                if computed != "FLOAT32":
+                    return computed.lower()
+                if kept != "FLOAT32":
+                    return "dynamic"
+        halves = any(type_of(tensor) == "FLOAT16" for tensor in tensors)
+        return "float16" if halves else "float32"
+
+    @property
+    def half_pixel_centers(self) -> bool:
+        """The rule of its own bilinear resizes, which the resize of its logits shares."""
+        options = [o.builtinOptions for kind, o in self.operators if kind == "RESIZE_BILINEAR"]
+        return all(rule.halfPixelCenters or rule.alignCorners for rule in options)
+
+    @property
+    def float_operators(self) -> list[str]:
+        """The names of its operators that take or give float32."""
+        tensors = self.graph.tensors
+        return [
+            kind
+            for kind, operator in self.operators
+            if any(
+                tensors[index].type == schema.TensorType.FLOAT32
+                for index in (*operator.inputs, *operator.outputs)
+                if index >= 0
+            )
+        ]
+
+
+def opened(path: str) -> TFLiteModel | str:
+    """Returns the file that a path names where it is a TFLite file, or else the path as it is.
 
     Raises:
-      UserError: there is no such file, or it is not a TFLite file that can be read.
+      UserError: as `TFLiteModel.open`.
     """
-    try:
-        content = pathlib.Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    if content[4:8] != b"TFL3":
-        raise UserError(f"{path}: not a TFLite file")
-    try:
-        return unpack(content)
-    except DAMAGE as error:
-        raise unreadable(path, error) from None
+    return TFLiteModel.open(path) if form_of(path) == "tflite" else path
 
 
-def unpack(content: bytes):
-    """Returns the content of a file that is known to be whole as the schema's `ModelT`."""
-    from ai_edge_litert import schema_py_generated as schema
+def unpack(content: bytes) -> schema.ModelT:
+    """Returns the content of a file that is known to be whole, every buffer where it was."""
+    return flatbuffer_utils.convert_bytearray_to_object(content)
 
-    return schema.ModelT.InitFromPackedBuf(content)
+
+def pack(model: schema.ModelT) -> bytes:
+    """Returns a model as the content of a file."""
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def unreadable(path: str, error: Exception) -> UserError:
@@ -57,73 +142,23 @@ def unreadable(path: str, error: Exception) -> UserError:
     return UserError(f"{path}: the TFLite file cannot be read ({error})")
 
 
-def pack(model) -> bytes:
-    """Returns a `ModelT` as the content of a file."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(0)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
 def names(enumeration) -> dict[int, str]:
     """The names of one of the schema's enumerations, by value."""
     return {value: key for key, value in vars(enumeration).items() if isinstance(value, int)}
 
 
-def type_of(tensor) -> str:
-    """The name of a `TensorT`'s type, such as UINT8."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    return names(schema.TensorType)[tensor.type]
+def type_of(tensor: schema.TensorT) -> str:
+    """The name of a tensor's type, such as UINT8."""
+    return flatbuffer_utils.type_to_name(tensor.type)
 
 
-def operators(model) -> list[tuple[str, object]]:
-    """The main graph's operators, (name, `OperatorT`) each, in their order of execution."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    known = names(schema.BuiltinOperator)
-    found = []
-    for operator in model.subgraphs[0].operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        # Old files fill only the deprecated 8-bit field, new ones both.
-        found.append((known[max(code.builtinCode, code.deprecatedBuiltinCode)], operator))
-    return found
-
-
-def numbers(path: str) -> str:
-    """What a file computes with: `float32`, `float16` or `dynamic` (weights alone), or `int8` etc.
-
-    Raises:
-      UserError: as `parse`.
-    """
-    model = parse(path)
-    tensors = model.subgraphs[0].tensors
-    for kind, operator in operators(model):
-        if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            computed, kept = (type_of(tensors[index]) for index in operator.inputs[:2])
-            if computed != "FLOAT32":
-                return computed.lower()
-            if kept != "FLOAT32":
-                return "dynamic"
-    halves = any(type_of(tensor) == "FLOAT16" for tensor in tensors)
-    return "float16" if halves else "float32"
-
-
-def half_pixel_centers(path: str) -> bool:
-    """The rule of a file's own bilinear resizes, which the resize of its logits shares."""
-    options = [o.builtinOptions for kind, o in operators(parse(path)) if kind == "RESIZE_BILINEAR"]
-    return all(rule.halfPixelCenters or rule.alignCorners for rule in options)
-
-
-def foreign(model) -> list[str]:
-    """The names of a `ModelT`'s operators that are none of TFLite's, Flex ones included."""
-    from ai_edge_litert import schema_py_generated as schema
-
+def foreign(model: schema.ModelT) -> list[str]:
+    """The names of a model's operators that are none of TFLite's, Flex ones included."""
     return sorted(
         {
             code.customCode.decode(errors="replace").removeprefix("Flex")
             for code in model.operatorCodes
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.CUSTOM
+            if flatbuffer_utils.get_builtin_code_from_operator_code(code)
+            == schema.BuiltinOperator.CUSTOM
         }
     )

@@ -6,9 +6,11 @@ The meaning is TensorFlow Lite's quantization specification: real = scale * (sto
 from __future__ import annotations
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.tflite import model_file
 from mosaic.tflite.graph import LINEAR, Affine
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 _DTYPES = {
@@ -28,17 +30,10 @@ _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 class Tensors:
     """Those of a file's main graph, by their index."""
 
-    def __init__(self, model, schema, path: str):
-        """Takes the tensors of a parsed file.
-
-        Args:
-          model: what `tflite_file.parse` gives.
-          schema: TFLite's, `ai_edge_litert.schema_py_generated`.
-          path: of the file, for errors.
-        """
-        self._path = path
-        self._buffers = model.buffers
-        self._tensors = model.subgraphs[0].tensors
+    def __init__(self, file: TFLiteModel):
+        self._path = file.path
+        self._buffers = file.model.buffers
+        self._tensors = file.graph.tensors
         self._types = model_file.names(schema.TensorType)
         self._activations = model_file.names(schema.ActivationFunctionType)
         self._passed_on: dict[int, int] = {}

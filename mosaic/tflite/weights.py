@@ -23,6 +23,7 @@ from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import graph_from_file, graph_from_keras, graph_matching
 from mosaic.tflite.graph import Affine, Node, Weights
 from mosaic.tflite.graph_matching import Pairs
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 # Share of its range by which the files' input may differ from the network's. Converters round
@@ -36,7 +37,7 @@ _ROUNDING = 0.51
 
 def load(
     model: tf_keras.Model,
-    path: str,
+    file: TFLiteModel,
     images: Iterable[np.ndarray] | None = None,
     prefixes: tuple[str, ...] = ("",),
 ) -> Variables:
@@ -44,7 +45,7 @@ def load(
 
     Args:
       model: a network of this project.
-      path: of a float32, float16, dynamic range, uint8 or int8 file.
+      file: a float32, float16, dynamic range, uint8 or int8 file.
       images: uint8 [height, width, 3] each, as in training, to measure batch norm's moving
         averages on: some dozens at the training size. Without them the averages are 0 and 1:
         inference is the same, but training mode normalises with batch statistics, which are not,
@@ -56,14 +57,14 @@ def load(
       What was read, before images changed how batch norm expresses it.
 
     Raises:
-      UserError: the file cannot be read, or differs from the network: the first layer that does
+      UserError: the file is damaged, or differs from the network: the first layer that does
         is named and nothing is assigned; or `images` has none, or a prefix names no layer.
     """
-    variables = read(model, path, prefixes)
+    variables = read(model, file, prefixes)
     if images is not None:
         images = list(images)
         if not images:
-            raise UserError(f"{path}: no images to measure batch norm's statistics on")
+            raise UserError(f"{file}: no images to measure batch norm's statistics on")
     for variable in model.variables:
         array = variables.arrays.get(variable_name(variable))
         if array is not None:
@@ -73,12 +74,12 @@ def load(
     return variables
 
 
-def read(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) -> Variables:
+def read(model: tf_keras.Model, file: TFLiteModel, prefixes: tuple[str, ...] = ("",)) -> Variables:
     """Reads a TFLite file as values for a network's variables.
 
     Args:
       model: gives the names and shapes; its values are neither used nor changed.
-      path: as for `load`.
+      file: as for `load`.
       prefixes: as for `load`.
 
     Returns:
@@ -88,11 +89,12 @@ def read(model: tf_keras.Model, path: str, prefixes: tuple[str, ...] = ("",)) ->
     Raises:
       UserError: as for `load`.
     """
+    path = file.path
     for prefix in prefixes:
         if not any(layer.name.startswith(prefix) for layer in model.layers):
             raise UserError(f"{path}: no layer of the network begins with {prefix!r}")
     network = graph_from_keras.of_model(model)
-    pairs = graph_matching.paired(network, graph_from_file.read(path), path, prefixes)
+    pairs = graph_matching.paired(network, graph_from_file.read(file), path, prefixes)
     _check_input(pairs, path)
     uses: dict[graph_from_keras.Layers, tuple[Node, list[Node]]] = {}
     for step, matches in pairs.items():

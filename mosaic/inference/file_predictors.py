@@ -1,0 +1,207 @@
+"""Exported files as predictors: SavedModels and TFLite files, run as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from mosaic.inference.predictors import Predictor
+from mosaic.inference.tflite_input import TYPES, preparation
+from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils import archives
+from mosaic.utils.errors import UserError
+
+
+def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predictor:
+    """Returns a predictor of a SavedModel or a TFLite file, as it is.
+
+    Args:
+      model: path of a SavedModel's folder or archive, or an opened TFLite file.
+      normalization: what a TFLite file expects its float input to be normalised with, a key of
+        `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the
+        file does not say.
+
+    Raises:
+      UserError: it cannot be read, or is no segmentation network.
+    """
+    if isinstance(model, TFLiteModel):
+        return TFLitePredictor(model, normalization)
+    if normalization:
+        raise UserError(f"--normalization is for TFLite files; {model} is a SavedModel")
+    return SavedModelPredictor(model)
+
+
+class SavedModelPredictor(Predictor):
+    """A SavedModel, a folder or an archive, by TF Hub's contract or near it.
+
+    The signature is `serving_default`, or the only one; it takes one batch of RGB images in
+    0..255, float or uint8, and its output is called `logits` or is the only one.
+
+    Args:
+      path: path of the folder or archive.
+
+    Raises:
+      UserError: it cannot be loaded, or has no such signature.
+    """
+
+    def __init__(self, path: str):
+        # The loaded object must live as long as its functions do.
+        self._loaded = _load(path)
+        name, self._serve = _signature(path, self._loaded)
+        inputs = self._serve.structured_input_signature[1]
+        outputs = self._serve.structured_outputs
+        self._output = "logits" if "logits" in outputs else next(iter(outputs))
+        if len(inputs) != 1 or (self._output != "logits" and len(outputs) > 1):
+            raise UserError(
+                f"{path}: {name} takes {', '.join(inputs)} and gives {', '.join(outputs)}, not one "
+                "batch of images and one answer"
+            )
+        ((self._input, self._spec),) = inputs.items()
+        answer = outputs[self._output]
+        shape = self._spec.shape.as_list()
+        _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
+        self._answer_spec = tf.TensorSpec(answer.shape[1:], answer.dtype)
+        self._is_labels = (
+            answer.dtype.is_integer and answer.shape.rank == 4 and answer.shape[-1] == 1
+        )
+        classes = None if self._is_labels else _classes(answer.shape)
+        super().__init__(self._segment, "saved_model", classes, _fixed(shape[1:3]))
+
+    def _segment(self, images):
+        answer = self._call(tf.cast(images, self._spec.dtype))
+        return tf.squeeze(answer, -1) if self._is_labels else answer
+
+    def _call(self, images):
+        if self._spec.shape[0] != 1:
+            return self._serve(**{self._input: images})[self._output]
+        return tf.map_fn(
+            lambda image: self._serve(**{self._input: image[tf.newaxis]})[self._output][0],
+            images,
+            fn_output_signature=self._answer_spec,
+        )
+
+
+class TFLitePredictor(Predictor):
+    """A TFLite file of any input type and size, logits or labels out.
+
+    Quantized inputs take the image's bytes; those of int8, shifted by 128. The three steps of one
+    image stand apart for measuring: `prepare`, `feed` and `invoke`.
+
+    Args:
+      file: the TFLite file.
+      normalization: as for `of_file`.
+      threads: number of the interpreter's threads; all cores if None.
+
+    Attributes:
+      file: the TFLite file.
+
+    Raises:
+      UserError: it cannot be run, is no segmentation network, or is a float file that leaves
+        normalisation to its caller and `normalization` is not given.
+    """
+
+    def __init__(
+        self, file: TFLiteModel, normalization: str | None = None, threads: int | None = None
+    ):
+        self.file = file
+        self._interpreter = _interpreter(file.path, threads or os.cpu_count())
+        sources = self._interpreter.get_input_details()
+        targets = self._interpreter.get_output_details()
+        if len(sources) != 1 or len(targets) != 1:
+            raise UserError(
+                f"{file}: {len(sources)} inputs and {len(targets)} outputs instead of one"
+            )
+        (self._source,), (self._target,) = sources, targets
+        shape, dtype = list(self._source["shape_signature"]), self._source["dtype"]
+        _check_input(file.path, shape, dtype in TYPES)
+        self.prepare, normalization = preparation(
+            file, dtype, self._source["quantization"], normalization
+        )
+        found = self._target["shape"]
+        self._is_logits = _classes(found) is not None and found[-1] > 1
+        size = _fixed(shape[1:3])
+        # An answer of the input's size is resized as images are, a smaller one as the network
+        # resizes.
+        like_images = size == _fixed(found[1:3]) or not self._is_logits
+        super().__init__(
+            self._segment,
+            "tflite",
+            int(found[-1]) if self._is_logits else None,
+            size,
+            like_images or file.half_pixel_centers,
+            traceable=False,
+            normalization=normalization,
+        )
+
+    def feed(self, image: np.ndarray) -> None:
+        """Gives the interpreter an image, uint8 [height, width, 3]."""
+        shape = (1, *image.shape)
+        current = self._interpreter.get_input_details()[0]["shape"]
+        if self.input_size is None and tuple(current) != shape:
+            self._interpreter.resize_tensor_input(self._source["index"], shape)
+            self._interpreter.allocate_tensors()
+        self._interpreter.set_tensor(self._source["index"], self.prepare(image[np.newaxis]))
+
+    def invoke(self) -> None:
+        """Computes the answer of the image that was fed."""
+        self._interpreter.invoke()
+
+    def _segment(self, images) -> np.ndarray:
+        answers = []
+        for image in np.asarray(images):
+            self.feed(image)
+            self.invoke()
+            answers.append(self._interpreter.get_tensor(self._target["index"])[0])
+        answer = np.stack(answers)
+        if not self._is_logits:
+            return answer.reshape(answer.shape[:3])
+        scale, zero = self._target["quantization"]
+        return (answer.astype(np.float32) - zero) * scale if scale else answer
+
+
+def _load(path: str):
+    """Loads a SavedModel from a folder or an archive."""
+    is_archive = archives.is_archive(path)
+    try:
+        with archives.unpacked(path) if is_archive else contextlib.nullcontext(path) as folder:
+            return tf.saved_model.load(archives.saved_model_folder(folder))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the SavedModel cannot be loaded ({reason})") from None
+
+
+def _signature(path: str, loaded) -> tuple[str, tf.types.experimental.ConcreteFunction]:
+    """The name and function of `serving_default`, or of the only signature."""
+    signatures = loaded.signatures
+    name = "serving_default" if "serving_default" in signatures else next(iter(signatures), None)
+    if name is None or (name != "serving_default" and len(signatures) > 1):
+        raise UserError(f"{path}: the SavedModel has no signature serving_default")
+    return name, signatures[name]
+
+
+def _interpreter(path: str, threads: int) -> Interpreter:
+    try:
+        interpreter = Interpreter(model_path=path, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the TFLite file cannot be run ({reason})") from None
+    return interpreter
+
+
+def _check_input(path: str, shape: list, is_pixels: bool) -> None:
+    if not (is_pixels and len(shape) == 4 and shape[3] == 3 and shape[0] in (None, -1, 1)):
+        raise UserError(f"{path}: its input of {shape} is not RGB images [batch, height, width, 3]")
+
+
+def _classes(shape) -> int | None:
+    return shape[-1] if len(shape) == 4 else None
+
+
+def _fixed(size) -> tuple[int, int] | None:
+    height, width = size
+    return None if None in (height, width) or -1 in (height, width) else (int(height), int(width))
