@@ -15,8 +15,10 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.models.batch_norm import beginning
-from mosaic.models.pooling import averages_by_convolution
-from mosaic.models.resizing import never_repeated
+from mosaic.models.pooling import PoolToBins, PoolToBinsByConvolution
+from mosaic.models.resizing import ResizeAlways, ResizeLike
+
+_IN_INTEGERS = {PoolToBins: PoolToBinsByConvolution, ResizeLike: ResizeAlways}
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
@@ -35,13 +37,12 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
       it is, with centre 0.
     """
     normalize, first = beginning(model)
+    # Of a copy: a model that begins inside another leaves its traces on the layers of both.
+    copy = in_integers(model)
     if first is None:
-        return _faster(lambda images: model(images, training=False)), 0
+        return lambda images: copy(images, training=False), 0
     mean, std = np.asarray(normalize.mean), np.asarray(normalize.std)
     centre = round(float(np.mean(mean)))
-    # Of a copy: a model that begins inside another leaves its traces on the layers of both.
-    copy = tf_keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
     rest = tf_keras.Model(copy.get_layer(first.name).output, copy.output)
     scale, offset = (
         tf.constant(values[:, np.newaxis], tf.float32)
@@ -58,15 +59,23 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
             x += first.bias
         return rest(first.activation(x), training=False)
 
-    return _faster(forward), centre
+    return forward, centre
 
 
-def _faster(forward: Callable) -> Callable:
-    def restructured(images):
-        with averages_by_convolution(), never_repeated():
-            return forward(images)
+def in_integers(model: tf_keras.Model) -> tf_keras.Model:
+    """Returns a copy of a network with layers in the place of those that 8-bit files lack.
 
-    return restructured
+    Args:
+      model: a functional model of plain layers; it stays as it is.
+    """
+
+    def convert(layer):
+        kind = _IN_INTEGERS.get(type(layer), type(layer))
+        return kind.from_config(layer.get_config())
+
+    copy = tf_keras.models.clone_model(model, clone_function=convert)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:

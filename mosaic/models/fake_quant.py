@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.models.layers import PACKAGE
-from mosaic.models.pooling import PoolToBins, between_averages
+from mosaic.models.pooling import PoolToBinsByConvolution
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
@@ -26,17 +26,16 @@ class FixedRange(tf_keras.layers.Layer):
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
-class RangedPool(PoolToBins):
-    """`PoolToBins` that rounds between its steps, where it takes several convolutions."""
+class RangedPool(PoolToBinsByConvolution):
+    """`PoolToBinsByConvolution` that rounds between its convolutions, where it takes several."""
 
     def __init__(self, bins: int, low: float, high: float, **kwargs):
         super().__init__(bins, **kwargs)
         self.low = low
         self.high = high
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        with between_averages(lambda y: round_to(y, self.low, self.high)):
-            return super().call(x)
+    def between(self, x: tf.Tensor) -> tf.Tensor:
+        return round_to(x, self.low, self.high)
 
     def get_config(self):
         return {**super().get_config(), "low": self.low, "high": self.high}

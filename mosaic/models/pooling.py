@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -12,50 +10,36 @@ import tf_keras
 from mosaic.models.layers import PACKAGE
 from mosaic.utils.errors import TOO_SMALL, UserError
 
-_BY_CONVOLUTION = contextvars.ContextVar("averages_by_convolution", default=False)
-_BETWEEN = contextvars.ContextVar("between_averages", default=None)
 # Of an averaging convolution's window, per axis: kernel libraries are made for 5x5 and less.
 _LARGEST_STEP = 5
 
 
-@contextlib.contextmanager
-def averages_by_convolution() -> Iterator[None]:
-    """While it lasts, `average_pool` is traced as depthwise convolutions.
+def average_by_convolution(
+    x: tf.Tensor,
+    windows: tuple[int, int],
+    strides: tuple[int, int],
+    between: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> tf.Tensor:
+    """Average pooling as depthwise convolutions, where that can be; else average pooling.
 
-    The same sums, for 8-bit files: XNNPACK has no 8-bit average pooling, so that each one runs on
-    one thread and divides what could run as a whole.
-    """
-    token = _BY_CONVOLUTION.set(True)
-    try:
-        yield
-    finally:
-        _BY_CONVOLUTION.reset(token)
+    It can where the windows stand side by side and have no large prime factor: large windows are
+    averages of averages, so that what the smaller windows of another pyramid level have summed is
+    not summed again, as the converter merges equal steps.
 
+    Args:
+      x: [batch, height, width, channels].
+      windows: (height, width) that are averaged into one, in cells.
+      strides: from one window to the next, in cells.
+      between: what is applied between two convolutions.
 
-@contextlib.contextmanager
-def between_averages(function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[None]:
-    """While it lasts, it is applied between the convolutions of an `average_pool` of several."""
-    token = _BETWEEN.set(function)
-    try:
-        yield
-    finally:
-        _BETWEEN.reset(token)
-
-
-def average_pool(x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]) -> tf.Tensor:
-    """Average pooling of [batch, height, width, channels], 'valid' padding.
-
-    By convolution (see `averages_by_convolution`) where the windows stand side by side and have no
-    large prime factor: large windows are averages of averages, so that what the smaller windows of
-    another pyramid level have summed is not summed again, as the converter merges equal steps.
+    Returns:
+      The averages, 'valid' padding.
     """
     factors = [_factors(window) for window in windows]
     count = max(map(len, factors))
     steps = list(zip(*([1] * (count - len(found)) + found for found in factors)))
-    fits = windows == strides and all(max(step) <= _LARGEST_STEP for step in steps)
-    if not (_BY_CONVOLUTION.get() and fits):
+    if windows != strides or any(max(step) > _LARGEST_STEP for step in steps):
         return tf.nn.avg_pool2d(x, windows, strides, "VALID")
-    between = _BETWEEN.get()
     for index, (height, width) in enumerate(steps):
         if index and between:
             x = between(x)
@@ -118,7 +102,7 @@ class PoolToBins(tf_keras.layers.Layer):
                 bin_window(width, self.bins),
             )
             windows, strides = (window_h, window_w), (stride_h, stride_w)
-            return average_pool(x, windows, strides)
+            return self.average(x, windows, strides)
         size = tf.shape(x)
         check = tf.debugging.assert_greater_equal(
             tf.reduce_min(size[1:3]),
@@ -131,11 +115,31 @@ class PoolToBins(tf_keras.layers.Layer):
         pooled = tf.einsum("ij,bjwc->biwc", rows, x)
         return tf.einsum("ij,bhjc->bhic", columns, pooled)
 
+    def average(self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]):
+        """Averages windows of a map of known size, 'valid' padding."""
+        return tf.nn.avg_pool2d(x, windows, strides, "VALID")
+
     def compute_output_shape(self, input_shape):
         return tf.TensorShape([input_shape[0], self.bins, self.bins, input_shape[-1]])
 
     def get_config(self):
         return {**super().get_config(), "bins": self.bins}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class PoolToBinsByConvolution(PoolToBins):
+    """`PoolToBins` as depthwise convolutions: the same sums, for 8-bit files.
+
+    XNNPACK has no 8-bit average pooling, so that each one runs on one thread and divides what could
+    run as a whole.
+    """
+
+    def average(self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]):
+        return average_by_convolution(x, windows, strides, self.between)
+
+    def between(self, x: tf.Tensor) -> tf.Tensor:
+        """What is done between two convolutions: nothing here."""
+        return x
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

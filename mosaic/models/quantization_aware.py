@@ -9,7 +9,7 @@ depthwise kernel by one scale for all channels.
 
 from __future__ import annotations
 
-import weakref
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import gin
@@ -26,9 +26,26 @@ from mosaic.utils.errors import UserError
 
 _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
-# Of each network with rounding: the float network that it was made of, and by a group's number the
-# variables (low, high) of the tensors that share its range.
-_MADE: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+@dataclasses.dataclass(frozen=True)
+class _Origin:
+    """What a network with rounding was made of; no Keras object, so that nothing tracks it.
+
+    Attributes:
+      network: the float network.
+      groups: by a group's number, the variables (low, high) of the tensors that share its range.
+    """
+
+    network: tf_keras.Model
+    groups: dict[int, list]
+
+
+class QuantizeAwareModel(tf_keras.Model):
+    """A functional network of `quantize_aware`, which knows the float network that it came from."""
+
+    def __init__(self, *args, origin: _Origin | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._origin = origin
 
 
 class _Wrapper(tfmot.quantization.keras.QuantizeWrapperV2):
@@ -188,18 +205,19 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
         return _Wrapper(copy, _Rounding(kernel), name_prefix="")
 
     result = quantizer_placement.insert(model, sites, make, convert)
-    _MADE[result] = model, groups
-    return result
+    return QuantizeAwareModel(
+        result.inputs, result.outputs, name=result.name, origin=_Origin(model, groups)
+    )
 
 
 def is_quantized(model) -> bool:
     """Whether a network is one of `quantize_aware`."""
-    return model in _MADE
+    return isinstance(model, QuantizeAwareModel)
 
 
 def float_network(model: tf_keras.Model) -> tf_keras.Model:
     """Returns the float network that a quantized one was made of; any other as it is."""
-    return _MADE[model][0] if is_quantized(model) else model
+    return model._origin.network if is_quantized(model) else model
 
 
 def check_kind(model: tf_keras.Model, path: str, variables: Iterable[str]) -> None:
@@ -264,9 +282,9 @@ def for_file(model: tf_keras.Model) -> tf_keras.Model:
     Raises:
       UserError: a range was never measured.
     """
-    network, groups = _MADE[model]
+    network = float_network(model)
     found = {}
-    for group, variables in groups.items():
+    for group, variables in model._origin.groups.items():
         low, high = (
             float(choose(*(variable.numpy() for variable in ends), 0.0))
             for choose, ends in zip((min, max), zip(*variables))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
-
 import tensorflow as tf
 import tf_keras
 
@@ -37,38 +33,36 @@ class ResizeLike(tf_keras.layers.Layer):
         return {**super().get_config(), "half_pixel_centers": self.half_pixel_centers}
 
 
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class ResizeAlways(ResizeLike):
+    """`ResizeLike` that resizes maps of 1x1 too, instead of repeating them, for 8-bit files.
+
+    TensorFlow Lite's converter may give a repeated map another scale than the map itself, while its
+    operator (BROADCAST_TO) copies the integers as they are.
+    """
+
+    def call(self, inputs) -> tf.Tensor:
+        x, reference = inputs
+        return resize_bilinear(x, size_of(reference), self.half_pixel_centers, repeats=False)
+
+
 def size_of(x: tf.Tensor):
     """Height and width of [batch, height, width, ...]: as numbers where they are known."""
     height, width = x.shape[1:3]
     return tf.shape(x)[1:3] if height is None or width is None else (height, width)
 
 
-_NEVER_REPEATED = contextvars.ContextVar("never_repeated", default=False)
-
-
-@contextlib.contextmanager
-def never_repeated() -> Iterator[None]:
-    """While it lasts, `resize_bilinear` is traced as a resize for maps of 1x1 too.
-
-    For 8-bit files: TensorFlow Lite's converter may give a repeated map another scale than the map
-    itself, while its operator (BROADCAST_TO) copies the integers as they are.
-    """
-    token = _NEVER_REPEATED.set(True)
-    try:
-        yield
-    finally:
-        _NEVER_REPEATED.reset(token)
-
-
-def resize_bilinear(x: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
+def resize_bilinear(
+    x: tf.Tensor, size, half_pixel_centers: bool = True, repeats: bool = True
+) -> tf.Tensor:
     """Bilinear resize of [batch, height, width, channels] to `size`, corners not aligned.
 
-    A map that already has that size passes unchanged, and one of 1x1 is repeated, which is the
-    same under every rule and far cheaper.
+    A map that already has that size passes unchanged, and one of 1x1 is repeated (unless `repeats`
+    is False), which is the same under every rule and far cheaper.
     """
     if not tf.is_tensor(size) and tuple(x.shape[1:3]) == tuple(size):
         return x
-    if x.shape[1] == 1 and x.shape[2] == 1 and not _NEVER_REPEATED.get():
+    if x.shape[1] == 1 and x.shape[2] == 1 and repeats:
         shape = tf.stack([tf.shape(x)[0], size[0], size[1], x.shape[-1]])
         return tf.broadcast_to(x, shape)
     return tf.raw_ops.ResizeBilinear(
