@@ -21,7 +21,8 @@ from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 import common
 from data.cityscapes import cityscapes
-from mosaic.evaluation.evaluator import Evaluation, evaluate
+from mosaic.evaluation.evaluator import evaluate
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
 
@@ -74,7 +75,9 @@ def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str):
     The Garden has no pictures and no page to write after its own.
     """
     dataset, predictor = cityscapes(str(folder)), of_network(model)
-    evaluation = Evaluation(protocol="cityscapes", batch_size=1, num_pictures=0, num_extremes=0)
+    evaluation = Evaluation(
+        protocol="cityscapes", batch_size=1, num_pictures=0, num_best_and_worst=0
+    )
     return lambda: evaluate(predictor, dataset, evaluation, "random", output)["seconds"]
 
 

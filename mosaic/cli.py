@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from mosaic.utils.errors import TOO_SMALL, UserError
-from mosaic.utils.model_format import form_of, is_there
+from mosaic.utils.model_format import format_of, is_there
 from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
@@ -264,7 +264,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
         return default_checkpoint(path), named or [saved]
     if not is_there(path):
         raise UserError(f"--model={path}: no such file or folder")
-    if form_of(path) != "network":
+    if format_of(path) != "network":
         return path, []
     if named:
         return path, named

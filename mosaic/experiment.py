@@ -14,7 +14,7 @@ from mosaic.inference import file_predictors, predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
-from mosaic.utils.model_format import form_of
+from mosaic.utils.model_format import format_of
 from mosaic.utils.run_layout import CONFIG
 
 
@@ -93,7 +93,7 @@ def load_predictor(
       UserError: it cannot be loaded.
     """
     is_file = isinstance(path, TFLiteModel)
-    if as_network or (not is_file and form_of(path) == "network"):
+    if as_network or (not is_file and format_of(path) == "network"):
         model = config.build("train.model")
         loaded = loading.load(model, path)
         _tell_other_settings(path)

@@ -21,7 +21,7 @@ from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
-from mosaic.utils.model_format import form_of
+from mosaic.utils.model_format import format_of
 from mosaic.utils.progress import Progress
 
 
@@ -32,7 +32,7 @@ class Result:
     Attributes:
       name: its file's, or its path where two have one name.
       path: of the file or folder.
-      form: `tflite` or `saved_model`.
+      format: `tflite` or `saved_model`.
       input_size: (height, width) of the image, in pixels.
       cost: size, parameters and multiply-adds.
       latency: on this machine.
@@ -45,7 +45,7 @@ class Result:
 
     name: str
     path: str
-    form: str
+    format: str
     input_size: tuple[int, int]
     cost: FileCost
     latency: Latency
@@ -95,7 +95,7 @@ def benchmark(
     for path in paths:
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder")
-        if form_of(path) == "network" or is_archive(path):
+        if format_of(path) == "network" or is_archive(path):
             raise UserError(
                 f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
             )
@@ -118,7 +118,7 @@ def benchmark(
                 Result(
                     name,
                     path,
-                    predictor.form,
+                    predictor.format,
                     own,
                     _cost(predictor, path, own),
                     latency,
@@ -174,7 +174,7 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
 
 
 def _load(path: str, threads: int) -> Predictor:
-    if form_of(path) == "tflite":
+    if format_of(path) == "tflite":
         # What normalises its input elsewhere takes as long without.
         return TFLitePredictor(TFLiteModel.open(path), "none", threads)
     return SavedModelPredictor(path)

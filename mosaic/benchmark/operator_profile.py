@@ -45,7 +45,7 @@ def profile(file: TFLiteModel, image: np.ndarray, threads: int, runs: int) -> li
 
     Args:
       file: the TFLite file.
-      image: [1, height, width, 3] in the form that its input takes.
+      image: [1, height, width, 3] in the format that its input takes.
       threads: of the interpreter.
       runs: of each operator.
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from mosaic.utils.errors import RunError
-from mosaic.utils.model_format import form_of
+from mosaic.utils.model_format import format_of
 
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
@@ -40,7 +40,9 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     """
     if not (_STATUS.exists() and os.access(_CLEAR, os.W_OK)):
         return None
-    program = "mosaic.benchmark.peak_memory" + ("" if form_of(path) == "tflite" else "_saved_model")
+    program = "mosaic.benchmark.peak_memory" + (
+        "" if format_of(path) == "tflite" else "_saved_model"
+    )
     root = str(pathlib.Path(__file__).resolve().parents[2])
     folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(

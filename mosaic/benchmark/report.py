@@ -130,7 +130,7 @@ def _entry(result: Result) -> dict:
     return {
         "name": result.name,
         "path": result.path,
-        "form": result.form,
+        "form": result.format,
         "input_size": list(result.input_size),
         "bytes": result.cost.size,
         "parameters": result.cost.parameters,

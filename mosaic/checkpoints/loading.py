@@ -1,7 +1,7 @@
 """Checkpoints read into networks: this project's, and by name tables the Model Garden's.
 
-Every form is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned in
-one place, where a variable that matches nothing, on either side, is an error.
+Every format is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned
+in one place, where a variable that matches nothing, on either side, is an error.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read(path: str) -> Variables:
       path: folder (its latest checkpoint), file prefix, index file, or .tar.gz as published.
 
     Raises:
-      UserError: there is none, it cannot be read, or its form is unknown.
+      UserError: there is none, it cannot be read, or its format is unknown.
     """
     with _located(path) as prefix:
         try:
@@ -100,7 +100,7 @@ def read(path: str) -> Variables:
             graph = graph_pb2.TrackableObjectGraph()
             graph.ParseFromString(reader.get_tensor(_GRAPH))
             names = model_garden.variables(graph)
-            form = "garden" if names else "mosaic"
+            format_ = "garden" if names else "mosaic"
             names = names or _mosaic_names(graph)
             if not names:
                 roots = ", ".join(sorted({key.split("/")[0] for key in keys} - {_GRAPH}))
@@ -115,11 +115,11 @@ def read(path: str) -> Variables:
             # TensorFlow turns its own errors into Python's, by their message.
             reason = str(error).splitlines()[0]
             raise UserError(f"{path}: the checkpoint cannot be read ({reason})") from None
-    return Variables(path, form, None if step is None else int(step), arrays)
+    return Variables(path, format_, None if step is None else int(step), arrays)
 
 
 def _mosaic_names(graph) -> dict[str, str]:
-    """Variable names and keys of this project's form, where the object graph keeps the names."""
+    """Variable names and keys of this project's format, where the object graph keeps the names."""
     return {
         attribute.full_name: attribute.checkpoint_key
         for node in graph.nodes
@@ -164,7 +164,7 @@ def load(
         quantization_aware.check_kind(model, path, checkpoint.arrays)
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
-    is_garden = checkpoint.form == "garden"
+    is_garden = checkpoint.format == "garden"
     theirs = model_garden.names(names) if is_garden else {name: name for name in names}
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in names):
@@ -218,6 +218,6 @@ def _difference(
             "`train.init_prefixes = ('backbone_',)`"
         )
     shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
-    fitting = diagnosis.fitting(model, shapes, checkpoint.form == "garden")
+    fitting = diagnosis.fitting(model, shapes, checkpoint.format == "garden")
     detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"

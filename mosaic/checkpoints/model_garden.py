@@ -1,4 +1,4 @@
-"""The Model Garden's form of checkpoints: which names it gives to this project's variables.
+"""The Model Garden's format of checkpoints: which names it gives to this project's variables.
 
 The names are those of the Garden's object graph: attributes of its classes, `layer_with_weights-N`
 in Keras models, and numbers in lists.

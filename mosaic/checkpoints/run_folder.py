@@ -158,7 +158,7 @@ def steps_of(path: str | TFLiteModel, loaded: Variables | None = None) -> int | 
     """
     if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).steps
-    if loaded and loaded.form != "mosaic":
+    if loaded and loaded.format != "mosaic":
         # Step 0 stands for an unknown one.
         return (loaded.step or None) if has_classes(path) else None
     found = [loaded.step] if loaded else []

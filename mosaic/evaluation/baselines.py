@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mosaic.evaluation import metrics
+from mosaic.evaluation.loop import ScoredImage
+from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 _BINS = 16
 
@@ -17,40 +20,63 @@ def _colors(image: np.ndarray) -> np.ndarray:
     return steps @ np.array([_BINS * _BINS, _BINS, 1])
 
 
-def baselines(
-    dataset, split: str, uncounted: Sequence[int] = (), num_train: int = 200
-) -> dict[str, float]:
-    """Scores two answers that look at no shapes on a split.
+class Baselines:
+    """Observer of what two answers reach that look at no shapes.
+
+    `constant` is the most frequent class everywhere; `colour lookup` the most frequent class of
+    each colour (16 steps per channel; the constant for colours never seen).
 
     Args:
-      dataset: a description with examples.
-      split: to score on.
-      uncounted: classes whose pixels the protocol leaves out of the truth.
-      num_train: how many training images they learn from.
+      dataset: the data set, whose training images they learn from.
+      num_train: number of training images that they learn from.
 
-    Returns:
-      Mean IoU, 0 to 1: `constant`, the most frequent class everywhere; `colour lookup`, the most
-      frequent class of each colour (16 steps per channel; the constant for colours never seen).
+    Raises:
+      UserError: there are no training images.
     """
+
+    def __init__(self, dataset: SegmentationDataset, num_train: int = 200):
+        if "train" not in dataset.splits:
+            raise UserError(
+                f"Evaluation.baselines learn from training images, and {dataset.name} has none here"
+            )
+        self._dataset = dataset
+        counts = _counts_by_color(dataset, min(num_train, dataset.num_images("train")))
+        self._constant = int(counts.sum(0).argmax())
+        self._lookup = np.where(counts.any(1), counts.argmax(1), self._constant)
+        shape = dataset.num_classes, dataset.num_classes
+        self._matrices = {name: np.zeros(shape, np.int64) for name in ("constant", "colour lookup")}
+
+    def see(self, image: ScoredImage) -> None:
+        size = image.image.shape[:2]
+        self._count("constant", image.truth, np.full(size, self._constant))
+        found = self._lookup[_colors(image.image)].reshape(size)
+        self._count("colour lookup", image.truth, found)
+
+    def _count(self, name: str, truth: np.ndarray, predicted: np.ndarray) -> None:
+        dataset = self._dataset
+        counts = metrics.count_pixels(truth, predicted, dataset.num_classes, dataset.ignore_label)
+        self._matrices[name] += counts.numpy()
+
+    def mean_iou(self, ignored_classes: Sequence[int] = ()) -> dict[str, float | None]:
+        """Mean IoU of each, 0 to 1, over the images that were seen.
+
+        Args:
+          ignored_classes: classes whose pixels the protocol leaves out of the truth.
+        """
+        return {
+            name: metrics.number(metrics.mean_iou(matrix, ignored_classes))
+            for name, matrix in self._matrices.items()
+        }
+
+
+def _counts_by_color(dataset: SegmentationDataset, num_images: int) -> np.ndarray:
+    """Training pixels by colour and class, int64 [colours, classes]."""
     classes = dataset.num_classes
     counts = np.zeros((_BINS**3, classes), np.int64)
-    for index in range(min(num_train, dataset.num_images("train"))):
+    for index in range(num_images):
         image, label = dataset.example("train", index)
         labels, colors = label.reshape(-1).astype(np.int64), _colors(image)
         known = labels != dataset.ignore_label
         cells = colors[known] * classes + labels[known]
         counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
-    constant = int(counts.sum(0).argmax())
-    lookup = np.where(counts.any(1), counts.argmax(1), constant)
-    answers = {
-        "constant": lambda image: np.full(image.shape[:2], constant),
-        "colour lookup": lambda image: lookup[_colors(image)].reshape(image.shape[:2]),
-    }
-    matrices = {name: np.zeros((classes, classes), np.int64) for name in answers}
-    for index in range(dataset.num_images(split)):
-        image, label = dataset.example(split, index)
-        for name, answer in answers.items():
-            matrices[name] += metrics.count_pixels(
-                label, answer(image), classes, dataset.ignore_label
-            ).numpy()
-    return {name: metrics.mean_iou(matrix, uncounted) for name, matrix in matrices.items()}
+    return counts

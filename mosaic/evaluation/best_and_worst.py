@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mosaic.evaluation.loop import ScoredImage
 from mosaic.utils.visualize import palette
 
 # Pixels on the longer side: sharp where three stand beside each other on a wide screen.
@@ -38,8 +39,8 @@ class Example:
     classes: tuple[tuple[str, str], ...]
 
 
-class Extremes:
-    """The best and the worst images by their mean IoU.
+class BestAndWorst:
+    """Observer that keeps the best and the worst images by their mean IoU.
 
     Of equal figures the earlier image is the better one, and none is among both. Only these are
     held, at the size in which a report shows them.
@@ -67,6 +68,10 @@ class Extremes:
     def worst(self) -> list[Example]:
         """The worst first."""
         return [_example(kept, self._dataset) for kept in self._worst]
+
+    def see(self, image: ScoredImage) -> None:
+        if self.takes(image.mean_iou):
+            self.add(image.name, image.mean_iou, image.image, image.truth, image.predicted)
 
     def takes(self, mean_iou: float | None) -> bool:
         """Returns whether the next image, with this figure or None for none, is one of them."""

@@ -6,216 +6,139 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import gin
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import metrics
+from mosaic.evaluation import loop, metrics
 from mosaic.evaluation import published as results
-from mosaic.evaluation.ahead import ahead
-from mosaic.evaluation.baselines import baselines
-from mosaic.evaluation.best_and_worst import Extremes
+from mosaic.evaluation.baselines import Baselines
+from mosaic.evaluation.best_and_worst import BestAndWorst
 from mosaic.evaluation.html_report import render
+from mosaic.evaluation.observers import ImageScores, Overlays, Submission
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.multiscale import average
 from mosaic.inference.predictors import Predictor
-from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.utils import visualize
 from mosaic.utils.atomic_io import replacing, write_text
-from mosaic.utils.errors import UserError, check_positive, nearest
-from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import provenance
-
-# The classes of each protocol, by name, whose pixels count nowhere in the truth.
-PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
-@gin.configurable(module="mosaic")
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How networks of an experiment are scored, during training and afterwards.
-
-    From `scales` on they are for scoring afterwards; in training, images go in as they are.
+class Origin:
+    """Where a network comes from, for the report.
 
     Attributes:
-      split: of the data set.
-      batch_size: images in one step, where all have one size; the figures do not depend on it.
-      protocol: a key of `PROTOCOLS`. All count every pixel of full-size ground truth but the
-        ignored ones in one confusion matrix, and average the classes that occur.
-        `mlperf_ade20k_top31` leaves out pixels of no class in the truth, while an answer of no
-        class is a false negative (MLPerf Mobile).
-      published: key in published.json of the result that the experiment reproduces.
-      num_pictures: images of the split of which overlays are written, evenly spread.
-      num_extremes: best and worst images, of each so many, that report.html shows.
-      baselines: also score answers without a network (`mosaic.evaluation.baselines`), for
-        comparison.
-      scales: of the images, whose probabilities are averaged; (1.0,) is plain.
-      flip: also average with the mirrored image's.
-      window: (height, width) of sliding windows, or None for whole images.
-      overlap: least share of a window in common with the next.
-      input_size: (height, width) that images are resized to for the network; None leaves them.
-      padded_size: (height, width) that images are scaled to fit into, keeping their aspect, and
-        padded to (`mosaic.inference.letterbox`), or the model's own where it takes one only; None
-        leaves them.
-      padding: level of that padding by channel, 0 to 255.
-      labels_first: see `mosaic.inference.predictors.Predictor`.
-      class_map: for a network with other classes than the data set's: for each of its classes the
-        index of the data set's class that it stands for, or -1 for none: a wrong answer.
+      checkpoint: path of what its weights came from.
+      command: command that led here.
+      network: further settings of what segments, such as `normalization`.
+      recipe: how it was trained, by gin parameter; None for weights trained elsewhere.
     """
 
-    split: str = "val"
-    batch_size: int = 4
-    protocol: str = "plain"
-    published: str | None = None
-    num_pictures: int = 6
-    num_extremes: int = 4
-    baselines: bool = False
-    scales: Sequence[float] = (1.0,)
-    flip: bool = False
-    window: Sequence[int] | None = None
-    overlap: float = 1 / 3
-    input_size: Sequence[int] | None = None
-    padded_size: Sequence[int] | None = None
-    padding: Sequence[float] = NORMALIZATIONS["imagenet"][0]
-    labels_first: bool = False
-    class_map: Sequence[int] | None = None
-
-    def __post_init__(self):
-        check_positive("Evaluation", batch_size=self.batch_size)
-
-    def uncounted(self, class_names: Sequence[str]) -> list[int]:
-        """Returns the indices of the classes whose pixels the protocol leaves out of the truth.
-
-        Raises:
-          UserError: there is no such protocol.
-        """
-        if self.protocol not in PROTOCOLS:
-            raise UserError(f"no protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
-        return [i for i, name in enumerate(class_names) if name in PROTOCOLS[self.protocol]]
+    checkpoint: str
+    command: str = ""
+    network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Mapping[str, Any] | None = None
 
 
 def evaluate(
     predictor: Predictor,
-    dataset,
+    dataset: SegmentationDataset,
     evaluation: Evaluation,
-    checkpoint: str,
+    origin: Origin,
     output_dir: str,
-    command: str = "",
-    network: Mapping[str, Any] | None = None,
-    recipe: Mapping[str, Any] | None = None,
     submission_dir: str | None = None,
 ) -> dict:
     """Scores what segments; writes report.json, report.html, confusion.png and overlays.
 
     Args:
-      predictor: of images [batch, height, width, 3].
-      dataset: a description with batches.
+      predictor: what segments images [batch, height, width, 3].
+      dataset: the data set.
       evaluation: what to score, and how.
-      checkpoint: where the weights came from, for the report.
-      output_dir: for what is written; each file appears only once it is whole.
-      command: that led here, for the report.
-      network: further settings of what segments, such as `normalization`, for the report.
-      recipe: how it was trained, by gin parameter; None for weights trained elsewhere.
-      submission_dir: receives each prediction as ID.png, with the values of the data set's own
-        label files (Cityscapes: label ids), at the ground truth's size: what official scorers and
-        benchmark servers take. Answers that are no class of the data set become 0.
+      origin: where the network comes from.
+      output_dir: folder for what is written; each file appears only once it is whole.
+      submission_dir: folder for predictions as official scorers and benchmark servers take them
+        (`observers.Submission`).
 
     Returns:
       The report.
+
+    Raises:
+      UserError: a setting does not fit the data set or what segments.
     """
-    if evaluation.baselines and "train" not in dataset.splits:
-        raise UserError(
-            f"Evaluation.baselines learn from training images, and {dataset.name} has none here"
-        )
-    published = evaluation.published and results.result(evaluation.published)
+    if evaluation.published:
+        results.result(evaluation.published)  # an unknown key is told before the work
+    baselines = Baselines(dataset) if evaluation.baselines else None
     taken = predictor.input_size
+    predictor = _as_configured(predictor, evaluation)
+    num_images = dataset.num_images(evaluation.split)
+    out = pathlib.Path(output_dir)
+    matrix = loop.ConfusionMatrix(dataset.num_classes)
+    scores = ImageScores()
+    extremes = BestAndWorst(evaluation.num_best_and_worst, num_images, dataset)
+    observers = [matrix, scores, extremes]
+    observers.append(Overlays(out / "overlays", evaluation.num_pictures, num_images, dataset))
+    observers += [Submission(submission_dir, dataset)] if submission_dir else []
+    observers += [baselines] if baselines else []
+    ignored = evaluation.ignored_classes(dataset.class_names)
+    start = time.monotonic()
+    done = loop.run(
+        _segmenting(predictor, dataset, evaluation),
+        dataset,
+        evaluation.split,
+        observers,
+        evaluation.batch_size,
+        ignored,
+        predictor.threads,
+    )
+    seconds = time.monotonic() - start
+    report = _report(matrix.matrix, dataset, evaluation, origin.checkpoint)
+    report.update(num_images=done, seconds=round(seconds, 3), images=scores.entries)
+    report.update(provenance(origin.command))
+    report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
+    if evaluation.published:
+        report.update(_comparison(report, evaluation.published, origin.recipe))
+    if baselines:
+        report["baselines"] = baselines.mean_iou(ignored)
+    _write(report, matrix.matrix, extremes, dataset, out)
+    return report
+
+
+def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
+    """A predictor with padding, several scales, mirroring and windows as an evaluation has them."""
     if evaluation.padded_size:
         predictor = letterbox(predictor, evaluation.padded_size, evaluation.padding)
     if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
         predictor = average(
             predictor, evaluation.scales, evaluation.flip, evaluation.window, evaluation.overlap
         )
+    return predictor
+
+
+def _segmenting(
+    predictor: Predictor, dataset: SegmentationDataset, evaluation: Evaluation
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """From a batch to predictions in the data set's classes, at the labels' size."""
     classes = dataset.num_classes
-    matrix = np.zeros([classes, classes + 1], np.int64)
-    total = dataset.num_images(evaluation.split)
-    out = pathlib.Path(output_dir)
-    chosen = set(np.linspace(0, total - 1, min(evaluation.num_pictures, total)).astype(int))
     table = tf.constant(_answers(evaluation.class_map, classes))
     is_known = evaluation.class_map is None and predictor.num_classes == classes
-    values = np.array([*dataset.label_values, 0], np.uint8)
 
     @tf.function(reduce_retracing=True)
-    def count(labels, predicted):
-        """Counts [batch, classes, classes + 1] and answers in the data set's classes."""
-        if not is_known:
-            known = tf.logical_and(predicted >= 0, predicted < len(table))
-            predicted = tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
-
-        def count_image(pair):
-            return metrics.count_pixels(*pair, classes, dataset.ignore_label, True)
-
-        return tf.map_fn(count_image, (labels, predicted), fn_output_signature=tf.int64), predicted
+    def mapped(predicted):
+        known = tf.logical_and(predicted >= 0, predicted < len(table))
+        return tf.where(known, tf.gather(table, tf.where(known, predicted, 0)), classes)
 
     def segment(images, labels):
         predicted = predictor(
-            images, labels.shape[1:3], evaluation.input_size, evaluation.labels_first
+            images, labels.shape[1:3], evaluation.input_size, evaluation.argmax_before_resize
         )
-        counts, predicted = count(labels, predicted)
-        return images, labels, predicted, counts
+        return predicted if is_known else mapped(predicted)
 
-    uncounted = evaluation.uncounted(dataset.class_names)
-    extremes, listed = Extremes(evaluation.num_extremes, total, dataset), []
-    start, done = time.monotonic(), 0
-    with Progress(total, "evaluate", "image") as bar:
-        batches = dataset.eval_batches(evaluation.split, evaluation.batch_size)
-        for images, labels, predicted, counts in ahead(segment, batches, predictor.threads):
-            for at, image_counts in enumerate(counts.numpy()):
-                matrix += image_counts
-                name = dataset.image_id(evaluation.split, done + at)
-                value = _number(metrics.mean_iou(image_counts, uncounted))
-                listed.append({"id": name, "mean_iou": value})
-                overlaid, extreme = done + at in chosen, extremes.takes(value)
-                if overlaid or extreme:
-                    shown = [part[at].numpy() for part in (images, labels, predicted)]
-                if overlaid:
-                    picture = visualize.overlay(*shown, dataset)
-                    visualize.write_png(out / "overlays" / f"{name}.png", picture)
-                if extreme:
-                    extremes.add(name, value, *shown)
-                if submission_dir:
-                    answer = values[predicted[at].numpy()]
-                    visualize.write_png(pathlib.Path(submission_dir) / f"{name}.png", answer)
-            done += len(images)
-            bar.update(len(images))
-    seconds = time.monotonic() - start
-    report = _report(matrix, dataset, evaluation, checkpoint)
-    report.update(num_images=done, seconds=round(seconds, 3), images=listed, **provenance(command))
-    report["settings"] = _settings(report, predictor, taken, dataset, evaluation, network or {})
-    if published:
-        numbers = report["settings"].get("numbers", "float32")
-        published = results.for_numbers(published, numbers, report["mean_iou"])
-        report["published"] = {
-            "key": evaluation.published,
-            **{k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published},
-        }
-        report["verdict"] = results.verdict(
-            published, report["mean_iou"], report["settings"], recipe
-        )
-        if report["mean_iou"] is not None:
-            report["difference"] = report["verdict"]["difference"]
-    if evaluation.baselines:
-        found = baselines(dataset, evaluation.split, uncounted)
-        report["baselines"] = {name: _number(value) for name, value in found.items()}
-    figure = visualize.confusion_figure(matrix[:, :classes], dataset.class_names)
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "confusion.png") as aside:
-        figure.savefig(aside, dpi=110)
-    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
-    write_text(out / "report.html", render(report, extremes.best, extremes.worst))
-    return report
+    return segment
 
 
 def _answers(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
@@ -224,18 +147,46 @@ def _answers(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
     return np.where((table >= 0) & (table < classes), table, classes).astype(np.int32)
 
 
+def _comparison(report: Mapping, key: str, recipe: Mapping[str, Any] | None) -> dict:
+    """What a report says of the published result that its experiment reproduces."""
+    precision = report["settings"].get("numbers", "float32")
+    published = results.for_precision(results.result(key), precision, report["mean_iou"])
+    verdict = results.verdict(published, report["mean_iou"], report["settings"], recipe)
+    shown = {k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published}
+    found = {"published": {"key": key, **shown}, "verdict": verdict}
+    if report["mean_iou"] is not None:
+        found["difference"] = verdict["difference"]
+    return found
+
+
+def _write(
+    report: Mapping,
+    matrix: np.ndarray,
+    extremes: BestAndWorst,
+    dataset: SegmentationDataset,
+    out: pathlib.Path,
+) -> None:
+    """Writes the confusion matrix's picture, and the report for programs and for people."""
+    figure = visualize.confusion_figure(matrix[:, : dataset.num_classes], dataset.class_names)
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "confusion.png") as aside:
+        figure.savefig(aside, dpi=110)
+    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(out / "report.html", render(report, extremes.best, extremes.worst))
+
+
 def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str) -> dict:
-    uncounted = evaluation.uncounted(dataset.class_names)
-    ious = dict(zip(dataset.class_names, map(_number, metrics.iou(matrix, uncounted))))
-    for index in uncounted:
+    ignored = evaluation.ignored_classes(dataset.class_names)
+    ious = dict(zip(dataset.class_names, map(metrics.number, metrics.iou(matrix, ignored))))
+    for index in ignored:
         del ious[dataset.class_names[index]]
     classes = dataset.num_classes
     report = {
-        "mean_iou": _number(metrics.mean_iou(matrix, uncounted)),
+        "mean_iou": metrics.number(metrics.mean_iou(matrix, ignored)),
         "per_class_iou": ious,
-        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix, uncounted)),
-        "mean_accuracy": _number(metrics.mean_accuracy(matrix, uncounted)),
-        "frequency_weighted_iou": _number(metrics.frequency_weighted_iou(matrix, uncounted)),
+        "pixel_accuracy": metrics.number(metrics.pixel_accuracy(matrix, ignored)),
+        "mean_accuracy": metrics.number(metrics.mean_accuracy(matrix, ignored)),
+        "frequency_weighted_iou": metrics.number(metrics.frequency_weighted_iou(matrix, ignored)),
         **_category_figures(matrix, dataset.categories),
         "num_images": 0,
         "num_pixels": int(matrix.sum()),
@@ -254,7 +205,7 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
 def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
     if not categories:
         return {}
-    ious = {k: _number(v) for k, v in metrics.category_iou(matrix, categories).items()}
+    ious = {k: metrics.number(v) for k, v in metrics.category_iou(matrix, categories).items()}
     there = [value for value in ious.values() if value is not None]
     return {"mean_category_iou": float(np.mean(there)) if there else None, "categories": ious}
 
@@ -262,7 +213,7 @@ def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
 def _settings(
     report: dict, predictor, taken, dataset, evaluation: Evaluation, network: Mapping
 ) -> dict:
-    """All that a figure depends on, by the names in published.json.
+    """All that a metric depends on, by the names that published.json and older reports have.
 
     `taken` is the only size that the model itself takes, or None.
     """
@@ -284,15 +235,10 @@ def _settings(
         "class_map": evaluation.class_map and list(evaluation.class_map),
         # Answers of padded images go to the images' size in one step.
         "labels_first": predictor.num_classes is None
-        or (evaluation.labels_first and not evaluation.padded_size),
-        "form": predictor.form,
+        or (evaluation.argmax_before_resize and not evaluation.padded_size),
+        "form": predictor.format,
         **network,
     }
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN: a figure that does not exist is null."""
-    return None if np.isnan(value) else float(value)
 
 
 def table(report: dict) -> str:

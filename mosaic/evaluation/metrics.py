@@ -59,60 +59,65 @@ class ConfusionMatrix(tf_keras.metrics.Metric):
         return tf.identity(self.matrix)
 
 
-def iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> np.ndarray:
+def iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> np.ndarray:
     """Per-class IoU, TP / (TP + FP + FN), of a confusion matrix with the truth in rows.
 
     Args:
       matrix: [classes, classes], or one column more for answers that are no class: they are false
         negatives of the true class and nothing else.
-      uncounted: classes whose pixels are as good as not labelled: what is predicted there is no
-        false positive, and they have no IoU.
+      ignored_classes: classes whose pixels are as good as not labelled: what is predicted there is
+        no false positive, and they have no IoU.
 
     Returns:
-      float64 [classes], 0 to 1; NaN for a class that is uncounted, or neither in the truth nor
+      float64 [classes], 0 to 1; NaN for a class that is ignored, or neither in the truth nor
       predicted.
     """
-    matrix = _counted(matrix, uncounted)
+    matrix = _counted(matrix, ignored_classes)
     hits = np.diag(matrix)
     union = matrix.sum(0)[: len(hits)] + matrix.sum(1) - hits
-    union[list(uncounted)] = 0
+    union[list(ignored_classes)] = 0
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 
-def _counted(matrix: np.ndarray, uncounted: Sequence[int]) -> np.ndarray:
+def _counted(matrix: np.ndarray, ignored_classes: Sequence[int]) -> np.ndarray:
     matrix = np.array(matrix, np.int64)
-    matrix[list(uncounted)] = 0
+    matrix[list(ignored_classes)] = 0
     return matrix
 
 
-def mean_iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+def mean_iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Mean of `iou` over the classes that occur; NaN if none does."""
-    return _mean(iou(matrix, uncounted))
+    return _mean(iou(matrix, ignored_classes))
 
 
 def _mean(values: np.ndarray) -> float:
     return float(np.mean(values[~np.isnan(values)])) if np.any(~np.isnan(values)) else float("nan")
 
 
-def pixel_accuracy(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+def number(value: float) -> float | None:
+    """A figure as JSON has it, which knows no NaN: None for one that does not exist."""
+    return None if np.isnan(value) else float(value)
+
+
+def pixel_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Share of the labelled pixels that are predicted right; NaN without any."""
-    matrix = _counted(matrix, uncounted)
+    matrix = _counted(matrix, ignored_classes)
     total = np.sum(matrix)
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
-def mean_accuracy(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+def mean_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Mean over the classes in the truth of the share that is predicted right; NaN without any."""
-    matrix = _counted(matrix, uncounted)
+    matrix = _counted(matrix, ignored_classes)
     labelled = matrix.sum(1)
     values = np.full(len(matrix), np.nan)
     return _mean(np.divide(np.diag(matrix), labelled, out=values, where=labelled > 0))
 
 
-def frequency_weighted_iou(matrix: np.ndarray, uncounted: Sequence[int] = ()) -> float:
+def frequency_weighted_iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Mean of `iou` weighted by each class's share of the labelled pixels; NaN without any."""
-    labelled = _counted(matrix, uncounted).sum(1)
-    values = np.nan_to_num(iou(matrix, uncounted))
+    labelled = _counted(matrix, ignored_classes).sum(1)
+    values = np.nan_to_num(iou(matrix, ignored_classes))
     return float(values @ labelled / labelled.sum()) if labelled.any() else float("nan")
 
 

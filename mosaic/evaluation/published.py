@@ -41,24 +41,24 @@ def result(key: str) -> dict:
     return results[key]
 
 
-def for_numbers(published: Mapping[str, Any], numbers: str, mean_iou: float | None) -> dict:
-    """The result for what computes with other numbers than float32, if one was published.
+def for_precision(published: Mapping[str, Any], precision: str, mean_iou: float | None) -> dict:
+    """The result for what computes in another precision than float32, if one was published.
 
     Args:
       published: of `result`; `quantized` has the mean IoUs of 8-bit files by their type and how
         they were made: as a file does not tell the latter, the nearest counts, and is named.
-      numbers: as `mosaic.tflite.model_file.numbers` calls them.
+      precision: as `mosaic.tflite.model_file.TFLiteModel.precision` calls it.
       mean_iou: of the run, 0 to 1, or None.
     """
     found = dict(published)
-    scores = found.pop("quantized", {}).get(numbers)
+    scores = found.pop("quantized", {}).get(precision)
     if scores:
         how = min(scores, key=lambda way: abs(scores[way] - (mean_iou or 0.0)))
         found.pop("per_class_iou", None)
         found.update(
             mean_iou=scores[how],
-            source=f"{published['source']}; {numbers} by {how}",
-            settings={**published["settings"], "numbers": numbers},
+            source=f"{published['source']}; {precision} by {how}",
+            settings={**published["settings"], "numbers": precision},
         )
     return found
 

@@ -9,7 +9,8 @@ import sys
 from mosaic import config
 from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.evaluation import published as results
-from mosaic.evaluation.evaluator import Evaluation, evaluate, table
+from mosaic.evaluation.evaluator import Origin, evaluate, table
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors
 from mosaic.inference.file_predictors import TFLitePredictor
@@ -18,19 +19,19 @@ from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
-from mosaic.utils.model_format import form_of
+from mosaic.utils.model_format import format_of
 from mosaic.utils.provenance import command
 
 
 def _network_settings(predictor: predictors.Predictor) -> dict:
     """Settings of what segments, by the names in published.json, as far as it tells them."""
     is_file = isinstance(predictor, TFLitePredictor)
-    numbers = predictor.file.precision if is_file else "float32"
-    if predictor.form != "network":
-        return {"numbers": numbers, "normalization": predictor.normalization or results.INSIDE}
+    precision = predictor.file.precision if is_file else "float32"
+    if predictor.format != "network":
+        return {"numbers": precision, "normalization": predictor.normalization or results.INSIDE}
     arguments = config.arguments(config.network())
     return {
-        "numbers": numbers,
+        "numbers": precision,
         "normalization": arguments.get("normalization"),
         "output_stride": arguments.get("output_stride", 16),  # MOSAIC has no other
     }
@@ -43,9 +44,9 @@ def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
     """
     if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).is_own
-    if form_of(path) == "saved_model":
+    if format_of(path) == "saved_model":
         return os.path.isfile(os.path.join(path, "assets.extra", class_names.FILE))
-    return loaded.form == "mosaic" or has_classes(path)
+    return loaded.format == "mosaic" or has_classes(path)
 
 
 def _recipe(key: str | None, steps: int | None) -> dict:
@@ -60,13 +61,13 @@ def _recipe(key: str | None, steps: int | None) -> dict:
 
 def _check_answers(path: str | TFLiteModel, predictor, dataset, evaluation: Evaluation) -> None:
     """Checks that what segments knows the classes that it is scored on, as far as it tells."""
-    if predictor.form == "tflite":
+    if predictor.format == "tflite":
         said = tflite_metadata.read(path).classes
     else:
         # What lies beside an archive tells nothing of what is in it.
         said = None if os.path.isfile(path) else model_classes.find(path)
     names = said.class_names if said else ()
-    count = predictor.num_classes or (len(names) if predictor.form == "tflite" else 0)
+    count = predictor.num_classes or (len(names) if predictor.format == "tflite" else 0)
     expected = len(evaluation.class_map or dataset.class_names)
     if count not in (0, expected):
         raise UserError(
@@ -117,17 +118,9 @@ def score(
     recipe = None
     if _is_trained_here(model, loaded):
         recipe = _recipe(evaluation.published, steps_of(model, loaded))
-    report = evaluate(
-        predictor,
-        dataset,
-        evaluation,
-        path,
-        output_dir,
-        command(),
-        {"as_network": as_network, **_network_settings(predictor)},
-        recipe,
-        submission_dir,
-    )
+    network = {"as_network": as_network, **_network_settings(predictor)}
+    origin = Origin(path, command(), network, recipe)
+    report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")
     return report

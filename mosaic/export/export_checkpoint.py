@@ -82,7 +82,7 @@ def export_checkpoint(
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
-        if loaded.form == "tflite":
+        if loaded.format == "tflite":
             _calibrate(model, dataset)
         path = model_garden.save(model, str(folder / "garden_checkpoint"), loaded, dataset)
         print(f"{path}: {len(model.variables)} variables, read back equal")

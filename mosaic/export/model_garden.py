@@ -17,7 +17,7 @@ from mosaic.utils.errors import RunError, UserError
 
 
 def save(model: tf_keras.Model, folder: str, loaded: Variables | None = None, dataset=None) -> str:
-    """Writes a network as a checkpoint of the Model Garden's form, and reads it back to check it.
+    """Writes a network as a checkpoint of the Model Garden's format, and reads it back to check it.
 
     The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
 
@@ -49,7 +49,7 @@ def save(model: tf_keras.Model, folder: str, loaded: Variables | None = None, da
     arrays = {theirs[name]: value for name, value in values.items()}
     if backbone := diagnosis.mobilenet(model):
         arrays.update(model_garden.blank_head(*backbone))
-    if loaded and loaded.form == "garden":
+    if loaded and loaded.format == "garden":
         unread = (name for name in loaded.arrays if model_garden.is_unread(name, theirs.values()))
         arrays.update((name, loaded.arrays[name]) for name in unread)
     name = f"ckpt-{(loaded and loaded.step) or 0}"

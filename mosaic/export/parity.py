@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import metrics
+from mosaic.evaluation import loop, metrics
 from mosaic.export.tolerances import Limit
 from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
 from mosaic.utils.errors import RunError, UserError
-from mosaic.utils.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,30 +95,36 @@ class EvaluationSplit:
         network's answers too are resized as labels.
         """
         size = export.input_size or self._evaluation.padded_size or self._evaluation.input_size
-        labels_first = self._evaluation.labels_first or export.num_classes is None
+        argmax_before_resize = self._evaluation.argmax_before_resize or export.num_classes is None
         whole = size is None or tuple(size) == self._dataset.image_size
-        key = (None if whole else tuple(size), labels_first)
+        key = (None if whole else tuple(size), argmax_before_resize)
         if key not in self._before:
             self._before[key] = self._score(self._network, *key, "score the network")
         return self._before[key], self._score(export, *key, "score the export")
 
-    def _score(self, predictor: Predictor, size, labels_first: bool, what: str) -> float:
+    def _score(self, predictor: Predictor, size, argmax_before_resize: bool, title: str) -> float:
         dataset, evaluation = self._dataset, self._evaluation
         if evaluation.padded_size:
-            if labels_first and predictor.num_classes is not None:
+            if argmax_before_resize and predictor.num_classes is not None:
                 predictor = _labels_of(predictor)
             predictor = letterbox(predictor, size or evaluation.padded_size, evaluation.padding)
             size = None
-        matrix = 0
-        with Progress(self.num_images, what, "image") as bar:
-            for images, labels in dataset.eval_batches(evaluation.split, evaluation.batch_size):
-                predicted = predictor(images, labels.shape[1:3], size, labels_first)
-                counts = metrics.count_pixels(
-                    labels, predicted, dataset.num_classes, dataset.ignore_label
-                )
-                matrix += counts.numpy()
-                bar.update(len(images))
-        value = metrics.mean_iou(matrix, evaluation.uncounted(dataset.class_names))
+
+        def segment(images, labels):
+            return predictor(images, labels.shape[1:3], size, argmax_before_resize)
+
+        ignored = evaluation.ignored_classes(dataset.class_names)
+        matrix = loop.ConfusionMatrix(dataset.num_classes)
+        loop.run(
+            segment,
+            dataset,
+            evaluation.split,
+            [matrix],
+            evaluation.batch_size,
+            threads=predictor.threads,
+            title=title,
+        )
+        value = metrics.mean_iou(matrix.matrix, ignored)
         if np.isnan(value):
             raise UserError(f"{dataset.name} {evaluation.split}: no labelled pixels to score on")
         return value
@@ -128,7 +133,10 @@ class EvaluationSplit:
 def _labels_of(predictor: Predictor) -> Predictor:
     """A predictor that answers with labels of the size that it gets."""
     return Predictor(
-        lambda images: predictor(images, labels_first=True), predictor.form, None, traceable=False
+        lambda images: predictor(images, argmax_before_resize=True),
+        predictor.format,
+        None,
+        traceable=False,
     )
 
 

@@ -41,4 +41,4 @@ def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float])
         logits = predictor.logits(tf.constant(canvas), back.tolist())
         return logits[:, :height, :width]
 
-    return Predictor(run, predictor.form, predictor.num_classes, traceable=False)
+    return Predictor(run, predictor.format, predictor.num_classes, traceable=False)

@@ -54,7 +54,7 @@ def average(
         return total
 
     return Predictor(
-        run, predictor.form, predictor.num_classes, predictor.input_size, traceable=False
+        run, predictor.format, predictor.num_classes, predictor.input_size, traceable=False
     )
 
 

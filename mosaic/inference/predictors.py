@@ -13,12 +13,12 @@ from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilin
 
 
 class Predictor:
-    """Segments batches of images, whatever the form of what does it.
+    """Segments batches of images, whatever the format of what does it.
 
     Args:
       run: from uint8 [batch, height, width, 3] to logits [batch, h, w, classes] or class indices
         [batch, h, w] of any size.
-      form: `network`, `saved_model` or `tflite`.
+      format: `network`, `saved_model` or `tflite`.
       num_classes: of the logits; None where only class indices come out.
       input_size: (height, width) where it takes no other.
       half_pixel_centers: rule by which its logits are resized.
@@ -32,7 +32,7 @@ class Predictor:
     def __init__(
         self,
         run: Callable,
-        form: str,
+        format: str,
         num_classes: int | None,
         input_size: tuple[int, int] | None = None,
         half_pixel_centers: bool = True,
@@ -41,7 +41,7 @@ class Predictor:
         normalization: str | None = None,
     ):
         self.run = run
-        self.form = form
+        self.format = format
         self.num_classes = num_classes
         self.input_size = input_size
         # TensorFlow computes batches side by side; a TFLite interpreter takes one at a time.
@@ -58,7 +58,7 @@ class Predictor:
         images,
         size: Sequence[int] | None = None,
         input_size: Sequence[int] | None = None,
-        labels_first: bool = False,
+        argmax_before_resize: bool = False,
     ) -> tf.Tensor:
         """Segments a batch.
 
@@ -67,8 +67,8 @@ class Predictor:
           size: (height, width) of the answer; the images' own if None.
           input_size: (height, width) that images are resized to first, bilinearly and rounded to
             uint8; their own if None. What takes a single size gets that.
-          labels_first: decide at the input's size and resize the decisions by nearest neighbour,
-            as what answers with class indices must, instead of resizing the logits.
+          argmax_before_resize: decide at the input's size and resize the decisions by nearest
+            neighbour, as what answers with class indices must, instead of resizing the logits.
 
         Returns:
           Class indices [batch, *size], int32.
@@ -81,7 +81,7 @@ class Predictor:
         size = tuple(map(int, size_of(images) if size is None else size))
         input_size = self.input_size or input_size
         self._check_size(input_size or size_of(images))
-        return self._answer(images, size, input_size, labels_first)
+        return self._answer(images, size, input_size, argmax_before_resize)
 
     def logits(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
         """Logits [batch, *size, classes], float32, of a batch of the size that goes in.
@@ -99,12 +99,12 @@ class Predictor:
         if self._check and tf.executing_eagerly():
             self._check(*map(int, size))
 
-    def _compute(self, images, size, input_size, labels_first: bool):
+    def _compute(self, images, size, input_size, argmax_before_resize: bool):
         if input_size is not None:
             images = fit(images, input_size)
         answer = tf.convert_to_tensor(self.run(images))
         if answer.shape.rank == 4:
-            between = size_of(images) if labels_first else size
+            between = size_of(images) if argmax_before_resize else size
             answer = predictions(answer, between, self._half_pixel_centers)
         return _nearest(tf.cast(answer, tf.int32), size)
 

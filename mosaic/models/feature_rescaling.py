@@ -24,7 +24,7 @@ _HOMOGENEOUS = (
 )
 
 
-def unit_features(
+def rescale_features(
     model: tf_keras.Model,
     is_loaded: Callable[[str], bool],
     images: Iterable[np.ndarray],

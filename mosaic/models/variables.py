@@ -15,14 +15,14 @@ class Variables:
 
     Attributes:
       path: the checkpoint as the user named it.
-      form: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite.weights`).
+      format: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite.weights`).
       step: the training step it was saved at, or None where it does not say.
-      arrays: variable names, such as `encoder_project_conv/kernel`, and values. Those of the form
+      arrays: variable names, such as `encoder_project_conv/kernel`, and values. Those of the format
         `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on.
     """
 
     path: str
-    form: str
+    format: str
     step: int | None
     arrays: Mapping[str, np.ndarray]
 

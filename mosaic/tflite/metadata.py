@@ -1,9 +1,9 @@
 """What a TFLite file says of itself: class names, colours, and how its input is normalised.
 
-The form is TensorFlow Lite's model metadata, which MediaPipe, the TFLite Task Library, Android
+The format is TensorFlow Lite's model metadata, which MediaPipe, the TFLite Task Library, Android
 Studio and Netron read: a FlatBuffer by metadata_schema.fbs 1.5 among the file's own buffers, and
 files appended as a ZIP archive, which interpreters do not see. The schema has no place for colours
-and for the ignored label; they travel as classes.json, of the form that lies beside SavedModels.
+and for the ignored label; they travel as classes.json, of the format that lies beside SavedModels.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from mosaic.utils.errors import UserError
-from mosaic.utils.model_format import form_of
+from mosaic.utils.model_format import format_of
 
 # What a damaged flatbuffer makes its reader raise.
 DAMAGE = (
@@ -124,7 +124,7 @@ def opened(path: str) -> TFLiteModel | str:
     Raises:
       UserError: as `TFLiteModel.open`.
     """
-    return TFLiteModel.open(path) if form_of(path) == "tflite" else path
+    return TFLiteModel.open(path) if format_of(path) == "tflite" else path
 
 
 def unpack(content: bytes) -> schema.ModelT:

@@ -33,9 +33,9 @@ class SegmentationTask(base_task.Task):
       eval_batch_size: global.
       init_checkpoint: what training starts from, or None.
       init_prefixes: which of the network's variables are taken from there.
-      uncounted: classes that evaluation leaves out (`mosaic.evaluation.metrics.iou`).
-      unit_features_above: see `mosaic.models.feature_rescaling`; for an `init_checkpoint` of which
-        a part is taken. None leaves all as it was loaded.
+      ignored_classes: classes that evaluation leaves out (`mosaic.evaluation.metrics.iou`).
+      rescale_features_above: see `mosaic.models.feature_rescaling`; for an `init_checkpoint` of
+        which a part is taken. None leaves all as it was loaded.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class SegmentationTask(base_task.Task):
         eval_batch_size: int = 1,
         init_checkpoint: str | None = None,
         init_prefixes: tuple[str, ...] = ("",),
-        uncounted: Sequence[int] = (),
-        unit_features_above: float | None = None,
+        ignored_classes: Sequence[int] = (),
+        rescale_features_above: float | None = None,
     ):
         super().__init__(params=None)
         losses.settle(loss, dataset)
@@ -63,8 +63,8 @@ class SegmentationTask(base_task.Task):
         self.eval_batch_size = eval_batch_size
         self.init_checkpoint = init_checkpoint
         self.init_prefixes = init_prefixes
-        self.uncounted = uncounted
-        self.unit_features_above = unit_features_above
+        self.ignored_classes = ignored_classes
+        self.rescale_features_above = rescale_features_above
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self):
@@ -76,13 +76,13 @@ class SegmentationTask(base_task.Task):
             return
         network = quantization_aware.float_network(model)
         loading.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
-        if self.unit_features_above is not None:
+        if self.rescale_features_above is not None:
             loaded = tuple(self.init_prefixes)
-            scaled = feature_rescaling.unit_features(
+            scaled = feature_rescaling.rescale_features(
                 network,
                 lambda name: name.startswith(loaded),
                 self._some_images(),
-                self.unit_features_above,
+                self.rescale_features_above,
             )
             for name, root in scaled.items():
                 print(
@@ -147,11 +147,11 @@ class SegmentationTask(base_task.Task):
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
         """Mean IoU and per-class IoU of the confusion matrix so far."""
         matrix = self.confusion.result().numpy()
-        logs = {"mean_iou": metrics.mean_iou(matrix, self.uncounted)}
+        logs = {"mean_iou": metrics.mean_iou(matrix, self.ignored_classes)}
         if np.isnan(logs["mean_iou"]):
             where = f"{self.dataset.name} {self.eval_split}"
             raise UserError(f"{where}: no labelled pixels to score on; set Evaluation.split")
-        for name, value in zip(self.dataset.class_names, metrics.iou(matrix, self.uncounted)):
+        for name, value in zip(self.dataset.class_names, metrics.iou(matrix, self.ignored_classes)):
             logs[f"iou/{name}"] = value
         return logs
 

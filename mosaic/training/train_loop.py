@@ -23,7 +23,7 @@ from mosaic.checkpoints.run_folder import (
     set_aside_later,
     tidy,
 )
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export.saved_model import write as saved_model
 from mosaic.models import cost as model_cost
@@ -32,7 +32,7 @@ from mosaic.models.inputs import check_size
 from mosaic.training.history import History, Times, summary
 from mosaic.training.runtime import runtime
 from mosaic.training.task import SegmentationTask, predict
-from mosaic.training.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped, Trainer
+from mosaic.training.trainer import BestCheckpoint, NanGuard, StopOnSignal, Stopped, Trainer
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import locked, write_text
 from mosaic.utils.errors import RunError, UserError, check_positive
@@ -82,7 +82,7 @@ def train(
     max_to_keep: int = 3,
     init_checkpoint: str | None = None,
     init_prefixes: Sequence[str] = ("",),
-    unit_features_above: float | None = None,
+    rescale_features_above: float | None = None,
 ) -> dict[str, float]:
     """Trains a network, or goes on where an earlier run of the same folder stopped.
 
@@ -103,7 +103,7 @@ def train(
       max_to_keep: checkpoints besides the best.
       init_checkpoint: a checkpoint to start from; nothing is loaded where a run is resumed.
       init_prefixes: the start of the names of the variables to take from it.
-      unit_features_above: where what they hand to the others has a larger root mean square than
+      rescale_features_above: where what they hand to the others has a larger root mean square than
         this, it is scaled to 1 (`mosaic.models.feature_rescaling`); None leaves all as it was.
 
     Returns:
@@ -139,8 +139,8 @@ def train(
         evaluation.batch_size,
         init_checkpoint,
         (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes),
-        evaluation.uncounted(dataset.class_names),
-        unit_features_above,
+        evaluation.ignored_classes(dataset.class_names),
+        rescale_features_above,
     )
     set_aside_later(model_dir)
     best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
@@ -164,7 +164,7 @@ def train(
                 checkpoint_manager=manager,
                 summary_dir=os.path.join(model_dir, "train"),
                 eval_summary_dir=os.path.join(model_dir, "validation"),
-                train_actions=[Guard(trainer, model_dir)],
+                train_actions=[NanGuard(trainer, model_dir)],
             )
         start = int(trainer.global_step.numpy())
         if not start:

@@ -150,7 +150,7 @@ def _distribute(task, params: dict):
     return orbit.utils.make_distributed_dataset(strategy, task.build_inputs, params)
 
 
-class Guard:
+class NanGuard:
     """Train action that ends a run whose loss or weights are no longer finite.
 
     It runs before the checkpoint of its steps is saved, so that the last one on disk is good.

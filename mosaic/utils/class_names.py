@@ -46,7 +46,7 @@ class Classes:
 
 
 def content(dataset) -> str:
-    """Returns the text of classes.json, in the form of a label map."""
+    """Returns the text of classes.json, in the format of a label map."""
     classes = [
         {"name": name, "color": list(map(int, color)), "label": index}
         for index, (name, color) in enumerate(zip(dataset.class_names, dataset.colors))

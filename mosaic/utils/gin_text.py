@@ -25,7 +25,11 @@ MOVED_MODULES = {
     "mosaic.training": "mosaic.training.train_loop",
 }
 # Parameters by the names that they had: (configurable, parameter).
-RENAMED_PARAMETERS: dict[tuple[str, str], str] = {}
+RENAMED_PARAMETERS = {
+    ("Evaluation", "labels_first"): "argmax_before_resize",
+    ("Evaluation", "num_extremes"): "num_best_and_worst",
+    ("train", "unit_features_above"): "rescale_features_above",
+}
 
 
 class Reference(NamedTuple):

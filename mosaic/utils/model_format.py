@@ -1,4 +1,4 @@
-"""Which form a path to a model has, without loading it or anything heavy."""
+"""Which format a path to a model has, without loading it or anything heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from mosaic.utils import archives
 
 
-def form_of(path: str) -> str:
+def format_of(path: str) -> str:
     """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint.
 
     SavedModels and checkpoints may be in archives; that of a whole run, with both, is one of a

@@ -122,6 +122,11 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
     return figure
 
 
+def evenly_spread(count: int, total: int) -> list[int]:
+    """Indices of at most `count` of `total` images, evenly spread, the first and last included."""
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
+
+
 def shrunk(picture: np.ndarray, width: int) -> np.ndarray:
     """Returns a picture, uint8 [height, width, 3], brought to at most that width."""
     if picture.shape[1] <= width:

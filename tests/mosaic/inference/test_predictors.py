@@ -262,7 +262,7 @@ def test_forms_of_archives(tmp_path, names, form):
     with tarfile.open(path, "w:gz") as archive:
         for name in names:
             archive.addfile(tarfile.TarInfo(name))
-    assert model_format.form_of(str(path)) == form + "_model" * (form == "saved")
+    assert model_format.format_of(str(path)) == form + "_model" * (form == "saved")
 
 
 def test_saved_model_of_labels_with_a_channel(tmp_path):

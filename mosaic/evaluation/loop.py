@@ -1,0 +1,162 @@
+"""The one loop over a split: every image is segmented and counted, and observers look at it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from mosaic.evaluation import metrics
+from mosaic.utils.progress import Progress
+from mosaic.utils.segmentation_dataset import SegmentationDataset
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """An image of a split with its truth and its prediction; what is not asked for costs nothing.
+
+    Attributes:
+      index: number of the image in its split.
+      counts: int64 [classes, classes + 1], as `metrics.count_pixels` counts them, with a last
+        column for predictions of no class.
+      ignored_classes: classes whose pixels the protocol leaves out of the truth.
+    """
+
+    index: int
+    counts: np.ndarray
+    ignored_classes: Sequence[int]
+    _name: Callable[[], str]
+    _tensors: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The image's name in its data set."""
+        return self._name()
+
+    @functools.cached_property
+    def mean_iou(self) -> float | None:
+        """Mean IoU of this image alone, 0 to 1; None where nothing is labelled."""
+        return metrics.number(metrics.mean_iou(self.counts, self.ignored_classes))
+
+    @functools.cached_property
+    def image(self) -> np.ndarray:
+        """Pixels, uint8 [height, width, 3]."""
+        return self._tensors[0].numpy()
+
+    @functools.cached_property
+    def truth(self) -> np.ndarray:
+        """Class indices [height, width]."""
+        return self._tensors[1].numpy()
+
+    @functools.cached_property
+    def predicted(self) -> np.ndarray:
+        """Class indices [height, width]; the number of classes where a prediction is none."""
+        return self._tensors[2].numpy()
+
+
+class Observer(Protocol):
+    """What looks at the images of an evaluation, one after the other in the split's order."""
+
+    def see(self, image: ScoredImage) -> None:
+        """Looks at an image."""
+
+
+class ConfusionMatrix:
+    """Observer that adds up the counts of all images.
+
+    Attributes:
+      matrix: int64 [classes, classes + 1], rows the truth, columns the prediction, the last for
+        predictions of no class.
+    """
+
+    def __init__(self, num_classes: int):
+        self.matrix = np.zeros([num_classes, num_classes + 1], np.int64)
+
+    def see(self, image: ScoredImage) -> None:
+        self.matrix += image.counts
+
+
+def run(
+    segment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    dataset: SegmentationDataset,
+    split: str,
+    observers: Sequence[Observer],
+    batch_size: int = 1,
+    ignored_classes: Sequence[int] = (),
+    threads: int = 1,
+    title: str = "evaluate",
+) -> int:
+    """Segments every image of a split once and shows it to the observers.
+
+    Args:
+      segment: from a batch of images and labels, uint8 [batch, height, width, 3] and [batch,
+        height, width], to predictions: class indices [batch, height, width], the number of classes
+        for none.
+      dataset: the data set.
+      split: name of the split.
+      observers: what looks at each image.
+      batch_size: number of images in a batch, where all have one size.
+      ignored_classes: see `ScoredImage`.
+      threads: number of batches that are computed side by side.
+      title: what the progress is called.
+
+    Returns:
+      The number of images.
+    """
+    count = _counter(dataset.num_classes, dataset.ignore_label)
+
+    def score(images, labels):
+        predicted = segment(images, labels)
+        return images, labels, predicted, count(labels, predicted)
+
+    done = 0
+    with Progress(dataset.num_images(split), title, "image") as bar:
+        batches = dataset.eval_batches(split, batch_size)
+        for images, labels, predicted, counts in ahead(score, batches, threads):
+            for at, image_counts in enumerate(counts.numpy()):
+                index = done + at
+                name = functools.partial(dataset.image_id, split, index)
+                tensors = images[at], labels[at], predicted[at]
+                scored = ScoredImage(index, image_counts, ignored_classes, name, tensors)
+                for observer in observers:
+                    observer.see(scored)
+            done += len(images)
+            bar.update(len(images))
+    return done
+
+
+def _counter(num_classes: int, ignore_label: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """From labels and predictions of a batch to the counts of each image."""
+
+    def count_image(pair):
+        return metrics.count_pixels(*pair, num_classes, ignore_label, True)
+
+    @tf.function(reduce_retracing=True)
+    def count(labels, predicted):
+        return tf.map_fn(count_image, (labels, predicted), fn_output_signature=tf.int64)
+
+    return count
+
+
+def ahead(compute: Callable, items: Iterable[tuple], threads: int) -> Iterator:
+    """Yields `compute(*item)` for all items, in their order, while the next are computed.
+
+    Args:
+      compute: what is computed of one item; its errors come out here.
+      items: drawn from this thread, no further than the threads need.
+      threads: number of threads that compute side by side.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(compute, *item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
