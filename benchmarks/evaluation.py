@@ -21,7 +21,7 @@ from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 import common
 from data.cityscapes import cityscapes
-from mosaic.evaluation.evaluator import evaluate
+from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
@@ -78,7 +78,7 @@ def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str):
     evaluation = Evaluation(
         protocol="cityscapes", batch_size=1, num_pictures=0, num_best_and_worst=0
     )
-    return lambda: evaluate(predictor, dataset, evaluation, "random", output)["seconds"]
+    return lambda: evaluate(predictor, dataset, evaluation, Origin("random"), output)["seconds"]
 
 
 def main() -> None:

@@ -8,13 +8,14 @@ import re
 import gin
 import tensorflow_datasets as tfds
 
-from data.dataset import Dataset, records_dir
+from data.dataset import Dataset
 from data.errors import DataError
 from data.files import Pair, Tree
 from data.garden import Records, record_files
 from data.label_map import LabelMap
 from data.layout import Layout
 from data.pipeline import Augment
+from data.records import records_dir
 
 ZIPS = {
     "leftImg8bit_trainvaltest.zip": "leftImg8bit",

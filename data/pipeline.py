@@ -9,6 +9,7 @@ threads nor of workers changes what comes out.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -18,6 +19,34 @@ import numpy as np
 import tensorflow as tf
 
 from data.window import Window
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """The part of every batch that one worker computes.
+
+    Attributes:
+      worker: number of the worker, from 0.
+      num_workers: number of workers among which batches are divided evenly.
+      num_replicas: number of replicas of each worker.
+    """
+
+    worker: int = 0
+    num_workers: int = 1
+    num_replicas: int = 1
+
+    @classmethod
+    def of(cls, context: tf.distribute.InputContext | None) -> Shard:
+        """The part that a strategy asks for; all of it for None."""
+        if context is None:
+            return cls()
+        workers = context.num_input_pipelines
+        return cls(context.input_pipeline_id, workers, context.num_replicas_in_sync // workers)
+
+    @property
+    def all_replicas(self) -> int:
+        """The number of replicas of all workers."""
+        return self.num_workers * self.num_replicas
 
 
 @gin.configurable(module="datasets")
@@ -123,9 +152,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    worker: int = 0,
-    num_workers: int = 1,
-    num_replicas: int = 1,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """The endless training stream from step `start_step` on.
 
@@ -138,9 +165,7 @@ def train_batches(
       batch_size: global, over all workers.
       seed: of the order and the augmentation.
       start_step: the first step to deliver.
-      worker: this worker's number, from 0.
-      num_workers: among which each global batch is divided evenly.
-      num_replicas: of this worker; its slice comes as so many batches, one for each.
+      shard: part that is wanted; a worker's slice comes as a batch for each of its replicas.
 
     Returns:
       Batches of this worker's slice: (uint8 [batch, height, width, 3], uint8 [batch, height,
@@ -150,17 +175,18 @@ def train_batches(
       ValueError: the batch does not divide among the workers and replicas, or there are no
         records.
     """
-    if batch_size % (num_workers * num_replicas):
+    shard = shard or Shard()
+    if batch_size % shard.all_replicas:
         raise ValueError(
-            f"batch size {batch_size} does not divide among {num_workers} workers with "
-            f"{num_replicas} replicas each"
+            f"batch size {batch_size} does not divide among {shard.num_workers} workers with "
+            f"{shard.num_replicas} replicas each"
         )
     if not num_records:
         raise ValueError("the training split is empty")
-    local = batch_size // num_workers
+    local = batch_size // shard.num_workers
 
     def example(counter):
-        position = counter // local * batch_size + worker * local + counter % local
+        position = counter // local * batch_size + shard.worker * local + counter % local
         key = tf.stack([tf.constant(seed, tf.int64), position // num_records])
         record = tf.random.experimental.index_shuffle(
             position % num_records, tf.cast(key, tf.int32), num_records - 1
@@ -171,7 +197,7 @@ def train_batches(
 
     counters = tf.data.Dataset.range(start_step * local, tf.int64.max)
     examples = counters.map(example, tf.data.AUTOTUNE, deterministic=True)
-    return examples.batch(local // num_replicas, drop_remainder=True).prefetch(2)
+    return examples.batch(local // shard.num_replicas, drop_remainder=True).prefetch(2)
 
 
 def eval_batches(
@@ -179,30 +205,28 @@ def eval_batches(
     num_records: int,
     batch_size: int,
     ignore_label: int,
-    worker: int = 0,
-    num_workers: int = 1,
-    pad_to: int | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """Every record of a split once, in order, at its own size.
 
     Args:
       load: as for `train_batches`.
       num_records: of the split.
-      batch_size: more than 1 only where all images have one size.
+      batch_size: number of images of each replica; more than 1 only where all have one size.
       ignore_label: what the labels of padding have.
-      worker: this worker's number, from 0; it takes every `num_workers`-th record.
-      num_workers: among which the records are divided.
-      pad_to: where replicas work in step, each needs a batch: the number of images of every worker
-        is filled up to the same multiple of this with images whose labels are all ignored.
+      shard: part that is wanted: a worker takes every `num_workers`-th record. Where several
+        replicas work in step, each needs a batch: the number of images of every worker is filled up
+        to the same number of whole steps with images whose labels are all ignored.
 
     Returns:
       Batches (uint8 [batch, height, width, 3], uint8 [batch, height, width]); the last may be
       smaller.
     """
+    shard = shard or Shard()
     end = num_records
-    if pad_to:
-        each = -(-num_records // num_workers)
-        end = -(-each // pad_to) * pad_to * num_workers
+    if shard.all_replicas > 1:
+        each, step = -(-num_records // shard.num_workers), batch_size * shard.num_replicas
+        end = -(-each // step) * step * shard.num_workers
 
     def example(position):
         image, label = load(tf.minimum(position, num_records - 1))
@@ -210,7 +234,7 @@ def eval_batches(
             label = tf.where(position < num_records, label, tf.cast(ignore_label, label.dtype))
         return image, label
 
-    positions = tf.data.Dataset.range(worker, end, num_workers)
+    positions = tf.data.Dataset.range(shard.worker, end, shard.num_workers)
     options = tf.data.Options()
     # With a tuner, the end of the iterator waits for the tuner's next look: up to a minute, and
     # often as long as the evaluation itself. Without, as many records are read at once as there

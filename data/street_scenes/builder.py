@@ -9,10 +9,11 @@ from typing import ClassVar
 import gin
 import tensorflow_datasets as tfds
 
-from data.dataset import Dataset, png_features, prepare, records_dir
+from data.dataset import Dataset
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.records import png_features, prepare, records_dir
 from data.street_scenes.drawing import draw_scene
 
 # Validation scenes are drawn from seeds far away from those of training.

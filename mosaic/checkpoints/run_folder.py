@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterator
 
 import tensorflow as tf
+import tf_keras
 
 from mosaic.checkpoints import loading
+from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
@@ -34,6 +36,28 @@ def check_start(folder: str, init_checkpoint: str | None) -> None:
         raise UserError(
             f"INIT_CHECKPOINT={init_checkpoint}: no such file or folder; None starts from scratch"
         )
+
+
+def prepare(folder: str, model: tf_keras.Model) -> None:
+    """Makes a run's folder whole before training begins or goes on there.
+
+    Args:
+      folder: folder of the run; it may not be there yet.
+      model: network that is to be trained.
+
+    Raises:
+      UserError: its checkpoints are of another kind of network, or no state file lists them.
+    """
+    tidy(folder)
+    tidy(os.path.join(folder, BEST_FOLDER))
+    forget_start(folder)
+    latest = tf.train.latest_checkpoint(folder)
+    try:
+        saved = latest and loading.read(latest)
+    except UserError:
+        return  # `restoring` tells what is wrong with it, and the fix.
+    if saved:
+        quantization_aware.check_kind(model, latest, saved.arrays)
 
 
 def tidy(folder: str) -> None:

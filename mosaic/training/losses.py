@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import gin
 import tensorflow as tf
@@ -16,6 +17,21 @@ EPSILON = 1e-5
 
 # Ignored by a loss that neither the configuration nor a data set gave another label.
 _IGNORED = 255
+
+
+class Loss(Protocol):
+    """What training minimises."""
+
+    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of one batch.
+
+        Args:
+          labels: class indices [batch, height, width], any integer type.
+          logits: [batch, h, w, classes].
+
+        Returns:
+          A float32 scalar.
+        """
 
 
 def settle(loss, dataset) -> None:

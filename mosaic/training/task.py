@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from official.core import base_task
 
 from mosaic.checkpoints import loading
 from mosaic.evaluation import metrics
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
 from mosaic.training import losses
 from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 # Batch norm's statistics of a TFLite file's network are measured on so many images.
 _STATISTICS_IMAGES = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class InitialWeights:
+    """What a run starts from.
+
+    Attributes:
+      checkpoint: path of a checkpoint or a TFLite file; None to start from scratch.
+      prefixes: start of the names of the network's variables that are taken from there.
+      rescale_features_above: see `mosaic.models.feature_rescaling`, for a checkpoint of which a
+        part is taken; None leaves all as it was loaded.
+    """
+
+    checkpoint: str | None = None
+    prefixes: tuple[str, ...] = ("",)
+    rescale_features_above: float | None = None
 
 
 class SegmentationTask(base_task.Task):
     """Trains one network on one data set.
 
     Args:
-      model: from images [batch, height, width, 3] in 0..255 to logits at any stride.
-      dataset: a description with batches (`data.dataset.Dataset`).
-      loss: of (labels, logits); see `mosaic.training.losses.settle`.
-      batch_size: global.
-      seed: of the order and augmentation of the training data.
-      eval_split: the split that periodic evaluation scores.
-      eval_batch_size: global.
-      init_checkpoint: what training starts from, or None.
-      init_prefixes: which of the network's variables are taken from there.
-      ignored_classes: classes that evaluation leaves out (`mosaic.evaluation.metrics.iou`).
-      rescale_features_above: see `mosaic.models.feature_rescaling`; for an `init_checkpoint` of
-        which a part is taken. None leaves all as it was loaded.
+      model: network from images [batch, height, width, 3] in 0..255 to logits at any stride.
+      dataset: the data set.
+      loss: loss of (labels, logits); see `mosaic.training.losses.settle`.
+      batch_size: number of examples in a step, over all replicas.
+      seed: seed of the order and the augmentation of the training data.
+      evaluation: what periodic evaluation scores; the split `val`, image by image, if None.
+      initial: what training starts from; from scratch if None.
     """
 
     def __init__(
         self,
-        model,
-        dataset,
-        loss,
+        model: tf_keras.Model,
+        dataset: SegmentationDataset,
+        loss: losses.Loss,
         batch_size: int,
         seed: int,
-        eval_split: str = "val",
-        eval_batch_size: int = 1,
-        init_checkpoint: str | None = None,
-        init_prefixes: tuple[str, ...] = ("",),
-        ignored_classes: Sequence[int] = (),
-        rescale_features_above: float | None = None,
+        evaluation: Evaluation | None = None,
+        initial: InitialWeights | None = None,
     ):
         super().__init__(params=None)
         losses.settle(loss, dataset)
@@ -59,12 +69,8 @@ class SegmentationTask(base_task.Task):
         self.segmentation_loss = loss
         self.batch_size = batch_size
         self.seed = seed
-        self.eval_split = eval_split
-        self.eval_batch_size = eval_batch_size
-        self.init_checkpoint = init_checkpoint
-        self.init_prefixes = init_prefixes
-        self.ignored_classes = ignored_classes
-        self.rescale_features_above = rescale_features_above
+        self.evaluation = evaluation or Evaluation(batch_size=1)
+        self.initial = initial or InitialWeights()
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self):
@@ -72,17 +78,17 @@ class SegmentationTask(base_task.Task):
 
     def initialize(self, model) -> None:
         """Loads the initial checkpoint, if there is one; called where there is none to resume."""
-        if not self.init_checkpoint:
+        if not self.initial.checkpoint:
             return
         network = quantization_aware.float_network(model)
-        loading.load(network, self.init_checkpoint, self.init_prefixes, self._some_images())
-        if self.rescale_features_above is not None:
-            loaded = tuple(self.init_prefixes)
+        prefixes = self.initial.prefixes
+        loading.load(network, self.initial.checkpoint, prefixes, self._some_images())
+        if self.initial.rescale_features_above is not None:
             scaled = feature_rescaling.rescale_features(
                 network,
-                lambda name: name.startswith(loaded),
+                lambda name: name.startswith(prefixes),
                 self._some_images(),
-                self.rescale_features_above,
+                self.initial.rescale_features_above,
             )
             for name, root in scaled.items():
                 print(
@@ -100,16 +106,12 @@ class SegmentationTask(base_task.Task):
 
     def build_inputs(self, params, input_context=None):
         """Returns training batches from step `params["start_step"]`, or all evaluation batches."""
-        worker, workers, replicas = 0, 1, 1
-        if input_context is not None:
-            worker, workers = input_context.input_pipeline_id, input_context.num_input_pipelines
-            replicas = input_context.num_replicas_in_sync // workers
         if "start_step" in params:
             return self.dataset.train_batches(
-                self.batch_size, self.seed, params["start_step"], worker, workers, replicas
+                self.batch_size, self.seed, params["start_step"], input_context
             )
         return self.dataset.eval_batches(
-            self.eval_split, self.eval_batch_size, worker, workers, replicas
+            self.evaluation.split, self.evaluation.batch_size, input_context
         )
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
@@ -147,11 +149,12 @@ class SegmentationTask(base_task.Task):
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
         """Mean IoU and per-class IoU of the confusion matrix so far."""
         matrix = self.confusion.result().numpy()
-        logs = {"mean_iou": metrics.mean_iou(matrix, self.ignored_classes)}
+        ignored = self.evaluation.ignored_classes(self.dataset.class_names)
+        logs = {"mean_iou": metrics.mean_iou(matrix, ignored)}
         if np.isnan(logs["mean_iou"]):
-            where = f"{self.dataset.name} {self.eval_split}"
+            where = f"{self.dataset.name} {self.evaluation.split}"
             raise UserError(f"{where}: no labelled pixels to score on; set Evaluation.split")
-        for name, value in zip(self.dataset.class_names, metrics.iou(matrix, self.ignored_classes)):
+        for name, value in zip(self.dataset.class_names, metrics.iou(matrix, ignored)):
             logs[f"iou/{name}"] = value
         return logs
 

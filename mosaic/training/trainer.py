@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import pathlib
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import orbit
@@ -13,7 +16,7 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
-from mosaic.checkpoints.run_folder import tidy
+from mosaic.checkpoints.run_folder import restoring, tidy
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress
@@ -109,7 +112,7 @@ class Trainer(base_trainer.Trainer):
             trainer=cfg.TrainerConfig(best_checkpoint_eval_metric=METRIC),
             runtime=cfg.RuntimeConfig(),
         )
-        self._stop = stop
+        self.stop = stop
         self._bar: Progress | None = None
         placeholder = tf.data.Dataset.range(0)
         super().__init__(
@@ -129,14 +132,14 @@ class Trainer(base_trainer.Trainer):
     def eval_begin(self):
         super().eval_begin()
         self.task.confusion.reset_state()
-        images = self.task.dataset.num_images(self.task.eval_split)
+        images = self.task.dataset.num_images(self.task.evaluation.split)
         # Images of several sizes come one by one.
-        together = self.task.eval_batch_size if self.task.dataset.image_size else 1
+        together = self.task.evaluation.batch_size if self.task.dataset.image_size else 1
         self._bar = Progress(-(-images // together), "evaluate", "batch")
 
     def eval_reduce(self, state=None, step_outputs=None):
         self._bar.update()
-        self._stop.check()
+        self.stop.check()
         return super().eval_reduce(state, step_outputs)
 
     def eval_end(self, aggregated_logs=None):
@@ -170,3 +173,78 @@ class NanGuard:
         kept = f"; the last good checkpoint is {latest}" if latest else ""
         what = f"the loss is {loss}" if not np.isfinite(loss) else "a weight is not finite"
         raise RunError(f"step {step}: {what}; lower the learning rate or clip gradients{kept}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Saving:
+    """When checkpoints are saved.
+
+    Attributes:
+      interval: number of steps between two checkpoints.
+      max_to_keep: number of checkpoints that are kept besides the best.
+    """
+
+    interval: int
+    max_to_keep: int
+
+
+class QuietController(orbit.Controller):
+    """Orbit's controller without what it prints: the progress line has it already."""
+
+    def train(self, *args, **kwargs):
+        with _silence():
+            return super().train(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with _silence():
+            return super().evaluate(*args, **kwargs)
+
+    def save_checkpoint(self):
+        with _silence():
+            super().save_checkpoint()
+
+    def restore_checkpoint(self, checkpoint_path: str | None = None):
+        with _silence():
+            return super().restore_checkpoint(checkpoint_path)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def quiet_controller(
+    trainer: Trainer, model_dir: str, steps_per_log: int, saving: Saving
+) -> QuietController:
+    """Returns what runs a trainer's steps; a run's latest checkpoint, if there is one, is restored.
+
+    Args:
+      trainer: the trainer.
+      model_dir: folder of the run.
+      steps_per_log: number of steps in a block, between two figures of the loss.
+      saving: when checkpoints are saved.
+
+    Raises:
+      UserError: the latest checkpoint cannot be restored.
+    """
+    manager = tf.train.CheckpointManager(
+        trainer.checkpoint,
+        model_dir,
+        saving.max_to_keep,
+        step_counter=trainer.global_step,
+        checkpoint_interval=saving.interval,
+        init_fn=trainer.initialize,
+    )
+    with restoring(model_dir), _silence():
+        return QuietController(
+            global_step=trainer.global_step,
+            trainer=trainer,
+            evaluator=trainer,
+            # Blocks of steps end at multiples, wherever a run was resumed.
+            steps_per_loop=lambda step: int(steps_per_log - step % steps_per_log),
+            checkpoint_manager=manager,
+            summary_dir=os.path.join(model_dir, "train"),
+            eval_summary_dir=os.path.join(model_dir, "validation"),
+            train_actions=[NanGuard(trainer, model_dir)],
+        )

@@ -1,0 +1,119 @@
+"""The outer loop of a run: blocks of steps, evaluations between them, and the records of both."""
+
+from __future__ import annotations
+
+import numpy as np
+import orbit
+import tensorflow as tf
+
+from mosaic.training.history import History, Times
+from mosaic.training.task import predict
+from mosaic.training.trainer import Trainer
+from mosaic.utils.progress import Progress
+from mosaic.utils.run_layout import METRIC
+from mosaic.utils.visualize import evenly_spread, overlay, shrunk
+
+# About how many of the evaluations TensorBoard has pictures of, and how wide these are at most.
+_SHOWN, _WIDTH = 50, 1536
+
+
+class OuterLoop:
+    """Trains block by block and evaluates, and notes the metrics of both.
+
+    Args:
+      controller: runs steps and evaluations.
+      trainer: the trainer that it runs.
+      history: receives losses and evaluations.
+      times: receives how long they took.
+      bar: shows how far training is.
+    """
+
+    def __init__(
+        self,
+        controller: orbit.Controller,
+        trainer: Trainer,
+        history: History,
+        times: Times,
+        bar: Progress,
+    ):
+        self._controller = controller
+        self._trainer = trainer
+        self._history = history
+        self._times = times
+        self._bar = bar
+        self._shown = self._step
+        # The timer also counts tracing, evaluations and checkpoints before a block.
+        self._is_timed = False
+        controller.train_actions += (self._after_steps,)
+
+    @property
+    def _step(self) -> int:
+        return int(self._trainer.global_step.numpy())
+
+    def until(self, steps: int, eval_interval: int) -> None:
+        """Trains to `steps`, evaluating at every multiple of `eval_interval` and at the end."""
+        if self._step and self._due(steps, eval_interval):
+            self._evaluate(steps, eval_interval)
+        while self._step < steps:
+            target = min(steps, (self._step // eval_interval + 1) * eval_interval)
+            self._controller.train(target, checkpoint_at_completion=False)
+            self._evaluate(steps, eval_interval)
+        latest = self._controller.checkpoint_manager.latest_checkpoint or ""
+        if not latest.endswith(f"-{self._step}"):
+            self._controller.save_checkpoint()
+
+    def _due(self, steps: int, eval_interval: int) -> bool:
+        """Whether a run was stopped between the steps and the evaluation that belongs to them."""
+        at = self._step % eval_interval == 0 or self._step >= steps
+        return at and not self._history.evaluated(self._step)
+
+    def _after_steps(self, output) -> None:
+        loss, rate = float(output["training_loss"]), float(output["learning_rate"])
+        self._history.add(step=self._step, loss=loss, learning_rate=rate)
+        speed = {"images_per_second": self._rate()} if self._is_timed else {}
+        self._times.note(self._step, **speed)
+        self._is_timed = True
+        self._bar.update(
+            self._step - self._shown,
+            loss=f"{loss:.4f}",
+            lr=f"{rate:.3g}",
+            **{"images/s": f"{self._rate():.3g}"},
+        )
+        self._shown = self._step
+        self._trainer.stop.check()
+
+    def _rate(self) -> float:
+        """Training images a second since the last block of steps."""
+        return (
+            self._controller.step_timer.steps_per_second(restart=False)
+            * self._trainer.task.batch_size
+        )
+
+    def _evaluate(self, steps: int, eval_interval: int) -> None:
+        output = self._controller.evaluate()
+        ious = {
+            name.removeprefix("iou/"): None if np.isnan(value) else float(value)
+            for name, value in output.items()
+            if name.startswith("iou/")
+        }
+        score = float(output[METRIC])
+        self._history.add(step=self._step, mean_iou=score, iou=ious)
+        self._times.note(self._step)
+        best = float(output[f"best_{METRIC}"])
+        self._bar.say(f"step {self._step}: validation mIoU {score:.4f}, best {best:.4f}")
+        self._is_timed = False
+        # Pictures of every evaluation of a long run would fill the disk.
+        if self._step // eval_interval % max(1, steps // eval_interval // _SHOWN) == 0:
+            self._show()
+
+    def _show(self) -> None:
+        """Gives TensorBoard validation images, evenly spread, with truth and prediction."""
+        task = self._trainer.task
+        total = task.dataset.num_images(task.evaluation.split)
+        with self._controller.eval_summary_manager.summary_writer().as_default():
+            for index in evenly_spread(task.evaluation.num_pictures, total):
+                image, label = task.dataset.example(task.evaluation.split, index)
+                predicted = predict(task.model, image[np.newaxis], label[np.newaxis])[0].numpy()
+                picture = shrunk(overlay(image, label, predicted, task.dataset), _WIDTH)
+                name = f"validation/{task.dataset.image_id(task.evaluation.split, index)}"
+                tf.summary.image(name, picture[np.newaxis], self._step)
