@@ -57,12 +57,12 @@ def unreadable(path: str, error: Exception) -> UserError:
     return UserError(f"{path}: the TFLite file cannot be read ({error})")
 
 
-def pack(model) -> bytes:
-    """Returns a `ModelT` as the content of a file."""
+def pack(root, identifier: bytes = b"TFL3") -> bytes:
+    """Returns a `ModelT` as the content of a file, or another schema's root as a buffer."""
     import flatbuffers
 
     builder = flatbuffers.Builder(0)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(root.Pack(builder), file_identifier=identifier)
     return bytes(builder.Output())
 
 
