@@ -12,6 +12,7 @@ import dataclasses
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 from mosaic.models.layers import Normalize
@@ -26,6 +27,9 @@ LABELS = "labels.txt"
 _IDENTIFIER, _VERSION = b"M001", "1.5.0"
 # How this project's own files begin to tell their version; the step of training may follow.
 _PRODUCER = "mosaic-segmentation"
+# What a damaged archive makes its reader raise, besides: an unknown compression or a password that
+# it seems to want (RuntimeError), an end too early, a place that is none (OSError).
+_ARCHIVE_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +227,7 @@ def read(path: str) -> Metadata:
         )
     except UserError:
         raise
-    except (*model_file.DAMAGE, zipfile.BadZipFile) as error:
+    except (*model_file.DAMAGE, *_ARCHIVE_DAMAGE) as error:
         raise UserError(f"{path}: its metadata cannot be read ({error})") from None
 
 

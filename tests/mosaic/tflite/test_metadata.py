@@ -226,6 +226,17 @@ def test_any_damage_is_told_or_does_no_harm(content, tmp_path):
     assert told and all(line.startswith(f"{path}: its metadata cannot be read") for line in told)
 
 
+# Places in the archive's list of files: an entry's flags, its compression, where its content is.
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99), (45, 0x7F)])
+def test_damage_to_the_appended_files_is_told(file, tmp_path, place, value):
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"PK\1\2") + place] = value
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
+        tflite_metadata.read(str(path))
+
+
 @pytest.mark.parametrize("name", ["metadata_schema", "image_segmenter_schema"])
 def test_generated_code_is_what_flatc_makes_of_the_schema(name, root, tmp_path):
     folder = root / "mosaic/tflite"
