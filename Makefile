@@ -1,13 +1,14 @@
 # make quickstart: install, train, evaluate and export on the embedded data set.
 # make test:       install and run the tests.
 # make results:    render docs/RESULTS.md from what was measured.
+# make schemas:    generate the readers and writers of TFLite metadata (with flatc 2.0.8).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test results clean
+.PHONY: quickstart test results schemas clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -21,6 +22,16 @@ test: $(VENV)/.installed
 
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/results_page.py write
+
+schemas: FLATC := flatc --python --gen-object-api --gen-onefile
+schemas:
+	cd mosaic/tflite; out=$$(mktemp -d) || exit; trap 'rm -rf "$$out"' EXIT; \
+	for name in metadata_schema image_segmenter_schema; do \
+	  $(FLATC) --no-warnings -o "$$out" $$name.fbs || exit; \
+	  { printf '# Generated from %s.fbs by `make schemas`, with flatc 2.0.8:\n' $$name; \
+	    printf '#   $(FLATC) %s.fbs\n\n' $$name; \
+	    cat "$$out/$${name}_generated.py"; } >$$name.py || exit; \
+	done
 
 $(VENV)/.installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \

@@ -1,9 +1,9 @@
 """What a TFLite file says of itself: class names, colours, and how its input is normalised.
 
 The format is TensorFlow Lite's model metadata, which MediaPipe, the TFLite Task Library, Android
-Studio and Netron read: a FlatBuffer by metadata_schema.fbs 1.5 among the file's own buffers, and
-files appended as a ZIP archive, which interpreters do not see. The schema has no place for colours
-and for the ignored label; they travel as classes.json, of the format that lies beside SavedModels.
+Studio and Netron read: a FlatBuffer by metadata_schema.fbs among the file's own buffers, and files
+appended as a ZIP archive, which interpreters do not see. The schema has no place for colours and
+for the ignored label; they travel as classes.json, of the format that lies beside SavedModels.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import dataclasses
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 
+import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.models.layers import Normalize
-from mosaic.tflite import model_file
-from mosaic.tflite.flat_tables import Byte, Table, View, pack
+from mosaic.tflite import image_segmenter_schema, metadata_schema, model_file
+from mosaic.tflite.metadata_schema import AssociatedFileType, ColorSpaceType
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
@@ -29,54 +31,9 @@ LABELS = "labels.txt"
 _IDENTIFIER, _VERSION = b"M001", "1.5.0"
 # How this project's own files begin to tell their version; the step of training may follow.
 _PRODUCER = "mosaic-segmentation"
-_SCHEMA = {
-    "ModelMetadata": (
-        "name",
-        "description",
-        "version",
-        "subgraph_metadata",
-        "author",
-        "license",
-        "associated_files",
-        "min_parser_version",
-    ),
-    "SubGraphMetadata": (
-        "name",
-        "description",
-        "input_tensor_metadata",
-        "output_tensor_metadata",
-        "associated_files",
-        "input_process_units",
-        "output_process_units",
-        "input_tensor_groups",
-        "output_tensor_groups",
-        "custom_metadata",
-    ),
-    "TensorMetadata": (
-        "name",
-        "description",
-        "dimension_names",
-        "content",
-        "process_units",
-        "stats",
-        "associated_files",
-    ),
-    "Content": ("content_properties_type", "content_properties", "range"),
-    "ImageProperties": ("color_space", "default_size"),
-    "ValueRange": ("min", "max"),
-    "ProcessUnit": ("options_type", "options"),
-    "NormalizationOptions": ("mean", "std"),
-    "Stats": ("max", "min"),
-    "AssociatedFile": ("name", "description", "type", "locale", "version"),
-    "CustomMetadata": ("name", "data"),
-    # MediaPipe's own, for segmentation (image_segmenter_metadata_schema.fbs 1.0).
-    "ImageSegmenterOptions": ("activation", "min_parser_version"),
-}
-# Values of the schemas' enumerations and unions.
-_DESCRIPTIONS, _AXIS_LABELS, _VALUE_LABELS = Byte(1), Byte(2), Byte(3)
-_NORMALIZATION_OPTIONS = Byte(1)
-_IMAGE_PROPERTIES, _RGB, _GRAYSCALE = Byte(2), Byte(1), Byte(2)
-_SOFTMAX = Byte(2)
+# What a damaged archive makes its reader raise, besides: an unknown compression or a password that
+# it seems to want (RuntimeError), an end too early, a place that is none (OSError).
+_ARCHIVE_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,55 +90,64 @@ def _described(parsed, model, dataset, steps: int | None) -> bytes:
     graph = parsed.subgraphs[0]
     source, target = (graph.tensors[indices[0]] for indices in (graph.inputs, graph.outputs))
     is_logits = len(target.shape) == 4
-    subgraph = Table(
-        "SubGraphMetadata",
-        input_tensor_metadata=[_input(source, model)],
-        output_tensor_metadata=[_output(is_logits, dataset)],
-    )
+    subgraph = metadata_schema.SubGraphMetadataT()
+    subgraph.inputTensorMetadata = [_input(source, model)]
+    subgraph.outputTensorMetadata = [_output(is_logits, dataset)]
     if is_logits:
-        options = Table("ImageSegmenterOptions", activation=_SOFTMAX, min_parser_version="1.0.0")
-        data = pack(_SCHEMA, options, b"V001")
-        name = "SEGMENTER_METADATA"
-        subgraph["custom_metadata"] = [Table("CustomMetadata", name=name, data=data)]
-    count = model.output_shape[-1]
-    root = Table(
-        "ModelMetadata",
-        name=model.name,
-        description=f"Semantic segmentation of RGB images into {count} classes.",
-        version=_PRODUCER if steps is None else f"{_PRODUCER}, step {steps}",
-        subgraph_metadata=[subgraph],
-        min_parser_version=_VERSION,
-    )
+        subgraph.customMetadata = [_segmenter()]
+    root = metadata_schema.ModelMetadataT()
+    root.name = model.name
+    root.description = f"Semantic segmentation of RGB images into {model.output_shape[-1]} classes."
+    root.version = _PRODUCER if steps is None else f"{_PRODUCER}, step {steps}"
+    root.subgraphMetadata = [subgraph]
+    root.minParserVersion = _VERSION
     if dataset is not None:
-        root["associated_files"] = [
-            _file(class_names.FILE, "Names and colours (RGB) of the classes.", _DESCRIPTIONS)
+        description = "Names and colours (RGB) of the classes."
+        root.associatedFiles = [
+            _file(class_names.FILE, description, AssociatedFileType.DESCRIPTIONS)
         ]
-    return pack(_SCHEMA, root, _IDENTIFIER)
+    return _packed(root, _IDENTIFIER)
 
 
-def _input(tensor, model) -> Table:
+def _segmenter() -> metadata_schema.CustomMetadataT:
+    """What MediaPipe wants to know of logits."""
+    options = image_segmenter_schema.ImageSegmenterOptionsT()
+    options.activation = image_segmenter_schema.Activation.SOFTMAX
+    options.minParserVersion = "1.0.0"
+    custom = metadata_schema.CustomMetadataT()
+    custom.name = "SEGMENTER_METADATA"
+    # Aligned to 4 bytes, for flatc's Python passes over force_align; it holds nothing wider.
+    custom.data = _packed(options, b"V001")
+    return custom
+
+
+def _input(tensor, model) -> metadata_schema.TensorMetadataT:
     height, width = (int(size) for size in tensor.shape[1:3])
     kind = model_file.type_of(tensor)
     low, high = (-128.0, 127.0) if kind == "INT8" else (0.0, 255.0)
-    mean, std = _own_normalization(tensor, low)
     inside = next((layer for layer in model.layers if isinstance(layer, Normalize)), None)
-    description = f"RGB image of {height}x{width} pixels, {low:g} to {high:g}."
+    described = metadata_schema.TensorMetadataT()
+    described.name = "image"
+    described.description = f"RGB image of {height}x{width} pixels, {low:g} to {high:g}."
     if inside is not None:
-        description += (
+        described.description += (
             " Normalisation is inside the file: of pixels in 0..255, the mean "
             f"{_numbers(inside.mean)} is subtracted and the rest divided by "
             f"{_numbers(inside.std)}."
         )
-    options = Table("NormalizationOptions", mean=[mean], std=[std])
-    unit = Table("ProcessUnit", options_type=_NORMALIZATION_OPTIONS, options=options)
-    return Table(
-        "TensorMetadata",
-        name="image",
-        description=description,
-        content=_image(_RGB),
-        process_units=[unit],
-        stats=Table("Stats", max=[high], min=[low]),
-    )
+    described.content = _image(ColorSpaceType.RGB)
+    described.processUnits = [_normalized(*_own_normalization(tensor, low))]
+    described.stats = metadata_schema.StatsT()
+    described.stats.max, described.stats.min = [high], [low]
+    return described
+
+
+def _normalized(mean: float, std: float) -> metadata_schema.ProcessUnitT:
+    unit = metadata_schema.ProcessUnitT()
+    unit.optionsType = metadata_schema.ProcessUnitOptions.NormalizationOptions
+    unit.options = metadata_schema.NormalizationOptionsT()
+    unit.options.mean, unit.options.std = [mean], [std]
+    return unit
 
 
 def _own_normalization(tensor, low: float) -> tuple[float, float]:
@@ -200,34 +166,36 @@ def _numbers(values: Sequence[float]) -> str:
     return f"({', '.join(f'{value:g}' for value in values)})"
 
 
-def _image(color_space: Byte, **more) -> Table:
-    return Table(
-        "Content",
-        content_properties_type=_IMAGE_PROPERTIES,
-        content_properties=Table("ImageProperties", color_space=color_space),
-        **more,
-    )
+def _image(color_space: int) -> metadata_schema.ContentT:
+    content = metadata_schema.ContentT()
+    content.contentPropertiesType = metadata_schema.ContentProperties.ImageProperties
+    content.contentProperties = metadata_schema.ImagePropertiesT()
+    content.contentProperties.colorSpace = color_space
+    return content
 
 
-def _output(is_logits: bool, dataset) -> Table:
-    table = Table(
-        "TensorMetadata",
-        name="logits" if is_logits else "labels",
-        description=(
-            "Unnormalised score of each class for each pixel."
-            if is_logits
-            else "Index of the most likely class of each pixel."
-        ),
-        content=_image(_GRAYSCALE, range=Table("ValueRange", min=1, max=2)),
-    )
+def _output(is_logits: bool, dataset) -> metadata_schema.TensorMetadataT:
+    described = metadata_schema.TensorMetadataT()
+    if is_logits:
+        described.name = "logits"
+        described.description = "Unnormalised score of each class for each pixel."
+        kind = AssociatedFileType.TENSOR_AXIS_LABELS
+    else:
+        described.name = "labels"
+        described.description = "Index of the most likely class of each pixel."
+        kind = AssociatedFileType.TENSOR_VALUE_LABELS
+    described.content = _image(ColorSpaceType.GRAYSCALE)
+    described.content.range = metadata_schema.ValueRangeT()
+    described.content.range.min, described.content.range.max = 1, 2
     if dataset is not None:
-        kind = _AXIS_LABELS if is_logits else _VALUE_LABELS
-        table["associated_files"] = [_file(LABELS, "Class names, one a line.", kind)]
-    return table
+        described.associatedFiles = [_file(LABELS, "Class names, one a line.", kind)]
+    return described
 
 
-def _file(name: str, description: str, kind: Byte) -> Table:
-    return Table("AssociatedFile", name=name, description=description, type=kind)
+def _file(name: str, description: str, kind: int) -> metadata_schema.AssociatedFileT:
+    file = metadata_schema.AssociatedFileT()
+    file.name, file.description, file.type = name, description, kind
+    return file
 
 
 def read(file: TFLiteModel) -> Metadata:
@@ -247,17 +215,12 @@ def read(file: TFLiteModel) -> Metadata:
         buffer = bytes(model.buffers[found[0].buffer].data) if found else b""
         if buffer[4:8] != _IDENTIFIER:
             return Metadata(None, None)
-        root = View.root(_SCHEMA, "ModelMetadata", buffer)
-        graphs = root.tables("subgraph_metadata", "SubGraphMetadata")[:1]
-        sources, targets = (
-            [
-                t
-                for graph in graphs
-                for t in graph.tables(f"{end}_tensor_metadata", "TensorMetadata")
-            ]
-            for end in ("input", "output")
-        )
-        own = re.match(rf"{_PRODUCER}(?:, step (\d+))?$", root.text("version"))
+        root = metadata_schema.ModelMetadata.GetRootAs(buffer)
+        described = metadata_schema.ModelMetadataT.InitFromObj(root)
+        graphs = (described.subgraphMetadata or [])[:1]
+        sources = [t for graph in graphs for t in graph.inputTensorMetadata or []]
+        targets = [t for graph in graphs for t in graph.outputTensorMetadata or []]
+        own = re.match(rf"{_PRODUCER}(?:, step (\d+))?$", _text(described.version))
         return Metadata(
             _classes(file, targets),
             _normalization(sources),
@@ -266,19 +229,35 @@ def read(file: TFLiteModel) -> Metadata:
         )
     except UserError:
         raise
-    except (*model_file.DAMAGE, zipfile.BadZipFile) as error:
+    except (*model_file.DAMAGE, *_ARCHIVE_DAMAGE) as error:
         raise UserError(f"{file}: its metadata cannot be read ({error})") from None
 
 
-def _normalization(tensors: Sequence[View]) -> tuple[list[float], list[float]] | None:
-    for unit in [u for t in tensors for u in t.tables("process_units", "ProcessUnit")]:
-        if unit.byte("options_type") == _NORMALIZATION_OPTIONS:
-            options = unit.table("options", "NormalizationOptions")
-            return options.floats("mean"), options.floats("std")
+def _packed(root, identifier: bytes) -> bytes:
+    """Returns the root of a schema as a buffer with a file identifier of four characters."""
+    builder = flatbuffers.Builder(0)
+    builder.Finish(root.Pack(builder), file_identifier=identifier)
+    return bytes(builder.Output())
+
+
+def _text(string: bytes | None) -> str:
+    return (string or b"").decode(errors="replace")
+
+
+def _normalization(tensors: Sequence) -> tuple[list[float], list[float]] | None:
+    known = metadata_schema.ProcessUnitOptions.NormalizationOptions
+    for unit in [u for t in tensors for u in t.processUnits or []]:
+        if unit.optionsType == known:
+            mean, std = (
+                [] if numbers is None else numbers.tolist()
+                for numbers in (unit.options.mean, unit.options.std)
+            )
+            return mean, std
     return None
 
 
-def _classes(file: TFLiteModel, tensors: Sequence[View]) -> class_names.Classes | None:
+def _classes(file: TFLiteModel, tensors: Sequence) -> class_names.Classes | None:
+    kinds = (AssociatedFileType.TENSOR_AXIS_LABELS, AssociatedFileType.TENSOR_VALUE_LABELS)
     content = io.BytesIO(file.content)
     if not zipfile.is_zipfile(content):
         return None
@@ -286,10 +265,9 @@ def _classes(file: TFLiteModel, tensors: Sequence[View]) -> class_names.Classes 
         names = archive.namelist()
         if class_names.FILE in names:
             return class_names.parse(archive.read(class_names.FILE), f"{file}: {class_names.FILE}")
-        for tensor in tensors:
-            for entry in tensor.tables("associated_files", "AssociatedFile"):
-                name = entry.text("name")
-                if entry.byte("type") in (_AXIS_LABELS, _VALUE_LABELS) and name in names:
-                    text = archive.read(name).decode(errors="replace")
-                    return class_names.Classes.named(text.splitlines())
+        for entry in [f for t in tensors for f in t.associatedFiles or []]:
+            name = _text(entry.name)
+            if entry.type in kinds and name in names:
+                text = archive.read(name).decode(errors="replace")
+                return class_names.Classes.named(text.splitlines())
     return None

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import random
+import shutil
+import subprocess
 import zipfile
 
 import numpy as np
@@ -11,8 +14,8 @@ import tf_keras
 
 from mosaic.inference import model_classes, predictors
 from mosaic.models.layers import Normalize
+from mosaic.tflite import image_segmenter_schema, metadata_schema, model_file
 from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite import model_file
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 
@@ -70,10 +73,15 @@ def file(network, content, drawn, tmp_path_factory):
     return path
 
 
-def buffer_of(path):
+def described(path):
+    """What a file's metadata says of its only graph."""
     model = model_file.parse(str(path))
     (found,) = (m for m in model.metadata if m.name == b"TFLITE_METADATA")
-    return bytes(model.buffers[found.buffer].data)
+    buffer = bytes(model.buffers[found.buffer].data)
+    assert buffer[4:8] == b"M001"
+    root = metadata_schema.ModelMetadata.GetRootAs(buffer)
+    (graph,) = metadata_schema.ModelMetadataT.InitFromObj(root).subgraphMetadata
+    return graph
 
 
 def test_files_are_appended_as_they_are(file, drawn):
@@ -110,10 +118,19 @@ def test_the_steps_of_training_are_told(network, content, tmp_path):
 
 
 def test_the_networks_own_normalization_is_told(file):
-    buffer = buffer_of(file)
-    assert buffer[4:8] == b"M001"
-    assert b"the mean (120, 110, 100) is subtracted and the rest divided by (60, 50, 40)" in buffer
-    assert b"RGB image of 8x8 pixels, 0 to 255." in buffer and b"SEGMENTER_METADATA" in buffer
+    (image,) = described(file).inputTensorMetadata
+    assert image.description.startswith(b"RGB image of 8x8 pixels, 0 to 255.")
+    numbers = b"the mean (120, 110, 100) is subtracted and the rest divided by (60, 50, 40)"
+    assert numbers in image.description
+
+
+def test_mediapipe_is_told_what_logits_are(file):
+    (custom,) = described(file).customMetadata
+    assert custom.name == b"SEGMENTER_METADATA"
+    data = bytes(custom.data)
+    assert data[4:8] == b"V001"
+    options = image_segmenter_schema.ImageSegmenterOptions.GetRootAs(data)
+    assert options.Activation() == image_segmenter_schema.Activation.SOFTMAX
 
 
 @pytest.mark.parametrize(("kind", "low"), [(tf.uint8, 0), (tf.int8, -128)])
@@ -130,7 +147,10 @@ def test_normalized_and_quantized_pixels_are_what_the_input_takes(network, tmp_p
 def test_labels_are_values(network, drawn, tmp_path):
     path = tmp_path / "labels.tflite"
     path.write_bytes(tflite_metadata.add(convert(network, "labels"), network, drawn))
-    assert b"SEGMENTER_METADATA" not in buffer_of(path)
+    graph = described(path)
+    assert graph.customMetadata is None
+    (labels,) = graph.outputTensorMetadata[0].associatedFiles
+    assert labels.type == metadata_schema.AssociatedFileType.TENSOR_VALUE_LABELS
     assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
@@ -176,3 +196,57 @@ def test_damage(content, tmp_path):
     others(content, path, OTHERS[:8] + b"\xff" * 20)
     with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
         tflite_metadata.read(str(path))
+
+
+def damaged():
+    """Ways in which metadata can be damaged: a length or an offset too large, or any bits."""
+    for place in range(0, len(OTHERS), 4):
+        for word in (b"\xff\xff\xff\xff", b"\0\0\1\0"):
+            yield OTHERS[:place] + word + OTHERS[place + 4 :]
+    draw = random.Random(0)
+    for _ in range(300):
+        buffer = bytearray(OTHERS)
+        for _ in range(draw.choice((1, 3, 10))):
+            buffer[draw.randrange(len(buffer))] ^= 1 << draw.randrange(8)
+        yield bytes(buffer)
+
+
+def test_any_damage_is_told_or_does_no_harm(content, tmp_path):
+    path = tmp_path / "damaged.tflite"
+    others(content, path)
+    before, whole, after = path.read_bytes().partition(OTHERS)
+    assert whole
+    told = []
+    for buffer in damaged():
+        path.write_bytes(before + buffer + after)
+        try:
+            assert isinstance(tflite_metadata.read(str(path)), tflite_metadata.Metadata)
+        except UserError as error:
+            told.append(str(error))
+    assert told and all(line.startswith(f"{path}: its metadata cannot be read") for line in told)
+
+
+# Places in the archive's list of files: an entry's flags, its compression, where its content is.
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99), (45, 0x7F)])
+def test_damage_to_the_appended_files_is_told(file, tmp_path, place, value):
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"PK\1\2") + place] = value
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
+        tflite_metadata.read(str(path))
+
+
+@pytest.mark.parametrize("name", ["metadata_schema", "image_segmenter_schema"])
+def test_generated_code_is_what_flatc_makes_of_the_schema(name, root, tmp_path):
+    folder = root / "mosaic/tflite"
+    head, _, generated = (folder / f"{name}.py").read_text(encoding="utf-8").partition("\n\n")
+    says, command = head.splitlines()
+    *command, schema = command.removeprefix("#").split()
+    version = says.partition("with ")[2].removesuffix(":").replace("flatc", "flatc version")
+    flatc = shutil.which("flatc")
+    if not flatc or subprocess.check_output([flatc, "--version"], text=True).strip() != version:
+        pytest.skip(f"{version} is not installed; others write other code")
+    subprocess.run([*command, "--no-warnings", "-o", tmp_path, folder / schema], check=True)
+    made = (tmp_path / f"{name}_generated.py").read_text(encoding="utf-8")
+    assert generated == made, "`make schemas` writes it anew"
