@@ -68,7 +68,11 @@ def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list
         plain(model, images, own[0], size)
         for path, kind in zip(own[1:], tflite.INPUT_TYPES):
             found = tflite.write(
-                model, images, path, size, "labels", "int8", lambda: images, input_type=kind
+                model,
+                images,
+                path,
+                tflite.TFLiteOptions(size, output="labels", quantize="int8", input_type=kind),
+                representative=lambda: images,
             )
             print(f"{path}: {found}")
         paths += [file, *own]
@@ -83,7 +87,13 @@ def of_random(images, folder: pathlib.Path, size) -> list[str]:
     kinds = {"float32": "none", "int8": "int8"}
     paths = {name: str(folder / f"mosaic_{name}.tflite") for name in kinds}
     for name, path in paths.items():
-        tflite.write(model, images[:1], path, size, "labels", kinds[name], lambda: images)
+        tflite.write(
+            model,
+            images[:1],
+            path,
+            tflite.TFLiteOptions(size, output="labels", quantize=kinds[name]),
+            representative=lambda: images,
+        )
     return list(paths.values())
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tf_keras
 
 from mosaic import experiment
 from mosaic.checkpoints import run_folder
@@ -19,8 +21,11 @@ from mosaic.models.inputs import check_size
 from mosaic.tflite.model_file import opened
 from mosaic.utils.atomic_io import check_writable
 from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 FORMATS = ("saved_model", "tflite", "garden_checkpoint")
+# Number of training images that ranges and statistics are measured on.
+_MEASURED = 64
 
 
 def export_checkpoint(
@@ -37,7 +42,7 @@ def export_checkpoint(
     """Exports the configured experiment's network with a checkpoint's weights.
 
     Args:
-      checkpoint: as for `checkpoints.read`.
+      checkpoint: as for `loading.load`.
       export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite, of which `none` is
         called float32 (of int8 input, {network}_int8_int8_input_{output}.tflite), and
         garden_checkpoint/.
@@ -70,15 +75,11 @@ def export_checkpoint(
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
     count = min(num_images, dataset.num_images(evaluation.split))
     images = [dataset.example(evaluation.split, index)[0] for index in range(count)]
+    files = []
     if "tflite" in formats:
         size = tuple(size or dataset.image_size or evaluation.padded_size or images[0].shape[:2])
-        check_size(model, *size)
-        learnt = any(tflite.is_learnt(model, kind) for kind in quantize)
-        if "int8" in quantize and not learnt and "train" not in dataset.splits:
-            raise UserError(
-                f"--quantize=int8 measures ranges on training images, and {dataset.name} has none "
-                f"here (only {', '.join(dataset.splits)})"
-            )
+        files = [tflite.TFLiteOptions(size, output, kind, input_type) for kind in quantize]
+        _check_files(model, dataset, files)
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
@@ -91,40 +92,46 @@ def export_checkpoint(
         result = saved_model.write(model, images, str(path), dataset, split)
         print(f"{path}: {result}")
         _warn(path, tolerances.of_model(model, "none"), result)
-    if "tflite" in formats:
+    representative = functools.partial(_training_images, dataset)
+    steps = run_folder.steps_of(source, loaded)
+    for options in files:
+        path = folder / f"{model.name}_{options.suffix}.tflite"
+        result = tflite.write(
+            model, images, str(path), options, representative, dataset, split, steps
+        )
+        megabytes = path.stat().st_size / 1e6
+        print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
+        _warn(path, tolerances.of_model(model, options.quantize), result)
 
-        def representative():
-            for index in range(min(64, dataset.num_images("train"))):
-                yield dataset.example("train", index)[0]
 
-        for kind in quantize:
-            suffix = "float32" if kind == "none" else kind
-            if kind == "int8" and input_type != "uint8":
-                suffix += f"_{input_type}_input"
-            path = folder / f"{model.name}_{suffix}_{output}.tflite"
-            result = tflite.write(
-                model,
-                images,
-                str(path),
-                size,
-                output,
-                kind,
-                representative,
-                input_type,
-                dataset,
-                split,
-                run_folder.steps_of(source, loaded),
+def _check_files(
+    model: tf_keras.Model, dataset: SegmentationDataset, files: Sequence[tflite.TFLiteOptions]
+) -> None:
+    """Checks before any work whether TFLite files can be written as asked.
+
+    Raises:
+      UserError: one of them cannot.
+    """
+    for options in files:
+        check_size(model, *options.size)
+        learnt = tflite.is_learnt(model, options.quantize)
+        if options.is_int8 and not learnt and "train" not in dataset.splits:
+            raise UserError(
+                f"--quantize=int8 measures ranges on training images, and {dataset.name} has none "
+                f"here (only {', '.join(dataset.splits)})"
             )
-            megabytes = path.stat().st_size / 1e6
-            print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
-            _warn(path, tolerances.of_model(model, kind), result)
+
+
+def _training_images(dataset: SegmentationDataset) -> Iterator[np.ndarray]:
+    """Images that ranges and statistics are measured on; none without a training split."""
+    count = min(_MEASURED, dataset.num_images("train")) if "train" in dataset.splits else 0
+    for index in range(count):
+        yield dataset.example("train", index)[0]
 
 
 def _calibrate(model, dataset) -> None:
     """Gives a network of a TFLite file batch norm's statistics, for who trains it further."""
-    count = min(64, dataset.num_images("train")) if "train" in dataset.splits else 0
-    images = [dataset.example("train", index)[0] for index in range(count)]
-    fitting = [image for image in images if _takes(model, image)]
+    fitting = [image for image in _training_images(dataset) if _takes(model, image)]
     if fitting:
         batch_norm.calibrate(model, fitting)
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from mosaic.export import int8_rewrite, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, check
@@ -23,21 +25,67 @@ from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 OUTPUTS = ("logits", "logits_stride4", "labels")
 INPUT_TYPES = {"uint8": tf.uint8, "int8": tf.int8}
 
 
+@dataclasses.dataclass(frozen=True)
+class TFLiteOptions:
+    """What a TFLite file takes and gives, and how it computes.
+
+    Attributes:
+      size: (height, width) of its input, in pixels.
+      output: `logits` [1, height, width, classes]; `logits_stride4`, the same at a quarter of the
+        height and width, rounded up; or `labels` [1, height, width], int32. Logits are float32,
+        those of int8 files of the input's type.
+      quantize: `none`; `float16` weights; `dynamic` range, 8-bit weights; or `int8` throughout.
+      input_type: type of an int8 file's input: `uint8`, the image's bytes, or `int8`, those less
+        128. Other files take float32, the same numbers.
+
+    Raises:
+      UserError: an option has a value that is not known.
+    """
+
+    size: tuple[int, int]
+    output: str = "logits"
+    quantize: str = "none"
+    input_type: str = "uint8"
+
+    def __post_init__(self):
+        check_choice("output", self.output, OUTPUTS)
+        check_choice("quantize", self.quantize, LIMITS)
+        check_choice("input_type", self.input_type, INPUT_TYPES)
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether the file computes in integers."""
+        return self.quantize == "int8"
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(height, width) of its output."""
+        if self.output == "logits_stride4":
+            return -(-self.size[0] // 4), -(-self.size[1] // 4)
+        return self.size
+
+    @property
+    def suffix(self) -> str:
+        """What follows the network's name in the file's."""
+        name = "float32" if self.quantize == "none" else self.quantize
+        if self.is_int8 and self.input_type != "uint8":
+            name += f"_{self.input_type}_input"
+        return f"{name}_{self.output}"
+
+
 def write(
-    model,
+    model: tf_keras.Model,
     images: Sequence[np.ndarray],
     path: str,
-    size: tuple[int, int],
-    output: str = "logits",
-    quantize: str = "none",
-    representative: Callable | None = None,
-    input_type: str = "uint8",
-    dataset=None,
+    options: TFLiteOptions,
+    representative: Callable[[], Iterable[np.ndarray]] | None = None,
+    dataset: SegmentationDataset | None = None,
     split: EvaluationSplit | None = None,
     steps: int | None = None,
 ) -> Agreement:
@@ -45,77 +93,77 @@ def write(
 
     Args:
       model: the network.
-      images: uint8 [height, width, 3] each, to check it on; resized to `size` where they differ.
-      path: of the file.
-      size: (height, width) of its input, in pixels.
-      output: `logits` [1, height, width, classes]; `logits_stride4`, the same at a quarter of the
-        height and width, rounded up; or `labels` [1, height, width], int32. Logits are float32,
-        those of `int8` files of the input's type.
-      quantize: `none`; `float16` weights; `dynamic` range, 8-bit weights; or `int8` throughout.
-      representative: yields images for `int8` to measure ranges on. A network of
-        quantization-aware training has learnt its ranges, and becomes nothing but `int8`.
-      input_type: of `int8` files: `uint8`, the image's bytes, or `int8`, those less 128. Other
-        files take float32, the same numbers.
-      dataset: a description, whose class names and colours are written into the file's metadata.
-      split: also scores it and the network.
-      steps: of the network's training by this project, for the metadata.
+      images: uint8 [height, width, 3] each, to check it on; resized to the file's size where they
+        differ.
+      path: path of the file.
+      options: what the file takes and gives, and how it computes.
+      representative: yields images for an int8 file to measure ranges on. A network of
+        quantization-aware training has learnt its ranges, and becomes nothing but int8.
+      dataset: data set whose class names and colours are written into the file's metadata.
+      split: also scores the file and the network.
+      steps: number of steps of the network's training by this project, for the metadata.
 
     Raises:
-      UserError: an argument is unknown or not for this network, `size` too small for it, or it
-        has operators that TFLite has not.
+      UserError: an option is not for this network, its size too small for it, or it has operators
+        that TFLite has not.
       RunError: it differs from the network by more than it may, or has float operators after
         quantization-aware training; nothing is left under `path`.
     """
-    check_choice("output", output, OUTPUTS)
-    check_choice("quantize", quantize, LIMITS)
-    check_choice("input_type", input_type, INPUT_TYPES)
-    learnt = is_learnt(model, quantize)
-    if quantize == "int8" and not learnt and representative is None:
+    learnt = is_learnt(model, options.quantize)
+    if options.is_int8 and not learnt and representative is None:
         raise UserError("--quantize=int8 needs representative images; use a data set")
-    check_size(model, *size)
-
-    if quantize == "int8":
-        source = quantization_aware.for_file(model) if learnt else model
-        network, centre = int8_rewrite.from_pixels(source)
-    else:
-        network, centre = functools.partial(model, training=False), 0
-    answered = tuple(-(-side // 4) for side in size) if output == "logits_stride4" else size
-
-    @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32, "images")])
-    def answer(pixels):
-        if learnt:
-            pixels = round_to(pixels, -centre, 255 - centre)
-        logits = resize_bilinear(network(pixels), answered, half_pixel_centers(model))
-        if output == "labels":
-            return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
-        return {"logits": logits}
-
+    check_size(model, *options.size)
+    answer, centre = _graph(model, options, learnt)
     # The converter saves what it is given: a Keras model layer by layer, at some ten seconds.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [answer.get_concrete_function()], Serving(model)
-    )
-    if quantize != "none":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8" and not learnt:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([answer], Serving(model))
+    _set_precision(converter, options)
+    if options.is_int8 and not learnt:
         converter.representative_dataset = lambda: int8_rewrite.samples(
-            (fit_image(image, size) for image in representative()), centre
+            (fit_image(image, options.size) for image in representative()), centre
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    if quantize == "int8":
-        converter.inference_input_type = INPUT_TYPES[input_type]
-        if output != "labels":
-            converter.inference_output_type = INPUT_TYPES[input_type]
     content = tflite_metadata.add(convert(converter, path), model, dataset, steps)
     with replacing(path) as aside:
         aside.write_bytes(content)
         file = TFLiteModel.open(aside)
         if learnt and (kinds := file.float_operators):
             raise RunError(f"{path}: computes in float32 ({', '.join(kinds)}); nothing was kept")
-        export = TFLitePredictor(file)
-        fitted = [fit_image(image, size) for image in images]
-        return check(model, export, fitted, tolerances.of_model(model, quantize), path, split)
+        fitted = [fit_image(image, options.size) for image in images]
+        limit = tolerances.of_model(model, options.quantize)
+        return check(model, TFLitePredictor(file), fitted, limit, path, split)
+
+
+def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
+    """Returns the concrete function that becomes the file, and the centre of its input.
+
+    The centre is what its input is less than pixels in 0..255: 0 but for int8 files.
+    """
+    network, centre = functools.partial(model, training=False), 0
+    if options.is_int8:
+        source = quantization_aware.for_file(model) if learnt else model
+        network, centre = int8_rewrite.from_pixels(source)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *options.size, 3], tf.float32, "images")])
+    def answer(pixels):
+        if learnt:
+            pixels = round_to(pixels, -centre, 255 - centre)
+        logits = resize_bilinear(network(pixels), options.output_size, half_pixel_centers(model))
+        if options.output == "labels":
+            return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
+        return {"logits": logits}
+
+    return answer.get_concrete_function(), centre
+
+
+def _set_precision(converter: tf.lite.TFLiteConverter, options: TFLiteOptions) -> None:
+    if options.quantize != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if options.quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if options.is_int8:
+        converter.inference_input_type = INPUT_TYPES[options.input_type]
+        if options.output != "labels":
+            converter.inference_output_type = INPUT_TYPES[options.input_type]
 
 
 def check_choice(name: str, value: str, known) -> None:

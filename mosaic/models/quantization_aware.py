@@ -10,21 +10,19 @@ depthwise kernel by one scale for all channels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import gin
 import numpy as np
 import tensorflow as tf
-import tensorflow_model_optimization as tfmot
 import tf_keras
 
 from mosaic.models import quantizer_placement
 from mosaic.models.batch_norm import beginning
 from mosaic.models.fake_quant import FixedRange, RangedPool
 from mosaic.models.pooling import PoolToBins
+from mosaic.models.quantizers import KernelQuantizer, RangeQuantizer, Rounding, RoundingWrapper
 from mosaic.utils.errors import UserError
-
-_Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,126 +44,6 @@ class QuantizeAwareModel(tf_keras.Model):
     def __init__(self, *args, origin: _Origin | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self._origin = origin
-
-
-class _Wrapper(tfmot.quantization.keras.QuantizeWrapperV2):
-    """The wrapper of TensorFlow Model Optimization, for images of any size."""
-
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
-
-
-class _Kernel(_Quantizer):
-    """Rounds a kernel to 8 bits, symmetric, with one scale for each output channel.
-
-    The scale is that of the kernel as it is, as it will be when the file is written.
-
-    Args:
-      divisors: of its input channels: what normalisation divides them by, which the file's first
-        convolution has taken in (`mosaic.export.int8_rewrite`).
-    """
-
-    def __init__(self, divisors: Sequence[float] = (1.0,)):
-        self._divisors = np.reshape(divisors, [-1, 1]).astype(np.float32)
-
-    def build(self, tensor_shape, name, layer):
-        return {}
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        # Depthwise kernels are [height, width, channels, 1].
-        channels = inputs.shape[-1] if inputs.shape[-1] > 1 else inputs.shape[-2]
-        kernel = tf.reshape(inputs / self._divisors, [-1, channels])
-        most = tf.reduce_max(tf.abs(kernel), axis=0)
-        rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            kernel, -most, most, narrow_range=True
-        )
-        rounded = tf.reshape(rounded, inputs.shape) * self._divisors
-        return inputs + tf.stop_gradient(rounded - inputs)
-
-    def get_config(self):
-        return {}
-
-
-class _Range(_Quantizer):
-    """Rounds a tensor to 8 bits, from the least to the greatest value of its group.
-
-    Each measured tensor keeps moving averages of its extremes in the training batches; the range
-    is from the least to the greatest of the group's.
-
-    Args:
-      group: of the variables (low, high); one list for all tensors that share a range.
-      site: where the tensor is.
-      decay: of the moving averages.
-    """
-
-    def __init__(self, group: list, site: quantizer_placement.Site, decay: float):
-        self._group = group
-        self._site = site
-        self._decay = decay
-
-    def build(self, tensor_shape, name, layer):
-        if not self._site.measured:
-            return {}
-        low, high = (
-            layer.add_weight(
-                end,
-                initializer="zeros",
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.MEAN,
-            )
-            for end in ("low", "high")
-        )
-        self._group.append((low, high))
-        return {"low": low, "high": high}
-
-    def __call__(self, inputs, training, weights, **kwargs):
-        if training and weights:
-            # The first batch of a network whose ranges were never measured sets them.
-            is_new = tf.equal(weights["high"], weights["low"])
-            rate = tf.where(is_new, 1.0, 1.0 - self._decay)
-            most = tf.maximum(tf.reduce_max(inputs), 0.0)
-            weights["high"].assign_add(rate * (most - weights["high"]))
-            if self._site.signed:
-                least = tf.minimum(tf.reduce_min(inputs), 0.0)
-                weights["low"].assign_add(rate * (least - weights["low"]))
-        low = tf.reduce_min([low for low, _ in self._group])
-        high = tf.reduce_max([high for _, high in self._group])
-        return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
-
-    def get_config(self):
-        return {}
-
-
-class _Rounding(tfmot.quantization.keras.QuantizeConfig):
-    """What of a layer is rounded: the kernel of a convolution, or its output."""
-
-    def __init__(self, kernel: _Kernel | None = None, output: _Range | None = None):
-        self._kernel = kernel
-        self._output = output
-
-    def _attribute(self, layer) -> str:
-        is_depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
-        return "depthwise_kernel" if is_depthwise else "kernel"
-
-    def get_weights_and_quantizers(self, layer):
-        return [(getattr(layer, self._attribute(layer)), self._kernel)] if self._kernel else []
-
-    def set_quantize_weights(self, layer, quantize_weights):
-        for kernel in quantize_weights:
-            setattr(layer, self._attribute(layer), kernel)
-
-    def get_activations_and_quantizers(self, layer):
-        return []
-
-    def set_quantize_activations(self, layer, quantize_activations):
-        pass
-
-    def get_output_quantizers(self, layer):
-        return [self._output] if self._output else []
-
-    def get_config(self):
-        return {}
 
 
 @gin.configurable(module="networks")
@@ -194,15 +72,19 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
 
     def make(site):
         layer = tf_keras.layers.Activation("linear", name=site.name)
-        output = _Range(groups[site.group], site, range_decay)
-        return _Wrapper(layer, _Rounding(output=output), name_prefix="")
+        output = RangeQuantizer(groups[site.group], site, range_decay)
+        return RoundingWrapper(layer, Rounding(output=output), name_prefix="")
 
     def convert(layer):
         copy = layer.__class__.from_config(layer.get_config())
         if not isinstance(layer, quantizer_placement.CONVOLUTIONS):
             return copy
-        kernel = _Kernel(normalize.std) if first and layer.name == first.name else _Kernel()
-        return _Wrapper(copy, _Rounding(kernel), name_prefix="")
+        kernel = (
+            KernelQuantizer(normalize.std)
+            if first and layer.name == first.name
+            else KernelQuantizer()
+        )
+        return RoundingWrapper(copy, Rounding(kernel), name_prefix="")
 
     result = quantizer_placement.insert(model, sites, make, convert)
     return QuantizeAwareModel(
