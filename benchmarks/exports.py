@@ -31,6 +31,7 @@ from mosaic.inference.image_files import find, read
 from mosaic.inference.predictors import fit_image
 from mosaic.models.mosaic import mosaic
 from mosaic.models.resizing import half_pixel_centers, resize_bilinear
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.tflite.weights import load
 from mosaic.utils.provenance import command
 
@@ -63,7 +64,7 @@ def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list
         gin.clear_config()
         config.parse([f"models/{name}.gin"], ["NUM_CLASSES = 32", "WEIGHT_DECAY = 0.0"])
         model = config.build("train.model")
-        load(model, file)
+        load(model, TFLiteModel.open(file))
         own = [str(folder / f"{name}_{kind}.tflite") for kind in ("plain", "int8", "int8_input")]
         plain(model, images, own[0], size)
         for path, kind in zip(own[1:], tflite.INPUT_TYPES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import logging
 import os
 import pathlib
 import re
@@ -74,6 +75,8 @@ def _open(name: str) -> Iterator[io.StringIO]:
 
 
 gin.config.register_file_reader(_open, lambda name: name.startswith(_SCHEME))
+# Gin logs an error for every reader that does not know a path, even if the next one does.
+logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
 
 
 def statements(files: Sequence[str]) -> list[tuple]:

@@ -54,7 +54,7 @@ def run(model_dir: str) -> None:
     model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
     path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
-    print(f"{path}: {saved_model(model, [image], path, dataset)}", file=sys.stderr)
+    print(f"{path}: {saved_model.write(model, [image], path, dataset)}", file=sys.stderr)
 
 
 @gin.configurable(module="mosaic")
