@@ -7,14 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from mosaic.inference import model_classes, predictors
-from mosaic.models.layers import Normalize
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
+from tflite_files import convert, tiny_network
 
 # Metadata for two classes and the normalisation (x - 127.5) / 63.75, as TFLite Support 0.4.4 writes
 # it (metadata_writers.image_segmenter); its labels lie in l.txt.
@@ -35,27 +34,7 @@ OTHERS = base64.b64decode(
 
 @pytest.fixture(scope="module")
 def network():
-    images = tf_keras.Input([None, None, 3], name="images")
-    x = Normalize((120, 110, 100), (60, 50, 40))(images)
-    return tf_keras.Model(images, tf_keras.layers.Conv2D(3, 1)(x), name="tiny")
-
-
-def convert(network, output="logits", quantize=None):
-    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3], tf.float32, "images")])
-    def answer(images):
-        logits = network(images)
-        return tf.argmax(logits, -1, output_type=tf.int32) if output == "labels" else logits
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [answer.get_concrete_function()], network
-    )
-    if quantize:
-        ramp = np.linspace(-100, 155, 192, dtype=np.float32).reshape(1, 8, 8, 3)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: [[ramp]]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = quantize
-    return converter.convert()
+    return tiny_network()
 
 
 @pytest.fixture(scope="module")
@@ -99,21 +78,24 @@ def test_what_is_written_is_read(file, drawn):
     found = tflite_metadata.read(str(file))
     assert found.classes == class_names.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
     assert found.normalization == ([0.0], [1.0])
-    assert found.is_own and found.steps is None
+    assert found.is_own
+    assert found.steps is None
 
 
 def test_the_steps_of_training_are_told(network, content, tmp_path):
     path = tmp_path / "trained.tflite"
     path.write_bytes(tflite_metadata.add(content, network, steps=4140))
     found = tflite_metadata.read(str(path))
-    assert found.is_own and found.steps == 4140
+    assert found.is_own
+    assert found.steps == 4140
 
 
 def test_the_networks_own_normalization_is_told(file):
     buffer = buffer_of(file)
     assert buffer[4:8] == b"M001"
     assert b"the mean (120, 110, 100) is subtracted and the rest divided by (60, 50, 40)" in buffer
-    assert b"RGB image of 8x8 pixels, 0 to 255." in buffer and b"SEGMENTER_METADATA" in buffer
+    assert b"RGB image of 8x8 pixels, 0 to 255." in buffer
+    assert b"SEGMENTER_METADATA" in buffer
 
 
 @pytest.mark.parametrize(("kind", "low"), [(tf.uint8, 0), (tf.int8, -128)])
@@ -131,16 +113,6 @@ def test_labels_are_values(network, drawn, tmp_path):
     path = tmp_path / "labels.tflite"
     path.write_bytes(tflite_metadata.add(convert(network, "labels"), network, drawn))
     assert b"SEGMENTER_METADATA" not in buffer_of(path)
-    assert model_classes.find(str(path)).class_names == drawn.class_names
-
-
-def test_files_without_names_are_searched_for_beside(network, content, drawn, tmp_path):
-    path = tmp_path / "network.tflite"
-    for bare in (content, tflite_metadata.add(content, network)):
-        path.write_bytes(bare)
-        assert tflite_metadata.read(str(path)).classes is None
-        assert model_classes.find(str(path)) is None
-    class_names.save(str(tmp_path), drawn)
     assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
@@ -165,7 +137,8 @@ def test_others_files_are_read(content, tmp_path):
     found = tflite_metadata.read(str(path))
     assert found.classes == class_names.Classes.named(["sky", "road"])
     assert found.normalization == ([127.5], [63.75])
-    assert not found.is_own and found.steps is None
+    assert not found.is_own
+    assert found.steps is None
     image = np.full((1, 8, 8, 3), 255, np.uint8)
     prepare = predictors.of_tflite(str(path)).run.prepare
     np.testing.assert_array_equal(prepare(image), np.full(image.shape, 2, np.float32))

@@ -1,6 +1,9 @@
+"""A run's folder: what stays, what goes, and which step counts when a run goes on."""
+
 import pytest
 import tensorflow as tf
 
+from mosaic.checkpoints import run_folder
 from mosaic.checkpoints.run_folder import (
     announce_first,
     check_start,
@@ -8,6 +11,7 @@ from mosaic.checkpoints.run_folder import (
     set_aside_later,
     tidy,
 )
+from mosaic.models.variables import Variables
 from mosaic.utils.errors import UserError
 
 # What a folder may hold as `checkpoint` that lists none of its checkpoints.
@@ -130,7 +134,8 @@ def test_a_best_checkpoint_that_is_not_there_yet_is_set_aside(tmp_path, capsys):
     _put(best, "ckpt-20", state=b'model_checkpoint_path: "ckpt-20"\n')
     _put(tmp_path, "ckpt-20", "ckpt-10", state=b'model_checkpoint_path: "ckpt-20"\n')
     set_aside_later(str(tmp_path))
-    assert best.is_dir() and capsys.readouterr().err == ""
+    assert best.is_dir()
+    assert capsys.readouterr().err == ""
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-10"\n')
     (tmp_path / "best_ckpt.before1").mkdir()
     set_aside_later(str(tmp_path))
@@ -138,3 +143,19 @@ def test_a_best_checkpoint_that_is_not_there_yet_is_set_aside(tmp_path, capsys):
     assert (tmp_path / "best_ckpt.before2" / "ckpt-20.index").is_file()
     assert "is of step 20, and training goes on at 10" in capsys.readouterr().err
     set_aside_later(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "steps"),
+    [
+        ("best_ckpt", 80, 100),
+        ("best_ckpt/ckpt-80", 80, 100),
+        ("ckpt-90", 90, 90),
+        ("", 100, 100),
+        ("best_ckpt", None, 100),
+    ],
+)
+def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
+    loaded = Variables("x", "mosaic", step, {})
+    assert run_folder.steps_of(str(run / name), loaded) == steps
+    assert run_folder.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
