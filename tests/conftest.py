@@ -1,3 +1,5 @@
+"""What all tests share: the order of files, the reference data, and where records go."""
+
 import json
 import os
 import pathlib
@@ -15,10 +17,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # What takes longest goes first, so that no worker is left alone with it at the end.
 _LONGEST = (
-    *("test_train_loop.py", "test_export_checkpoint.py", "test_weights.py"),
+    *("test_train_loop.py", "test_tflite.py", "test_weights.py", "test_export_checkpoint.py"),
     *("test_quantization_aware.py", "test_deeplab.py", "test_int8_rewrite.py"),
-    *("test_score_checkpoint.py", "test_measure.py", "test_predictors.py", "test_cli.py"),
-    *("test_model_garden.py", "test_loading.py"),
+    *("test_score_checkpoint.py", "test_measure.py", "test_report.py", "test_operator_profile.py"),
+    *("test_file_cost.py", "test_latency.py", "test_android.py", "test_predictors.py"),
+    *("test_cli.py", "test_model_garden.py", "test_loading.py", "test_mosaic.py"),
+    *("test_check.py", "test_saved_model.py"),
 )
 
 

@@ -11,7 +11,6 @@ from checks import problems
 from data import check
 from data.ade20k import ade20k
 from data.errors import DataError
-from data.fit import Fit
 from data.pipeline import Augment
 
 # (height, width) by name; the second image is grey.
@@ -62,8 +61,10 @@ def decoded(tree, name):
 
 def test_all_classes(tree):
     dataset = ade20k(str(tree))
-    assert dataset.name == "ade20k" and dataset.splits == ("train", "val")
-    assert dataset.num_classes == 150 and dataset.image_size is None
+    assert dataset.name == "ade20k"
+    assert dataset.splits == ("train", "val")
+    assert dataset.num_classes == 150
+    assert dataset.image_size is None
     assert dataset.class_names[:3] == ("wall", "building", "sky")
     assert dataset.class_names[149] == "flag"
     for split, folder in {"train": "training", "val": "validation"}.items():
@@ -80,13 +81,15 @@ def test_all_classes(tree):
 def test_grey_images_become_rgb(tree):
     image = examples(ade20k(str(tree)), "val")["ADE_val_00000002"][0]
     assert image.shape == (30, 20, 3)
-    assert (image == image[..., :1]).all() and image.std() > 10
+    assert (image == image[..., :1]).all()
+    assert image.std() > 10
 
 
 def test_top31_leaves_nothing_out(tree):
     dataset = ade20k(str(tree), classes="top31")
     assert dataset.num_classes == 32
-    assert dataset.class_names[0] == "other" and dataset.class_names[31] == "armchair"
+    assert dataset.class_names[0] == "other"
+    assert dataset.class_names[31] == "armchair"
     for name in SIZES:
         if name.startswith("validation"):
             label = examples(dataset, "val")[name.partition("/")[2]][1]
@@ -122,7 +125,9 @@ def test_evaluation_at_one_size(tree, size, fitted, classes, pad):
     assert dataset.image_size == size
     names = [dataset.image_id("val", i) for i in range(2)]
     (images, labels), *rest = dataset.eval_batches("val", 2).as_numpy_iterator()
-    assert not rest and images.shape == (2, *size, 3) and labels.shape == (2, *size)
+    assert not rest
+    assert images.shape == (2, *size, 3)
+    assert labels.shape == (2, *size)
     for name, inner in zip(("ADE_val_00000001", "ADE_val_00000002"), fitted, strict=True):
         image, label = images[names.index(name)], labels[names.index(name)]
         height, width = inner
@@ -136,16 +141,10 @@ def test_evaluation_at_one_size(tree, size, fitted, classes, pad):
         # Halves may go either way.
         assert (label[:height, :width] == nearest).mean() > 0.8
         assert set(np.unique(label[:height, :width])) <= set(np.unique(plain[name][1]))
-        assert (image[height:] == 127).all() and (image[:, width:] == 127).all()
-        assert (label[height:] == pad).all() and (label[:, width:] == pad).all()
-
-
-def test_a_fitting_image_is_left_as_it_is():
-    rng = np.random.default_rng(0)
-    image, label = rng.integers(0, 256, (5, 8, 3), np.uint8), rng.integers(0, 9, (5, 8), np.uint8)
-    found, found_label = Fit((5, 8), 255)(tf.constant(image), tf.constant(label))
-    np.testing.assert_array_equal(found, image)
-    np.testing.assert_array_equal(found_label, label)
+        assert (image[height:] == 127).all()
+        assert (image[:, width:] == 127).all()
+        assert (label[height:] == pad).all()
+        assert (label[:, width:] == pad).all()
 
 
 def test_training_is_at_the_images_own_size(tree):
@@ -243,7 +242,8 @@ def test_instances_beside_the_right_annotations_are_no_hindrance(tmp_path):
 
 def test_the_check_counts_the_classes_of_the_experiment(tree):
     found = check.survey(check.layout_of("ade20k", str(tree), {"classes": "top31"}))
-    assert len(found.class_names) == 32 and not found.problems
+    assert len(found.class_names) == 32
+    assert not found.problems
     labels = np.concatenate([label_of(n).ravel() for n in SIZES if n.startswith("training")])
     assert found.pixels["train"][0] == np.sum((labels == 0) | (labels > 31)) > 0
     assert found.pixels["train"][31] == np.sum(labels == 31)

@@ -1,3 +1,5 @@
+"""The check of a data set: what is counted, what is wrong, and the command."""
+
 import subprocess
 import sys
 
@@ -5,28 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from camvid_folders import write_file, write_uneven
 from data import check
-from data.camvid import camvid
-from mosaic.utils import contact_sheet
-
-
-def _write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), pixels)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """CamVid's layout: three training images, one of another size, and one for validation."""
-    sizes = {"train": [(40, 60), (40, 60), (20, 30)], "val": [(40, 60)]}
-    for split, all_sizes in sizes.items():
-        for index, size in enumerate(all_sizes):
-            label = np.zeros(size, np.uint8)
-            label[: size[0] // 4] = 3
-            label[-1] = 11
-            _write(tmp_path / "in" / split / f"{index}.png", np.full((*size, 3), 100, np.uint8))
-            _write(tmp_path / "in" / f"{split}annot" / f"{index}.png", label)
-    return tmp_path / "in"
+    return write_uneven(tmp_path / "in")
 
 
 def _survey(folder, **settings):
@@ -35,7 +22,8 @@ def _survey(folder, **settings):
 
 def test_survey(folder):
     found = _survey(folder)
-    assert found.images == {"train": 3, "val": 1} and found.problems == []
+    assert found.images == {"train": 3, "val": 1}
+    assert found.problems == []
     assert found.sizes["train"] == {(40, 60): 2, (20, 30): 1}
     assert found.pixels["train"][3] == 2 * 10 * 60 + 5 * 30
     assert found.ignored == {"train": 2 * 60 + 30, "val": 60}
@@ -44,9 +32,9 @@ def test_survey(folder):
 
 def test_every_problem_is_listed_and_none_ends_it(folder):
     (folder / "train" / "0.png").write_bytes(b"")
-    _write(folder / "trainannot" / "1.png", np.full((40, 60), 200, np.uint8))
+    write_file(folder / "trainannot" / "1.png", np.full((40, 60), 200, np.uint8))
     (folder / "valannot" / "0.png").unlink()
-    _write(folder / "valannot" / "9.png", np.zeros((40, 60), np.uint8))
+    write_file(folder / "valannot" / "9.png", np.zeros((40, 60), np.uint8))
     found = _survey(folder)
     assert len(found.problems) == 3
     for name, what in (("0.png", "empty"), ("1.png", "label 200"), ("valannot/0.png", "missing")):
@@ -84,7 +72,9 @@ def test_class_weights():
 def test_table(folder):
     text = check.table(_survey(folder))
     assert "train: 3 images: 2 of 40x60, 1 of 20x30" in text
-    assert "CLASS_WEIGHTS = (" in text and "Road" in text and "ignored" in text
+    assert "CLASS_WEIGHTS = (" in text
+    assert "Road" in text
+    assert "ignored" in text
 
 
 def _command(folder, out, *arguments):
@@ -109,14 +99,11 @@ def test_command(folder, tmp_path, monkeypatch):
     names = ["sheet_train.png", "sheet_training.png", "sheet_val.png"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     sheet = cv2.imread(str(tmp_path / "out" / "sheet_train.png"))
-    assert sheet.shape[1] == 3 * 366 and sheet.shape[0] > 480
+    assert sheet.shape[1] == 3 * 366
+    assert sheet.shape[0] > 480
     (folder / "val" / "0.png").write_bytes(b"")
     bad = _command(folder, tmp_path / "none")
-    assert bad.returncode == 2 and "1 problem, listed above" in bad.stderr
-    assert "val/0.png: empty" in bad.stdout and not (tmp_path / "none").exists()
-
-
-def test_data_that_is_only_evaluated_has_no_sheet_of_training(folder, tmp_path):
-    written = contact_sheet.write(camvid(str(folder)), str(tmp_path / "out"))
-    assert [path.name for path in written] == ["sheet_train.png", "sheet_val.png"]
-    assert sorted((tmp_path / "out").iterdir()) == written
+    assert bad.returncode == 2
+    assert "1 problem, listed above" in bad.stderr
+    assert "val/0.png: empty" in bad.stdout
+    assert not (tmp_path / "none").exists()

@@ -1,4 +1,4 @@
-"""Tests of how labels are kept in records."""
+"""A data set from its records: batches, splits, and how labels are kept."""
 
 import struct
 import zlib
@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from camvid_folders import HEIGHT, WIDTH, indices, load, write_split
+from data.camvid import camvid
 from data.dataset import encode_label
+from data.errors import DataError
 
 
 def pixels(png):
@@ -38,3 +41,40 @@ def test_rows_of_labels_have_no_filter_to_undo():
 
 def test_even_labels_stay_small():
     assert len(encode_label(np.zeros((512, 512), np.uint8))) < 4_000
+
+
+def test_training_batches_hold_every_image_with_its_label(tree, dataset):
+    images, labels = next(dataset.train_batches(5, seed=1).as_numpy_iterator())
+    found = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    assert len(found) == 5
+    for image, label in tree[1]["train"].values():
+        np.testing.assert_array_equal(found[image.tobytes()], indices(label))
+
+
+def test_evaluation_batches_are_in_the_order_of_the_examples(tree, dataset):
+    batches = list(dataset.eval_batches("val", batch_size=2).as_numpy_iterator())
+    assert [len(images) for images, _ in batches] == [2, 1]
+    names = [dataset.image_id("val", i) for i in range(3)]
+    assert sorted(names) == sorted(tree[1]["val"])
+    for name, image in zip(names, np.concatenate([x for x, _ in batches]), strict=True):
+        np.testing.assert_array_equal(image, tree[1]["val"][name][0])
+
+
+def test_images_of_several_sizes_are_evaluated_one_by_one(tmp_path):
+    write_split(tmp_path, "train", 1)
+    write_split(tmp_path, "val", 2, size=(20, 30))
+    dataset = load(tmp_path)
+    assert dataset.image_size is None
+    batches = list(dataset.eval_batches("val", batch_size=2).as_numpy_iterator())
+    assert [images.shape for images, _ in batches] == [(1, 20, 30, 3)] * 2
+    assert next(dataset.train_batches(2, 0).as_numpy_iterator())[0].shape == (2, HEIGHT, WIDTH, 3)
+
+
+def test_unknown_split_is_named(dataset):
+    with pytest.raises(DataError, match=r"no split 'test'.*train, val"):
+        dataset.num_images("test")
+
+
+def test_training_needs_an_augmentation(tree):
+    with pytest.raises(DataError, match="augment"):
+        camvid(str(tree[0])).train_batches(2, seed=0)

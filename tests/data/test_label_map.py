@@ -1,4 +1,4 @@
-"""Tests of the label maps."""
+"""The label maps."""
 
 import json
 
@@ -60,7 +60,8 @@ def test_ade20k_lookups():
 def test_class_indices_and_labels_are_each_other():
     label_map = LabelMap.named("cityscapes")
     index = label_map.values()
-    assert index[:19].tolist() == list(label_map.labels) and set(index[19:]) == {255}
+    assert index[:19].tolist() == list(label_map.labels)
+    assert set(index[19:]) == {255}
     indexed = label_map.indexed().lookup()
     assert indexed.tolist() == [*range(19), *[255] * 237]
 

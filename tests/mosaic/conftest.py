@@ -1,10 +1,14 @@
+"""A data set in memory, networks for it, and gin without what other tests bound."""
+
 import types
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
+from checkpoints import stored
 from mosaic.models.mosaic import mosaic
 from mosaic.training.losses import CrossEntropy
 
@@ -78,3 +82,38 @@ def trained_network(drawn):
 @pytest.fixture
 def classes19():
     return types.SimpleNamespace(num_classes=19, ignore_label=255)
+
+
+@pytest.fixture(autouse=True)
+def _clean_gin():
+    """Gin's state is global; the registry of configurables stays as it is."""
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def paper():
+    """The network of the paper; tests may give it other weights."""
+    return mosaic(19, branch_filters=(32, 32), bins=(4, 8, 16))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder: the best checkpoint at step 80, the latest at step 100."""
+    for folder, step in ((tmp_path, 100), (tmp_path / "best_ckpt", 80)):
+        folder.mkdir(exist_ok=True)
+        (folder / f"ckpt-{step}.index").touch()
+        (folder / "checkpoint").write_text(f'model_checkpoint_path: "ckpt-{step}"\n')
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return shared("golden/garden_mosaic_paper")
+
+
+@pytest.fixture(scope="module")
+def published(golden):
+    """Variables of the published form by their names in the file."""
+    return stored(str(golden / "ckpt"))

@@ -2,17 +2,20 @@
 
 import ast
 import errno
+import logging
 import os
 import pathlib
 import subprocess
 import sys
 
+import gin
 import pytest
+import tensorflow as tf
 from absl import flags
 
 import mosaic
-from mosaic import cli
-from mosaic.utils import run_layout
+import mosaic.training.train_loop  # registers what gin files bind
+from mosaic import cli, config
 from mosaic.utils.errors import RunError, UserError
 
 ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
@@ -199,17 +202,6 @@ def test_parse_size_of_another_form(text):
         cli.parse_size(text)
 
 
-def test_default_checkpoint(tmp_path):
-    with pytest.raises(UserError, match="no checkpoint in it yet"):
-        run_layout.default_checkpoint(str(tmp_path))
-    (tmp_path / "checkpoint").touch()
-    assert run_layout.default_checkpoint(str(tmp_path)) == str(tmp_path)
-    best = tmp_path / "best_ckpt"
-    best.mkdir()
-    (best / "checkpoint").touch()
-    assert run_layout.default_checkpoint(str(tmp_path)) == str(best)
-
-
 def _command(*arguments, cwd):
     """Runs a command as a user does; its error output also lists every imported module."""
     return subprocess.run(
@@ -342,3 +334,77 @@ def test_what_predict_works_on(tmp_path):
             values(["predict.py", f"--model={path}", *arguments])
             assert cli.model_and_files(values) == (str(checkpoint), files)
             values.gin_file = []
+
+
+def test_data_dir_becomes_the_macro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "camvid").mkdir()
+    cli.configure([config.find("mosaic_camvid")], ["BATCH_SIZE = 2"], "camvid")
+    assert gin.query_parameter("%DATA_DIR") == str(tmp_path / "camvid")
+    assert gin.query_parameter("%BATCH_SIZE") == 2
+
+
+FOLDERS = ("DATA_DIR = 'images'", "NUM_CLASSES = 2", "CROP_SIZE = (64, 64)")
+
+
+def test_paths_of_macros_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    for name in ("labels.json", "ckpt-7.index"):
+        (tmp_path / name).touch()
+    given = (*FOLDERS, "LABEL_MAP = 'labels.json'", "INIT_CHECKPOINT = 'ckpt-7'")
+    cli.configure([config.find("mosaic_folders")], given, None)
+    for macro, name in (
+        ("DATA_DIR", "images"),
+        ("LABEL_MAP", "labels.json"),
+        ("INIT_CHECKPOINT", "ckpt-7"),
+    ):
+        assert gin.query_parameter(f"%{macro}") == str(tmp_path / name)
+
+
+def test_what_is_no_path_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "camvid").mkdir()
+    given = (*FOLDERS, "LABEL_MAP = 'camvid'", "INIT_CHECKPOINT = 'nowhere'")
+    cli.configure([config.find("mosaic_folders")], given, None)
+    for macro, kept in (("LABEL_MAP", "camvid"), ("INIT_CHECKPOINT", "nowhere")):
+        assert gin.query_parameter(f"%{macro}") == kept
+
+
+def test_only_errors_of_tensorflow_are_shown(monkeypatch):
+    """An error is one line: TensorFlow's warnings about a damaged state file are none of it."""
+    monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
+    cli.configure([config.find("quickstart")], [], None)
+    assert tf.get_logger().level == logging.ERROR
+
+
+def test_what_a_run_started_from_is_not_known_from_its_experiment(tmp_path):
+    cli.configure([config.find("mosaic_cityscapes")], [], str(tmp_path), cli.NOT_TRAINING)
+    assert config.value("train.init_checkpoint") == config.UNKNOWN
+
+
+@pytest.mark.parametrize("argument", ["--gin_file=quickstart", "--gin.NUM_CLASSES=3"])
+@pytest.mark.parametrize("model", ["x.tflite", "saved"])
+def test_files_take_no_configuration(tmp_path, model, argument):
+    (tmp_path / "x.tflite").write_bytes(b"")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
+    arguments = [f"--model={tmp_path / model}", "--images=x", "--output_dir=z", argument]
+    result = subprocess.run(
+        [sys.executable, "predict.py", *arguments], capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    flag = "--gin_file" if "gin_file" in argument else "--gin.NAME"
+    assert f"{flag} is for checkpoints" in result.stderr
+    assert model in result.stderr
+
+
+def test_command_without_a_model():
+    result = subprocess.run(
+        [sys.executable, "predict.py", "--images", "x", "y", "--output_dir=z"],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "predict.py: give --model\n"

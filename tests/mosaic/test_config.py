@@ -1,10 +1,10 @@
-import logging
+"""Gin: files and bindings are found, checked, read, saved and compared."""
+
 import pathlib
 import re
 
 import gin
 import pytest
-import tensorflow as tf
 import tf_keras
 
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
@@ -43,14 +43,6 @@ def probe(model_dir, loss=gin.REQUIRED, optimizer=gin.REQUIRED, name="probe"):
     """Keeps its own configuration, as training does, and returns what it was given."""
     config.save(model_dir)
     return loss, optimizer, name
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    """Gin's state is global; the registry of configurables stays as it is."""
-    gin.clear_config()
-    yield
-    gin.clear_config()
 
 
 @pytest.fixture
@@ -130,7 +122,8 @@ def test_arguments_of_what_is_bound():
     paths = [config.find("mosaic_cityscapes_paper")]
     _load(paths, "DATA_DIR = 'nowhere'", "INIT_CHECKPOINT = 'nowhere'")
     arguments = config.arguments("train.model")
-    assert arguments["bins"] == (4, 8, 16) and arguments["num_classes"] == 19
+    assert arguments["bins"] == (4, 8, 16)
+    assert arguments["num_classes"] == 19
     assert arguments["normalization"] == "imagenet"
     assert config.value("Augment.crop_size") == (1024, 2048)
     assert config.value("mosaic.nothing") is None
@@ -414,50 +407,3 @@ def test_reference_inside_a_value_on_the_command_line(small):
     value = gin.query_parameter("probe.name")
     assert isinstance(value, tuple)
     assert isinstance(value[1], gin.config.ConfigurableReference)
-
-
-def test_data_dir_becomes_the_macro(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "camvid").mkdir()
-    cli.configure([config.find("mosaic_camvid")], ["BATCH_SIZE = 2"], "camvid")
-    assert gin.query_parameter("%DATA_DIR") == str(tmp_path / "camvid")
-    assert gin.query_parameter("%BATCH_SIZE") == 2
-
-
-FOLDERS = ("DATA_DIR = 'images'", "NUM_CLASSES = 2", "CROP_SIZE = (64, 64)")
-
-
-def test_paths_of_macros_become_absolute(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").mkdir()
-    for name in ("labels.json", "ckpt-7.index"):
-        (tmp_path / name).touch()
-    given = (*FOLDERS, "LABEL_MAP = 'labels.json'", "INIT_CHECKPOINT = 'ckpt-7'")
-    cli.configure([config.find("mosaic_folders")], given, None)
-    for macro, name in (
-        ("DATA_DIR", "images"),
-        ("LABEL_MAP", "labels.json"),
-        ("INIT_CHECKPOINT", "ckpt-7"),
-    ):
-        assert gin.query_parameter(f"%{macro}") == str(tmp_path / name)
-
-
-def test_what_is_no_path_stays(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "camvid").mkdir()
-    given = (*FOLDERS, "LABEL_MAP = 'camvid'", "INIT_CHECKPOINT = 'nowhere'")
-    cli.configure([config.find("mosaic_folders")], given, None)
-    for macro, kept in (("LABEL_MAP", "camvid"), ("INIT_CHECKPOINT", "nowhere")):
-        assert gin.query_parameter(f"%{macro}") == kept
-
-
-def test_only_errors_of_tensorflow_are_shown(monkeypatch):
-    """An error is one line: TensorFlow's warnings about a damaged state file are none of it."""
-    monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
-    cli.configure([config.find("quickstart")], [], None)
-    assert tf.get_logger().level == logging.ERROR
-
-
-def test_what_a_run_started_from_is_not_known_from_its_experiment(tmp_path):
-    cli.configure([config.find("mosaic_cityscapes")], [], str(tmp_path), cli.NOT_TRAINING)
-    assert config.value("train.init_checkpoint") == config.UNKNOWN

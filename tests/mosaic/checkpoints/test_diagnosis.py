@@ -1,3 +1,5 @@
+"""Which settings a checkpoint fits that does not fit the network."""
+
 import re
 
 import pytest

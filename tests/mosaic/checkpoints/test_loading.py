@@ -1,3 +1,5 @@
+"""Checkpoints of this project: every way to name one, and everything that can be wrong."""
+
 import shutil
 import tarfile
 import tempfile

@@ -1,7 +1,6 @@
-import dataclasses
-import re
+"""The Garden's checkpoints: MOSAIC, DeepLab and backbones in every form that they come in."""
+
 import tarfile
-import types
 
 import gin
 import numpy as np
@@ -12,50 +11,23 @@ from official.modeling import optimization
 from official.vision.modeling.backbones.mobilenet import MobileNet
 from official.vision.modeling.backbones.resnet_deeplab import DilatedResNet
 from official.vision.modeling.classification_model import ClassificationModel
-from official.vision.modeling.decoders.aspp import ASPP
-from official.vision.modeling.heads.segmentation_heads import SegmentationHead
-from official.vision.modeling.segmentation_model import SegmentationModel
 
-from mosaic import experiment
+from checkpoints import stored
+from garden_networks import (
+    CLASSES,
+    WIDTH,
+    assert_equal,
+    assert_same_logits,
+    garden_deeplab,
+    our_deeplab,
+    randomize,
+    values,
+)
 from mosaic.checkpoints import loading, model_garden
-from mosaic.export import export_checkpoint
 from mosaic.export import model_garden as garden_export
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
-from mosaic.models.variables import variable_name
-from mosaic.utils.errors import RunError, UserError
-
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-WIDTH = 0.35
-CLASSES = 5
-# MobileNetMultiAVGSeg's convolution that only a classification network reads.
-HEAD = "backbone/layer_with_weights-18/"
-
-
-def randomize(variables, seed=0):
-    """Gives every variable a value of its own, small enough for activations to stay near 1."""
-    rng = np.random.default_rng(seed)
-    for variable in variables:
-        if variable.dtype == tf.float32:
-            low = 0.5 if re.search("gamma|variance", variable.name) else -0.1
-            variable.assign(rng.uniform(low, low + 1.0, variable.shape))
-
-
-def values(model):
-    return {variable_name(v): v.numpy() for v in model.variables}
-
-
-def assert_equal(found, expected):
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def stored(prefix):
-    """Names and values of a checkpoint's variables, by TensorFlow's own list."""
-    reader = tf.train.load_checkpoint(prefix)
-    names = [name for name, _ in tf.train.list_variables(prefix) if name.endswith(SUFFIX)]
-    return {name.removesuffix(SUFFIX): reader.get_tensor(name) for name in names}
+from mosaic.utils.errors import UserError
 
 
 def packed(folder, path):
@@ -67,22 +39,6 @@ def packed(folder, path):
 
 
 # MOSAIC.
-
-
-@pytest.fixture(scope="module")
-def paper():
-    return mosaic.mosaic(19, branch_filters=(32, 32), bins=(4, 8, 16))
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    return shared("golden/garden_mosaic_paper")
-
-
-@pytest.fixture(scope="module")
-def published(golden):
-    """Variables of the published form by their names in the file."""
-    return stored(str(golden / "ckpt"))
 
 
 def test_archive_with_the_trainers_other_objects(golden, published, tmp_path):
@@ -100,69 +56,6 @@ def test_archive_of_several_whose_state_names_one_elsewhere(tmp_path):
     assert found.arrays["backbone/kernel"] == 1
 
 
-def test_mosaic_is_written_as_it_was_read(golden, paper, published, tmp_path):
-    """The classification head too, which the Garden asks for and no network here reads."""
-    randomize(paper.variables)
-    loaded = loading.load(paper, str(golden / "best_ckpt"))
-    prefix = garden_export.save(paper, str(tmp_path / "out"), loaded)
-    assert (
-        prefix == str(tmp_path / "out/ckpt-78936") == tf.train.latest_checkpoint(tmp_path / "out")
-    )
-    assert_equal(stored(prefix), published)
-    backbone = MobileNet("MobileNetMultiAVGSeg")
-    status = tf.train.Checkpoint(backbone=backbone).read(prefix)
-    status.expect_partial().assert_existing_objects_matched()
-    unread = [v for v in backbone.variables if v.shape[-1] == 1280]
-    assert len(unread) == 5
-    for variable in unread:
-        key = "kernel" if "kernel" in variable.name else variable_name(variable)
-        part = "_conv0/kernel" if key == "kernel" else f"_norm0/{key.rpartition('/')[2]}"
-        np.testing.assert_array_equal(variable, published[f"backbone/layer_with_weights-18/{part}"])
-
-
-def test_mosaic_trained_here_is_written_with_a_blank_head(paper, published, tmp_path):
-    randomize(paper.variables)
-    expected = values(paper)
-    prefix = garden_export.save(paper, str(tmp_path / "out"))
-    assert prefix.endswith("ckpt-0")
-    found = stored(prefix)
-    assert {k: v.shape for k, v in found.items()} == {k: v.shape for k, v in published.items()}
-    assert not np.any(found[f"{HEAD}_conv0/kernel"]) and np.all(found[f"{HEAD}_norm0/gamma"] == 1)
-    randomize(paper.variables, seed=1)
-    loading.load(paper, prefix)
-    assert_equal(values(paper), expected)
-
-
-def test_the_global_branch_comes_back(tmp_path):
-    model = mosaic.mosaic(3, branch_filters=(8, 8), bins=(1, 4))
-    randomize(model.variables)
-    expected = values(model)
-    prefix = garden_export.save(model, str(tmp_path / "out"))
-    randomize(model.variables, seed=1)
-    loading.load(model, prefix)
-    assert_equal(values(model), expected)
-
-
-@pytest.mark.parametrize(
-    ("build", "reason"),
-    [
-        (lambda: mosaic.mosaic(3, shared_group_convs=False), "encoder_bins16_group0"),
-        (lambda: mosaic.mosaic(3, projected_filters=(8, 8)), "logits"),
-        (lambda: mosaic.mosaic(3, backbone_map_first=False), "(backbone_map_first)"),
-        (lambda: mosaic.mosaic(3, half_pixel_centers=False), "(half_pixel_centers)"),
-        (lambda: mosaic.mosaic(3, first_atrous_dilation=1), "(first_atrous_dilation)"),
-        (lambda: deeplab(3, output_stride=8, first_atrous_dilation=1), "first_atrous_dilation)"),
-        (lambda: deeplab(3, normalization="symmetric", pooling_first=True), "pooling_first)"),
-        (lambda: deeplab(3, normalization="symmetric"), "(normalization)"),
-    ],
-)
-def test_networks_that_the_garden_lacks_are_not_written(build, reason, tmp_path):
-    with pytest.raises(UserError, match="has no network like this one") as caught:
-        garden_export.save(build(), str(tmp_path / "out"))
-    assert reason in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
     prefix = garden_export.save(deeplab(3, width_multiplier=WIDTH), str(tmp_path / "out"))
     other = deeplab(3, width_multiplier=WIDTH, pooling_first=True)
@@ -173,137 +66,7 @@ def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
     loading.load(other, prefix, ("backbone_",))
 
 
-def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
-    model = deeplab(3, width_multiplier=WIDTH)
-    write = garden_export.write
-    monkeypatch.setattr(
-        garden_export,
-        "write",
-        lambda arrays, path: write({k: v + 1 for k, v in arrays.items()}, path),
-    )
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/before").touch()
-    with pytest.raises(RunError, match="reads otherwise"):
-        garden_export.save(model, str(tmp_path / "out"))
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [
-        "out",
-        "out/before",
-    ]
-
-
-@pytest.mark.parametrize("source", ["garden", "tflite"])
-def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, capsys):
-    path = str(golden / "best_ckpt") if source == "garden" else "network.tflite"
-    loaded = loading.load(paper, str(golden / "best_ckpt"))
-    if source == "tflite":
-        loaded = dataclasses.replace(loaded, form="tflite", step=None)
-    found = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
-    monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
-    export_checkpoint.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))
-    assert [p.name for p in tmp_path.iterdir()] == ["garden_checkpoint"]
-    prefix = tf.train.latest_checkpoint(tmp_path / "garden_checkpoint")
-    assert prefix in capsys.readouterr().out
-    found = stored(prefix)
-    assert found.keys() == published.keys()
-    kept = {k: v for k, v in published.items() if source == "garden" or not k.startswith(HEAD)}
-    assert_equal({name: found[name] for name in kept}, kept)
-
-
-def test_unknown_format(tmp_path):
-    with pytest.raises(UserError, match="onnx: not one of saved_model, tflite, garden_checkpoint"):
-        export_checkpoint.export_checkpoint("x", str(tmp_path), ("onnx",))
-
-
 # DeepLab.
-
-DEEPLABS = {
-    "v3": ({}, {"num_convs": 0}, ()),
-    "v3+": (
-        {"decoder": True, "head_convs": 2},
-        {"num_convs": 2, "use_depthwise_convolution": True},
-        (6, 12, 18),
-    ),
-    "v3+ in one piece": (
-        {"decoder": True, "head_convs": 2, "separable_head": False},
-        {"num_convs": 2},
-        (6,),
-    ),
-}
-
-
-def garden_deeplab(form):
-    ours, head, rates = DEEPLABS[form]
-    if "decoder" in ours:
-        head = {**head, "feature_fusion": "deeplabv3plus", "low_level": "2/depthwise"}
-    model = SegmentationModel(
-        MobileNet(
-            "MobileNetV2",
-            filter_size_scale=WIDTH,
-            output_stride=16,
-            output_intermediate_endpoints=True,
-        ),
-        ASPP(4, list(rates), num_filters=16),
-        SegmentationHead(CLASSES, 4, num_filters=16, low_level_num_filters=8, **head),
-    )
-    model(tf.zeros([1, 64, 96, 3]))
-    return model
-
-
-def our_deeplab(form):
-    settings, _, rates = DEEPLABS[form]
-    return deeplab(
-        CLASSES,
-        width_multiplier=WIDTH,
-        atrous_rates=rates,
-        aspp_filters=16,
-        low_level_filters=8,
-        head_filters=16,
-        **settings,
-    )
-
-
-@pytest.fixture(scope="module", params=list(DEEPLABS))
-def pair(request):
-    """The Garden's own network with random weights, and ours of the same configuration."""
-    theirs = garden_deeplab(request.param)
-    randomize(theirs.variables)
-    return theirs, our_deeplab(request.param)
-
-
-def assert_same_logits(theirs, ours):
-    images = np.random.default_rng(0).uniform(0, 255, [1, 64, 96, 3]).astype(np.float32)
-    normalized = ours.get_layer("normalize")(images)
-    expected = theirs(normalized, training=False)["logits"]
-    assert np.ptp(expected) > 0
-    tolerance = 1e-5 * np.ptp(expected)
-    np.testing.assert_allclose(ours(images, training=False), expected, rtol=0, atol=tolerance)
-
-
-def test_deeplab_there_and_back(pair, tmp_path):
-    theirs, ours = pair
-    written = tf.train.Checkpoint(**theirs.checkpoint_items).write(str(tmp_path / "theirs"))
-    loaded = loading.load(ours, written)
-    assert_same_logits(theirs, ours)
-    back = garden_export.save(ours, str(tmp_path / "out"), loaded)
-    assert_equal(stored(back), stored(written))
-
-    expected = [variable.numpy() for variable in theirs.variables]
-    randomize(theirs.variables, seed=1)
-    status = tf.train.Checkpoint(**theirs.checkpoint_items).read(back)
-    status.assert_consumed().assert_existing_objects_matched()
-    for variable, value in zip(theirs.variables, expected):
-        np.testing.assert_array_equal(variable, value, err_msg=variable.name)
-
-
-def test_deeplab_trained_here_goes_to_the_garden(pair, tmp_path):
-    theirs, ours = pair
-    randomize(ours.variables, seed=2)
-    randomize(theirs.variables, seed=1)
-    prefix = garden_export.save(ours, str(tmp_path / "out"))
-    status = tf.train.Checkpoint(**theirs.checkpoint_items).read(prefix)
-    # As the Garden's tasks load checkpoints, the classification head included.
-    status.expect_partial().assert_existing_objects_matched()
-    assert_same_logits(theirs, ours)
 
 
 @pytest.mark.parametrize("form", ["trainer", "whole"])

@@ -1,3 +1,5 @@
+"""Work that is done ahead in other threads: its order, its reach and its errors."""
+
 import threading
 
 import pytest

@@ -1,9 +1,10 @@
+"""Confusion matrices and the figures that are made of them."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mosaic.evaluation import metrics
-from mosaic.models import resizing
 
 IGNORED = 255
 TRUTH = np.array([[0, 0, 1, 2], [IGNORED, 1, 1, IGNORED]])
@@ -99,14 +100,6 @@ def test_reset():
     np.testing.assert_array_equal(metric.result(), MATRIX)
     metric.reset_state()
     assert not np.any(metric.result())
-
-
-def test_predictions_are_those_of_the_resized_logits():
-    logits = np.random.default_rng(0).normal(size=[2, 3, 4, 5]).astype(np.float32)
-    expected = np.argmax(tf.image.resize(logits, [9, 10]), -1)
-    found = resizing.predictions(tf.constant(logits), (9, 10))
-    assert found.dtype == tf.int32
-    np.testing.assert_array_equal(found, expected)
 
 
 def test_accuracies():

@@ -1,3 +1,5 @@
+"""Published figures, and when a run counts as having reproduced one."""
+
 import json
 
 import pytest
@@ -75,12 +77,14 @@ def test_other_numbers_have_a_figure_of_their_own_or_depart():
     int8 = published.for_numbers(row, "int8", 0.708)
     assert published.for_numbers(row, "int8", 0.704)["mean_iou"] == 0.70
     assert int8["source"] == "them; int8 by other"
-    assert int8["mean_iou"] == 0.71 and "per_class_iou" not in int8
+    assert int8["mean_iou"] == 0.71
+    assert "per_class_iou" not in int8
     verdict = published.verdict(int8, 0.71, {**HERE, "numbers": "int8"}, None)
     assert verdict["status"] == published.REPRODUCED
     for numbers, status in (("float32", published.REPRODUCED), ("uint8", published.NOT_COMPARABLE)):
         same = published.for_numbers(row, numbers, 0.7724)
-        assert same["mean_iou"] == 0.7724 and same["per_class_iou"] == {"road": 0.9}
+        assert same["mean_iou"] == 0.7724
+        assert same["per_class_iou"] == {"road": 0.9}
         here = {**HERE, "numbers": numbers}
         assert published.verdict(same, 0.7724, here, None)["status"] == status
 
@@ -95,9 +99,11 @@ def test_the_table():
     assert table["mosaic_cityscapes"]["mean_iou"] == 0.7724
     for key, row in table.items():
         assert published.result(key) == row
-        assert 0.5 < row["mean_iou"] < 0.8 and row["source"]
+        assert 0.5 < row["mean_iou"] < 0.8
+        assert row["source"]
         assert row["settings"]["protocol"] in PROTOCOLS
-        assert row["settings"]["split"] == "val" and row["settings"]["num_images"] >= 500
+        assert row["settings"]["split"] == "val"
+        assert row["settings"]["num_images"] >= 500
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,8 @@ def test_what_a_file_keeps_to_itself_is_left_out():
     row = {**ROW, "settings": {**ROW["settings"], **inside}}
     here = {**HERE, "normalization": published.INSIDE}
     verdict = published.verdict(row, 0.7724, here, None)
-    assert verdict["status"] == published.REPRODUCED and verdict["departures"] == []
+    assert verdict["status"] == published.REPRODUCED
+    assert verdict["departures"] == []
     assert verdict["not_known"] == ["normalization", "output_stride"]
     assert "  output_stride: not known, left out" in published.lines(verdict)
     verdict = published.verdict(row, 0.7724, {**here, "normalization": "symmetric"}, None)

@@ -1,14 +1,12 @@
+"""The score of a checkpoint: what it is of, how it was trained, and what it is compared with."""
+
 import json
 import subprocess
 import sys
 import types
 
-import gin
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from mosaic import experiment
 from mosaic.checkpoints import run_folder
 from mosaic.evaluation import score_checkpoint
 from mosaic.evaluation.evaluator import Evaluation
@@ -49,8 +47,10 @@ def test_zero_shot(shared, tmp_path):
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "submission").glob("*.png"))) == 101
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["num_images"] == 101 and report["settings"]["form"] == "tflite"
-    assert report["command"].startswith("python eval.py --gin_file") and report["date"]
+    assert report["num_images"] == 101
+    assert report["settings"]["form"] == "tflite"
+    assert report["command"].startswith("python eval.py --gin_file")
+    assert report["date"]
     for name, value in report["per_class_iou"].items():
         assert value == pytest.approx(ZERO_SHOT.get(name, 0.0), abs=0.01), name
 
@@ -99,77 +99,6 @@ def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
 def test_other_names_are_told(monkeypatch, drawn, capsys):
     _answers(monkeypatch, drawn, ("dark", "light", "absent"), 3)
     assert capsys.readouterr().err == "warning: x.tflite calls 'light' what is 'bright' in drawn\n"
-
-
-def test_other_settings_than_the_runs_are_told(tmp_path, capsys, monkeypatch):
-    """No variable shows them."""
-    for folder in (tmp_path, tmp_path / "best_ckpt"):
-        folder.mkdir(exist_ok=True)
-    (tmp_path / "config.gin").write_text(
-        "DROPOUT = 0.5\nBINS = (1, 4)\nmosaic.normalization = 'imagenet'\n"
-        "mosaic.bins = %BINS\nmosaic.dropout = %DROPOUT\nmosaic.num_classes = 3\n"
-    )
-    (tmp_path / "down.tar.gz").touch()
-    text = ["train.model = @mosaic()", "mosaic.num_classes = 3", "mosaic.bins = [1, 4]"]
-    gin.clear_config()
-    gin.parse_config([*text, "mosaic.normalization = 'symmetric'"])
-    for place in ("", "ckpt-7", "best_ckpt", "best_ckpt/ckpt-7"):
-        experiment._tell_other_settings(str(tmp_path / place))
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.endswith(
-            "trained with mosaic.normalization = imagenet, and is loaded with symmetric"
-        )
-    experiment._tell_other_settings(str(tmp_path / "down.tar.gz"))
-    gin.clear_config()
-    gin.parse_config([*text, "mosaic.normalization = 'imagenet'"])
-    experiment._tell_other_settings(str(tmp_path))
-    gin.clear_config()
-    assert capsys.readouterr().err == ""
-
-
-def test_predictions_get_the_size_of_the_experiment(monkeypatch):
-    seen = []
-
-    def run(images):
-        seen.append(tuple(images.shape[1:3]))
-        return tf.zeros([1, 4, 4, 3])
-
-    image = np.zeros((1, 20, 30, 3), np.uint8)
-    for evaluation, expected in (
-        (Evaluation(), (20, 30)),
-        (Evaluation(input_size=[8, 16]), (8, 16)),
-        (Evaluation(padded_size=(16, 16)), (16, 16)),
-    ):
-        monkeypatch.setattr(score_checkpoint.config, "build", lambda name, found=evaluation: found)
-        predictor, size = experiment.as_configured(Predictor(run, "network", 3, traceable=False))
-        assert predictor(image, None, size).shape == (1, 20, 30)
-        assert seen.pop() == expected
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run's folder: the best checkpoint at step 80, the latest at step 100."""
-    for folder, step in ((tmp_path, 100), (tmp_path / "best_ckpt", 80)):
-        folder.mkdir(exist_ok=True)
-        (folder / f"ckpt-{step}.index").touch()
-        (folder / "checkpoint").write_text(f'model_checkpoint_path: "ckpt-{step}"\n')
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("name", "step", "steps"),
-    [
-        ("best_ckpt", 80, 100),
-        ("best_ckpt/ckpt-80", 80, 100),
-        ("ckpt-90", 90, 90),
-        ("", 100, 100),
-        ("best_ckpt", None, 100),
-    ],
-)
-def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
-    loaded = Variables("x", "mosaic", step, {})
-    assert run_folder.steps_of(str(run / name), loaded) == steps
-    assert run_folder.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
 
 
 @pytest.mark.parametrize(("step", "steps"), [(80, 80), (0, None), (None, None)])
@@ -224,7 +153,7 @@ def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
 
 @pytest.mark.parametrize("normalization", [None, "symmetric"])
 def test_settings_that_a_file_tells(normalization, monkeypatch):
-    monkeypatch.setattr(score_checkpoint.tflite_file, "numbers", lambda path: "int8")
+    monkeypatch.setattr(score_checkpoint.model_file, "numbers", lambda path: "int8")
     predictor = Predictor(None, "tflite", None, traceable=False, normalization=normalization)
     expected = normalization or score_checkpoint.results.INSIDE
     found = score_checkpoint._network_settings("x.tflite", predictor)

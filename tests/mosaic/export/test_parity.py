@@ -9,7 +9,7 @@ import tf_keras
 
 from mosaic.evaluation.evaluator import Evaluation
 from mosaic.export.parity import Agreement, EvaluationSplit, check
-from mosaic.export.tolerances import LIMITS, MLPERF_SHARE, Limit
+from mosaic.export.tolerances import Limit
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models import resizing
@@ -53,7 +53,9 @@ def test_differences_are_measured(network, drawn):
     result = check(network, shifted(network, 1.5), list(drawn.images[:2]), ANY, "x")
     assert result.difference == pytest.approx(1.5)
     assert result.mean_difference == pytest.approx(0.5, abs=1e-4)
-    assert result.images == 2 and 0.9 < result.equal < 1 and result.mean_iou is None
+    assert result.images == 2
+    assert 0.9 < result.equal < 1
+    assert result.mean_iou is None
     assert "logit difference at most 1.5, 0.5 on average, 9" in str(result)
 
 
@@ -75,7 +77,8 @@ def test_labels_have_no_logits(network, drawn):
 def test_too_far(network, drawn, by, limit, told):
     with pytest.raises(RunError, match="nothing was kept") as caught:
         check(network, shifted(network, by), [drawn.images[0]], limit, "x.tflite")
-    assert told in str(caught.value) and str(caught.value).startswith("x.tflite: ")
+    assert told in str(caught.value)
+    assert str(caught.value).startswith("x.tflite: ")
 
 
 def score(predictor, drawn, size=None, labels_first=False):
@@ -92,8 +95,10 @@ def test_both_are_scored(network, drawn):
     export = shifted(network, 40.0)
     result = check(network, export, [drawn.images[0]], ANY, "x", split)
     before, after = score(of_network(network), drawn), score(export, drawn)
-    assert result.mean_iou == pytest.approx((before, after)) and before > after + 0.01
-    assert result.kept == pytest.approx(after / before) and result.scored == 5
+    assert result.mean_iou == pytest.approx((before, after))
+    assert before > after + 0.01
+    assert result.kept == pytest.approx(after / before)
+    assert result.scored == 5
     assert f"mIoU {100 * before:.2f} before and {100 * after:.2f} after on 5 images" in str(result)
 
 
@@ -167,13 +172,7 @@ def test_nothing_to_keep(network, drawn):
     split = EvaluationSplit(none, drawn, Evaluation())
     limit = Limit(None, 0.0, 0.96, 0.0, 0.99)
     result = check(none, labels(none), [drawn.images[0]], limit, "x", split)
-    assert result.mean_iou == (0.0, 0.0) and result.kept is None
-    assert "(nothing to keep)" in str(result) and result.misses(limit) == ""
-
-
-@pytest.mark.parametrize("name", LIMITS)
-def test_limits(name):
-    """MLPerf's rule is the least, and what is usual lies above what is allowed."""
-    limit = LIMITS[name]
-    assert MLPERF_SHARE == 0.96 <= limit.mean_iou <= limit.usual_mean_iou <= 1
-    assert limit.equal <= limit.usual_equal <= 1
+    assert result.mean_iou == (0.0, 0.0)
+    assert result.kept is None
+    assert "(nothing to keep)" in str(result)
+    assert result.misses(limit) == ""

@@ -1,17 +1,14 @@
-import re
-import subprocess
-import sys
+"""Images, folders and videos: what is found, read, segmented and written."""
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.inference import image_files, model_classes
+from mosaic.inference import image_files
 from mosaic.inference.predictors import Predictor
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
-from mosaic.utils.progress import Progress
 
 # Class 1 where red is above 127, else 0.
 RED = Predictor(lambda images: tf.cast(images[..., 0] > 127, tf.int32), "tflite", None)
@@ -48,7 +45,8 @@ def test_images_folders_and_videos(tmp_path):
     assert written["city/b.png"].shape == (12, 16)
     assert np.all(written["drive_000002.png"] == 1)
     overlay = cv2.imread(str(tmp_path / "out" / "overlays" / "city" / "b.png"))
-    assert overlay.shape[1] == 2 * 16 and overlay.shape[0] > 12
+    assert overlay.shape[1] == 2 * 16
+    assert overlay.shape[0] > 12
 
 
 def test_video_without_a_number_of_frames(tmp_path, capsys):
@@ -76,28 +74,14 @@ def test_video_that_ends_early(tmp_path, capsys):
     assert lines == [f"warning: {path}: {count} frames could be read of the 8 that its header has"]
 
 
-@pytest.mark.parametrize(
-    ("total", "lines"),
-    [
-        (None, [r"predict: 1 image, \S+ image/s", r"predict: 2 image, \S+ image/s"]),
-        (2, [r"predict: 1/2 image, \S+ image/s, \S+ left", r"predict: 2/2 image, .*00:00 left"]),
-    ],
-)
-def test_progress(capsys, total, lines):
-    with Progress(total, "predict", "image", interval=0.0) as bar:
-        bar.update()
-        bar.update()
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and all(map(re.fullmatch, lines, said))
-
-
 def test_names_and_colours(tmp_path):
     _image(tmp_path / "a.png", (40, 200))
     known = class_names.Classes(("left", "right"), ((0, 0, 255), (0, 255, 0)))
     image_files.predict(RED, image_files.find([str(tmp_path / "a.png")]), str(tmp_path), known)
     overlay = cv2.imread(str(tmp_path / "overlays" / "a.png"))[:40, 200:]
     # Red under green on the left; black under blue on the right.
-    assert overlay[20, 20].argmax() == 1 and overlay[20, 180].argmax() == 0
+    assert overlay[20, 20].argmax() == 1
+    assert overlay[20, 180].argmax() == 0
 
 
 @pytest.mark.parametrize(
@@ -145,44 +129,6 @@ def test_an_image_that_is_too_small_is_named(tmp_path):
     predictor = Predictor(RED.run, "network", 2, check=check)
     with pytest.raises(UserError, match=r"a\.png: images of 20x30 are too small .--size"):
         image_files.predict(predictor, sources, str(tmp_path))
-
-
-@pytest.mark.parametrize("argument", ["--gin_file=quickstart", "--gin.NUM_CLASSES=3"])
-@pytest.mark.parametrize("model", ["x.tflite", "saved"])
-def test_files_take_no_configuration(tmp_path, model, argument):
-    (tmp_path / "x.tflite").write_bytes(b"")
-    (tmp_path / "saved").mkdir()
-    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"")
-    arguments = [f"--model={tmp_path / model}", "--images=x", "--output_dir=z", argument]
-    result = subprocess.run(
-        [sys.executable, "predict.py", *arguments], capture_output=True, text=True
-    )
-    assert result.returncode == 2 and result.stderr.count("\n") == 1
-    flag = "--gin_file" if "gin_file" in argument else "--gin.NAME"
-    assert f"{flag} is for checkpoints" in result.stderr and model in result.stderr
-
-
-def test_classes_lie_beside_a_run(tmp_path, drawn):
-    (tmp_path / "best_ckpt").mkdir()
-    assert model_classes.find(str(tmp_path)) is None
-    class_names.save(str(tmp_path), drawn)
-    for path in (tmp_path, tmp_path / "best_ckpt", tmp_path / "best_ckpt" / "ckpt-7"):
-        found = model_classes.find(str(path))
-        assert found.class_names == drawn.class_names and found.colors == drawn.colors
-
-
-def test_numbered_classes_differ_in_colour():
-    many = class_names.Classes.numbered(150)
-    assert len(set(many.colors)) == 150 and many.class_names[3] == "class 3"
-
-
-def test_command_without_a_model():
-    result = subprocess.run(
-        [sys.executable, "predict.py", "--images", "x", "y", "--output_dir=z"],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 2 and result.stderr == "predict.py: give --model\n"
 
 
 def test_hidden_files_are_left_out_and_links_followed(tmp_path):

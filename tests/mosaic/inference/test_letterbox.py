@@ -1,3 +1,5 @@
+"""Images that are scaled and padded to one size."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

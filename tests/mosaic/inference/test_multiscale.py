@@ -1,3 +1,5 @@
+"""Answers averaged over scales, mirror images and windows."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -41,7 +43,8 @@ def test_scales_are_averaged():
 )
 def test_windows_cover_all(size, window, overlap):
     starts = list(_starts(size, window, overlap))
-    assert starts[0] == 0 and starts[-1] == size - window
+    assert starts[0] == 0
+    assert starts[-1] == size - window
     assert max(np.diff(starts)) <= window * (1 - overlap)
 
 

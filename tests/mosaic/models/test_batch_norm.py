@@ -1,13 +1,22 @@
+"""Batch norm: folded into convolutions, and measured on images."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models import batch_norm
 from mosaic.models.batch_norm import folded
 from mosaic.models.deeplab import deeplab
 from mosaic.models.mosaic import mosaic
+from tiny_network import answers, pictures, randomized, tiny
 
 NORM = tf_keras.layers.BatchNormalization
+
+
+@pytest.fixture(scope="module")
+def images():
+    return pictures()
 
 
 def _trained(model):
@@ -61,3 +70,14 @@ def test_what_cannot_be_folded_stays():
     x = NORM()(tf_keras.layers.Add()([active, NORM()(read), read]))
     model = _trained(tf_keras.Model(images, x))
     assert folded(model) is model
+
+
+def test_calibration_measures_what_each_batch_norm_sees(images):
+    model = randomized(tiny(shared=True))
+    before = answers(model, images)
+    layer = model.get_layer("expand_bn")
+    seen = answers(tf_keras.Model(model.inputs, layer.input), images)
+    batch_norm.calibrate(model, images)
+    np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(answers(model, images), before, atol=1e-3)

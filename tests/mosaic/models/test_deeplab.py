@@ -1,3 +1,5 @@
+"""DeepLabv3 and v3+: their cost and arithmetic, and the Garden's networks beside them."""
+
 from itertools import chain
 from types import SimpleNamespace
 
@@ -19,18 +21,7 @@ from mosaic import config
 from mosaic.export import tflite
 from mosaic.models.cost import count
 from mosaic.models.deeplab import deeplab
-from mosaic.models.pooling import PoolWindows
-from mosaic.models.variables import variable_name
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    yield
-    gin.clear_config()
-
-
-def shapes(model):
-    return {variable_name(v): tuple(v.shape) for v in model.variables}
+from networks import RESNET, shapes
 
 
 def pixels(height, width, count=2):
@@ -73,7 +64,8 @@ def test_features_of_output_stride_16_are_every_other_one_of_8():
     coarse, fine = (
         tf_keras.Model(m.inputs, m.get_layer("aspp0_conv").input)(images) for m in models.values()
     )
-    assert coarse.shape[1:3] == (7, 9) and fine.shape[1:3] == (13, 17)
+    assert coarse.shape[1:3] == (7, 9)
+    assert fine.shape[1:3] == (13, 17)
     np.testing.assert_allclose(fine[:, ::2, ::2], coarse, rtol=1e-4, atol=1e-5 * np.ptp(coarse))
     # At even sizes the two part, by the side on which padding goes.
     coarse, fine = (
@@ -188,7 +180,6 @@ RESNET_UNITS = (
     "se_reduce",
     "se_expand",
 )
-RESNET = {"backbone": "DilatedResNet50", "activation": "swish"}
 PLUS = {"decoder": True, "head_convs": 2}
 # The Garden's experiment, changes to its model, and the same in our terms.
 GARDEN = {
@@ -343,29 +334,6 @@ def test_a_resnets_weights_serve_every_output_stride():
         assert deep(pixels(72, 136, 1)).shape == (1, -(-72 // stride), -(-136 // stride), 256)
 
 
-def test_dilations_of_a_resnet():
-    for stride, expected in ((8, (1, 2, 4)), (16, (1, 1, 2)), (32, (1, 1, 1))):
-        model = deeplab(3, output_stride=stride, **RESNET)
-        dilations = [
-            layer.dilation_rate[0] for layer in model.layers if layer.name.endswith("spatial_conv")
-        ]
-        assert dilations[3:13] == [expected[0]] * 4 + [expected[1]] * 6
-        grid = (1, 2, 4) if expected[2] > 1 else (1, 1, 1)
-        assert dilations[13:] == [expected[2] * factor for factor in grid]
-
-
-def test_stochastic_depth_drops_whole_residuals():
-    gin.parse_config("dilated_resnet.stochastic_depth = 0.5")
-    model = deeplab(3, **RESNET)
-    rates = [layer.rate for layer in model.layers if layer.name.endswith("_drop")]
-    assert rates == pytest.approx([0.2] * 3 + [0.3] * 4 + [0.4] * 6 + [0.5] * 3)
-    dropped = model.get_layer("backbone_block15_drop")(tf.ones([400, 2, 3, 4]), training=True)
-    assert np.all(np.ptp(dropped, axis=(1, 2, 3)) == 0)
-    values, counts = np.unique(dropped[:, 0, 0, 0], return_counts=True)
-    assert values.tolist() == [0, 2]
-    assert min(counts) > 140
-
-
 @pytest.mark.parametrize(
     ("arguments", "bindings", "message"),
     [
@@ -379,23 +347,3 @@ def test_settings_that_contradict_each_other(arguments, bindings, message):
     gin.parse_config(bindings)
     with pytest.raises(ValueError, match=message):
         deeplab(3, **arguments)
-
-
-@pytest.mark.parametrize("size", [(9, 14), (8, 6), (3, 20), (2, 2)])
-def test_pooling_windows(size):
-    layer = PoolWindows((4, 6))
-    x = tf.random.stateless_normal([2, *size, 3], [1, 2])
-    height, width = min(4, size[0]), min(6, size[1])
-    expected = [
-        [
-            np.mean(x[:, i : i + height, j : j + width], axis=(1, 2))
-            for j in range(0, size[1] - width + 1, width)
-        ]
-        for i in range(0, size[0] - height + 1, height)
-    ]
-    expected = np.transpose(expected, (2, 0, 1, 3))
-    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
-    unknown = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 3])])
-    np.testing.assert_allclose(unknown(x), expected, atol=1e-6)
-    assert layer.compute_output_shape(x.shape) == expected.shape
-    assert PoolWindows.from_config(layer.get_config()).window == (4, 6)

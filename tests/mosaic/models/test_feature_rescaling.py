@@ -1,3 +1,5 @@
+"""Features that are brought to a root mean square of 1."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -37,7 +39,8 @@ def test_inputs_of_new_layers_get_a_root_mean_square_of_one(build):
     features = tf_keras.Model(model.inputs, tensor)(np.array(IMAGES, np.float32)).numpy()
     before = _root(model, tensor)
     found = unit_features(model, _is_old, IMAGES)
-    assert found == {"logits": pytest.approx(before, rel=1e-3)} and before > 0
+    assert found == {"logits": pytest.approx(before, rel=1e-3)}
+    assert before > 0
     assert _root(model, tensor) == pytest.approx(1.0, rel=1e-3)
     scaled = tf_keras.Model(model.inputs, tensor)(np.array(IMAGES, np.float32)).numpy()
     np.testing.assert_allclose(scaled * before, features, rtol=1e-2, atol=1e-4 * features.max())

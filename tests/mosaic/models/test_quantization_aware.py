@@ -1,3 +1,5 @@
+"""Networks for quantization-aware training: how they start, train, are saved and exported."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,10 +9,8 @@ from mosaic.checkpoints import loading
 from mosaic.export import tflite
 from mosaic.export.serving_module import Serving
 from mosaic.inference.predictors import fit_image, of_tflite
-from mosaic.models import pooling, quantization_aware, quantizer_placement
-from mosaic.models.fake_quant import RangedPool
+from mosaic.models import quantization_aware, quantizer_placement
 from mosaic.models.inputs import check_size
-from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import variable_name
 from mosaic.tflite import model_file
 from mosaic.training.losses import CrossEntropy
@@ -61,43 +61,6 @@ def _step(model, optimizer, drawn):
     variables = model.trainable_variables
     optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
     return float(loss)
-
-
-def _sharing(network, name):
-    """The names of the sites that share the range of one of them."""
-    found = {site.name: site for site in quantizer_placement.sites(network)}
-    return {key for key, site in found.items() if site.group == found[name].group}
-
-
-def test_tensors_that_meet_share_a_range(small_network):
-    """By pooling, concatenation and resizes; not the size alone of a resize's second input."""
-    assert _sharing(small_network, "encoder_bins1_relu_range") == {
-        "backbone_17_relu_range",
-        "encoder_bins4_pool_range",
-        "encoder_group0_project_relu_range",
-        "encoder_group1_project_relu_range",
-        "encoder_bins1_relu_range",
-    }
-    assert _sharing(small_network, "encoder_project_relu_range") == {
-        "backbone_06_spatial_relu_range",
-        "encoder_project_relu_range",
-    }
-    assert _sharing(small_network, "logits_range") == {"logits_range"}
-
-
-def test_each_use_of_a_layer_has_a_range_of_its_own():
-    network = mosaic(3, bins=(1, 2, 4))
-    first, second = "encoder_group0_spatial_relu_range", "encoder_group0_spatial_relu_range2"
-    assert _sharing(network, first) == {first} and _sharing(network, second) == {second}
-
-
-def test_what_becomes_one_operator_is_rounded_once(small_network):
-    found = {site.name: site for site in quantizer_placement.sites(small_network)}
-    assert {"backbone_01_expand_relu_range", "backbone_01_project_bn_range"} <= found.keys()
-    assert not any("conv" in name or "depthwise" in name for name in found)
-    assert not {"normalize_range", "backbone_01_expand_bn_range"} & found.keys()
-    assert found["backbone_01_project_bn_range"].signed
-    assert not found["backbone_01_expand_relu_range"].signed
 
 
 def test_a_layer_without_8_bit_form():
@@ -180,7 +143,8 @@ def test_without_a_checkpoint_the_first_batch_sets_the_ranges(unmeasured, drawn)
 def test_a_file_holds_integers_alone(file):
     model = model_file.parse(file)
     kinds = [kind for kind, _ in model_file.operators(model)]
-    assert kinds[0] == "QUANTIZE" and kinds[-1] == "ARG_MAX"
+    assert kinds[0] == "QUANTIZE"
+    assert kinds[-1] == "ARG_MAX"
     assert not {"QUANTIZE", "DEQUANTIZE", "MUL", "SUB", "AVERAGE_POOL_2D"} & set(kinds[1:])
     from ai_edge_litert import schema_py_generated as schema
 
@@ -189,27 +153,13 @@ def test_a_file_holds_integers_alone(file):
     assert found <= {"UINT8", "INT8", "INT32"}
 
 
-def test_pooling_by_several_convolutions_rounds_between_them():
-    pool = RangedPool(4, low=0.0, high=2.0)
-
-    @tf.function
-    def traced(x):
-        with pooling.averages_by_convolution():
-            return pool(x)
-
-    x = tf.random.stateless_uniform([1, 16, 16, 2], [1, 2])
-    kinds = [op.type for op in traced.get_concrete_function(x).graph.get_operations()]
-    wanted = ("DepthwiseConv2dNative", "FakeQuantWithMinMaxArgs")
-    assert [kind for kind in kinds if kind in wanted] == [wanted[0], wanted[1], wanted[0]]
-    np.testing.assert_allclose(traced(x), pool(x), atol=1 / 255)
-
-
 def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(file)
     source = interpreter.get_input_details()[0]
-    assert source["dtype"] == np.uint8 and source["quantization"][0] == 1.0
+    assert source["dtype"] == np.uint8
+    assert source["quantization"][0] == 1.0
     model = model_file.parse(file)
     tensors = model.subgraphs[0].tensors
     for kind, operator in model_file.operators(model):

@@ -10,14 +10,13 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from mosaic.inference import model_classes, predictors
-from mosaic.models.layers import Normalize
 from mosaic.tflite import image_segmenter_schema, metadata_schema, model_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
+from tflite_files import convert, tiny_network
 
 # Metadata for two classes and the normalisation (x - 127.5) / 63.75, as TFLite Support 0.4.4 writes
 # it (metadata_writers.image_segmenter); its labels lie in l.txt.
@@ -38,27 +37,7 @@ OTHERS = base64.b64decode(
 
 @pytest.fixture(scope="module")
 def network():
-    images = tf_keras.Input([None, None, 3], name="images")
-    x = Normalize((120, 110, 100), (60, 50, 40))(images)
-    return tf_keras.Model(images, tf_keras.layers.Conv2D(3, 1)(x), name="tiny")
-
-
-def convert(network, output="logits", quantize=None):
-    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3], tf.float32, "images")])
-    def answer(images):
-        logits = network(images)
-        return tf.argmax(logits, -1, output_type=tf.int32) if output == "labels" else logits
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [answer.get_concrete_function()], network
-    )
-    if quantize:
-        ramp = np.linspace(-100, 155, 192, dtype=np.float32).reshape(1, 8, 8, 3)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: [[ramp]]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = quantize
-    return converter.convert()
+    return tiny_network()
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +86,16 @@ def test_what_is_written_is_read(file, drawn):
     found = tflite_metadata.read(str(file))
     assert found.classes == class_names.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
     assert found.normalization == ([0.0], [1.0])
-    assert found.is_own and found.steps is None
+    assert found.is_own
+    assert found.steps is None
 
 
 def test_the_steps_of_training_are_told(network, content, tmp_path):
     path = tmp_path / "trained.tflite"
     path.write_bytes(tflite_metadata.add(content, network, steps=4140))
     found = tflite_metadata.read(str(path))
-    assert found.is_own and found.steps == 4140
+    assert found.is_own
+    assert found.steps == 4140
 
 
 def test_the_networks_own_normalization_is_told(file):
@@ -154,16 +135,6 @@ def test_labels_are_values(network, drawn, tmp_path):
     assert model_classes.find(str(path)).class_names == drawn.class_names
 
 
-def test_files_without_names_are_searched_for_beside(network, content, drawn, tmp_path):
-    path = tmp_path / "network.tflite"
-    for bare in (content, tflite_metadata.add(content, network)):
-        path.write_bytes(bare)
-        assert tflite_metadata.read(str(path)).classes is None
-        assert model_classes.find(str(path)) is None
-    class_names.save(str(tmp_path), drawn)
-    assert model_classes.find(str(path)).class_names == drawn.class_names
-
-
 def others(content, path, buffer=OTHERS):
     """A file with metadata as another has written it."""
     from ai_edge_litert import schema_py_generated as schema
@@ -185,7 +156,8 @@ def test_others_files_are_read(content, tmp_path):
     found = tflite_metadata.read(str(path))
     assert found.classes == class_names.Classes.named(["sky", "road"])
     assert found.normalization == ([127.5], [63.75])
-    assert not found.is_own and found.steps is None
+    assert not found.is_own
+    assert found.steps is None
     image = np.full((1, 8, 8, 3), 255, np.uint8)
     prepare = predictors.of_tflite(str(path)).run.prepare
     np.testing.assert_array_equal(prepare(image), np.full(image.shape, 2, np.float32))

@@ -1,3 +1,5 @@
+"""The weights of TFLite files: every format, every kind of network, and others' files."""
+
 import gin
 import numpy as np
 import pytest
@@ -13,9 +15,8 @@ from mosaic.inference.predictors import of_tflite
 from mosaic.models import batch_norm, mobilenet, resnet
 from mosaic.models.deeplab import deeplab
 from mosaic.models.inputs import NORMALIZATIONS, image_input
-from mosaic.models.layers import ChannelSlice, Norm, conv_bn, depthwise_bn
+from mosaic.models.layers import Norm, conv_bn
 from mosaic.models.mosaic import mosaic
-from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
 from mosaic.models.variables import variable_name
 from mosaic.tflite import graph, graph_from_file, model_file
@@ -23,71 +24,13 @@ from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import weights as tflite_weights
 from mosaic.training.train_loop import train  # noqa: F401 - which the configurations bind
 from mosaic.utils.errors import UserError
+from tiny_network import answers, randomized, tiny
 
 SIZE = (32, 48)
 PUBLISHED = (
     (mosaic, mlperf.R4, "mosaic_r4_ade20k_uint8.tflite", 0.975),
     (deeplab, mlperf.DEEPLAB, "deeplabv3_mnv2_ade20k_uint8.tflite", 0.97),
 )
-
-
-def tiny(
-    dilation=2,
-    width=40,  # converters leave kernels of less than 1,024 values in float
-    bins=2,
-    activation="relu6",
-    start=0,
-    classes=3,
-    half_pixel_centers=True,
-    normalization="imagenet",
-    shared=False,
-    stride=2,
-    map_first=True,
-):
-    """Every kind of step that the networks have, in a few layers."""
-    norm = Norm()
-    images, x = image_input(normalization)
-    x = conv_bn(norm, "stem", 8, 3, stride, activation=activation)(x)
-    high = x
-    x = depthwise_bn(norm, "spatial", 3, 2, activation=activation)(x)
-    x = shortcut = conv_bn(norm, "expand", width, activation=None)(x)
-    x = depthwise_bn(norm, "atrous", 3, dilation=dilation)(x)
-    x = conv_bn(norm, "project", width, activation=None)(x)
-    x = tf_keras.layers.Add(name="residual")([x, shortcut])
-    branches = [] if not map_first else [x]
-    common = depthwise_bn(norm, "group", 3)
-    for level in (bins, 2 * bins):
-        pooled = PoolToBins(level, name=f"pool{level}")(x)
-        part = ChannelSlice(start, width // 2, name=f"slice{level}")(pooled)
-        part = (common if shared else depthwise_bn(norm, f"group{level}", 3))(part)
-        branches.append(ResizeLike(half_pixel_centers, name=f"resize{level}")([part, x]))
-    pooled = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
-    pooled = conv_bn(norm, "pooling", 4)(pooled)
-    branches.append(ResizeLike(half_pixel_centers, name="resize")([pooled, x]))
-    if not map_first:
-        branches.append(x)
-    x = tf_keras.layers.Concatenate(name="concat")(branches)
-    x = ResizeLike(half_pixel_centers, name="resize_high")([x, high])
-    x = conv_bn(norm, "low", 8)(x)
-    x = tf_keras.layers.Add(name="merge")([high, x])
-    logits = tf_keras.layers.Conv2D(classes, 1, name="logits")(x)
-    return tf_keras.Model(images, logits, name="tiny")
-
-
-def randomized(model, seed=0):
-    """Gives batch norm and biases values that folding has to deal with."""
-    rng = np.random.default_rng(seed)
-    for variable in model.variables:
-        name = variable_name(variable).split("/")[-1]
-        low, high = {"gamma": (0.5, 2), "moving_variance": (0.2, 2)}.get(name, (-0.5, 0.5))
-        variable.assign(rng.uniform(low, high, variable.shape))
-    return model
-
-
-@pytest.fixture(scope="module")
-def images():
-    blocks = np.random.default_rng(3).integers(0, 256, (4, 8, 12, 3))
-    return list(np.kron(blocks, np.ones((1, 4, 4, 1))).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +59,6 @@ def shared_file(images, tmp_path_factory):
         patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
         tflite.write(network, images[:1], path, SIZE, "logits", "int8", lambda: images)
     return path, network
-
-
-def answers(model, images, training=False):
-    return model(tf.constant(np.stack(images), tf.float32), training=training).numpy()
 
 
 @pytest.mark.parametrize(
@@ -263,17 +202,6 @@ def test_unfolding_keeps_inference_and_makes_training_mode_sound(images, files):
     np.testing.assert_allclose(answers(model, images, training=True), before, atol=1e-2)
 
 
-def test_calibration_measures_what_each_batch_norm_sees(images):
-    model = randomized(tiny(shared=True))
-    before = answers(model, images)
-    layer = model.get_layer("expand_bn")
-    seen = answers(tf_keras.Model(model.inputs, layer.input), images)
-    batch_norm.calibrate(model, images)
-    np.testing.assert_allclose(layer.moving_mean, seen.mean((0, 1, 2)), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(layer.moving_variance, seen.var((0, 1, 2)), rtol=1e-3)
-    np.testing.assert_allclose(answers(model, images), before, atol=1e-3)
-
-
 def test_calibration_needs_images(files):
     model = tiny()
     before = model.get_layer("logits").kernel.numpy()
@@ -341,7 +269,8 @@ def test_an_assumed_normalization_is_told(files, tmp_path, capsys):
     assert capsys.readouterr().err == ""
     found = tflite_weights.read(tiny(), path).arrays
     (line,) = capsys.readouterr().err.splitlines()
-    assert "plain.tflite" in line and "`normalization`, pixels 0..255 to -2.12..2.64" in line
+    assert "plain.tflite" in line
+    assert "`normalization`, pixels 0..255 to -2.12..2.64" in line
     np.testing.assert_array_equal(found["stem_conv/kernel"], exact["stem_conv/kernel"])
 
 
@@ -359,31 +288,6 @@ def test_a_float_files_own_word_on_its_input_counts(files, tmp_path, capsys, mon
     with pytest.raises(UserError, match=r"to -1\.\.1 and the network to -2\.12\.\.2\.64; set the"):
         tflite_weights.load(tiny(), path)
     tflite_weights.load(tiny(normalization="symmetric"), path)
-
-
-def twins():
-    """Two layers alike, which only their names tell apart in part of a network."""
-    images, x = image_input("symmetric")
-    branches = [conv_bn(Norm(), name, 4, 3)(x) for name in ("left", "right")]
-    x = tf_keras.layers.Concatenate(name="concat")(branches)
-    return tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(x))
-
-
-def test_names_tell_layers_apart_that_look_alike(images, tmp_path):
-    path = tmp_path / "twins.tflite"
-    tflite.write(randomized(twins()), images[:1], str(path), SIZE)
-    whole = tflite_weights.read(twins(), str(path)).arrays
-    part = tflite_weights.read(twins(), str(path), ("right",)).arrays
-    assert {name.split("_")[0] for name in part} == {"right"}
-    for name, array in part.items():
-        np.testing.assert_array_equal(array, whole[name])
-    model = model_file.unpack(path.read_bytes())
-    for number, tensor in enumerate(model.subgraphs[0].tensors):
-        tensor.name = f"t{number}".encode()
-    path.write_bytes(model_file.pack(model))
-    assert tflite_weights.read(twins(), str(path)).arrays.keys() == whole.keys()
-    with pytest.raises(UserError, match="several sets of weights for 'right_conv'"):
-        tflite_weights.read(twins(), str(path), ("right",))
 
 
 def small_r4():

@@ -1,3 +1,5 @@
+"""The records of a run: figures, times and curves."""
+
 import json
 import struct
 import time

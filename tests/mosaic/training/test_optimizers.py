@@ -1,3 +1,5 @@
+"""Learning rates by step, and the optimizers that follow them."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,3 +1,5 @@
+"""Which devices a run takes."""
+
 import pytest
 import tensorflow as tf
 

@@ -1,140 +1,77 @@
+"""The trainer's parts: signals that stop a run, weights that are not finite, the best score."""
+
+import json
+import os
+import signal
+import types
+
 import pytest
 import tensorflow as tf
 
-from mosaic.checkpoints.run_folder import (
-    announce_first,
-    check_start,
-    forget_start,
-    set_aside_later,
-    tidy,
+from mosaic.training.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped
+from mosaic.utils.errors import RunError
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_run_where_it_is_safe(number):
+    before = signal.getsignal(number)
+    with StopOnSignal() as stop:
+        stop.check()
+        os.kill(os.getpid(), number)
+        with pytest.raises(Stopped, match=number.name):
+            stop.check()
+        assert signal.getsignal(number) == before, "a second signal ends the process"
+    assert signal.getsignal(number) == before
+
+
+def _guard(weight, folder):
+    weights = [tf.Variable(weight), tf.Variable(7, dtype=tf.int64)]
+    model = types.SimpleNamespace(variables=weights)
+    return Guard(types.SimpleNamespace(model=model, global_step=tf.constant(30)), str(folder))
+
+
+def test_a_run_goes_on_while_all_is_finite(tmp_path):
+    _guard(1.0, tmp_path)({"training_loss": tf.constant(0.5)})
+
+
+@pytest.mark.parametrize(
+    ("loss", "weight", "message"),
+    [
+        (float("nan"), 1.0, "step 30: the loss is nan"),
+        (float("inf"), 1.0, "step 30: the loss is inf"),
+        (0.5, float("nan"), "step 30: a weight is not finite"),
+    ],
 )
-from mosaic.utils.errors import UserError
-
-# What a folder may hold as `checkpoint` that lists none of its checkpoints.
-STATES = {
-    "missing": None,
-    "empty": b"",
-    "damaged": b'model_checkpoint_path: "ckpt-',
-    "no text": b"\xff\xfe\x00",
-    "of others": b'model_checkpoint_path: "ckpt-99"\n',
-}
+def test_a_run_ends_where_something_is_not_finite(tmp_path, loss, weight, message):
+    with pytest.raises(RunError, match=f"{message}; lower the learning rate") as caught:
+        _guard(weight, tmp_path)({"training_loss": tf.constant(loss)})
+    assert "last good checkpoint" not in str(caught.value)
 
 
-def _put(folder, *names, state=None):
-    """Whole checkpoints, as far as their files' names tell, and a state file."""
-    for name in names:
-        for suffix in ("index", "data-00000-of-00001"):
-            (folder / f"{name}.{suffix}").write_text(name)
-    if state is not None:
-        (folder / "checkpoint").write_bytes(state)
+def test_the_last_good_checkpoint_is_told(tmp_path):
+    path = tf.train.CheckpointManager(tf.train.Checkpoint(), str(tmp_path), 1).save(20)
+    with pytest.raises(RunError, match=f"the last good checkpoint is {path}$"):
+        _guard(1.0, tmp_path)({"training_loss": tf.constant(float("nan"))})
 
 
-def _names(folder):
-    return {path.name for path in folder.iterdir()}
+def _export(best, step, score):
+    network = tf.train.Checkpoint(weight=tf.Variable(1.0))
+    step_variable = tf.Variable(step, dtype=tf.int64)
+    checkpoint = tf.train.Checkpoint(model=network, global_step=step_variable)
+    return best.maybe_export_checkpoint(checkpoint, {"mean_iou": score}, step)
 
 
-@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
-def test_checkpoints_that_nothing_lists_stay_and_are_named(tmp_path, state):
-    _put(tmp_path, "ckpt-5", "ckpt-12", state=state)
-    before = _names(tmp_path)
-    with pytest.raises(UserError, match="ckpt-5, ckpt-12 in it, but no state") as caught:
-        tidy(str(tmp_path))
-    assert "\n" not in str(caught.value)
-    assert _names(tmp_path) == before
-    # The mend that the message tells.
-    line, _, file = str(caught.value).partition(", write ")[2].partition(" into ")
-    assert file == str(tmp_path / "checkpoint")
-    (tmp_path / "checkpoint").write_text(line)
-    tidy(str(tmp_path))
-    assert _names(tmp_path) == before | {"checkpoint"}
-    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-12")
+def test_only_a_better_score_takes_the_place_of_the_best(tmp_path):
+    best = BestCheckpoint(str(tmp_path))
+    assert [_export(best, 10 * (i + 1), score) for i, score in enumerate((0.4, 0.3, 0.5))] == [
+        *(True, False, True)
+    ]
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith("ckpt-30")
+    assert json.loads((tmp_path / "mean_iou-30.json").read_text())["mean_iou"] == 0.5
 
 
-@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
-def test_what_was_left_half_written_goes(tmp_path, state):
-    _put(tmp_path, state=state)
-    (tmp_path / "ckpt-7_temp").mkdir()
-    for name in ("ckpt-7.data-00000-of-00001", "mean_iou-7.json", "checkpoint.tmp1"):
-        (tmp_path / name).touch()
-    (tmp_path / "config.gin").touch()
-    tidy(str(tmp_path))
-    assert _names(tmp_path) == {"config.gin"}
-
-
-def test_a_whole_checkpoint_stays_beside_those_listed(tmp_path):
-    _put(tmp_path, "ckpt-5", "ckpt-12", state=b'model_checkpoint_path: "ckpt-5"\n')
-    before = _names(tmp_path)
-    tidy(str(tmp_path))
-    assert _names(tmp_path) == before
-    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-5")
-
-
-@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
-def test_the_best_is_found_by_its_score(tmp_path, state):
-    """A process may be killed between the checkpoint's last byte and its entry in the state."""
-    _put(tmp_path, "ckpt-8", "ckpt-16", "ckpt-24", state=state)
-    for step in (8, 16):
-        (tmp_path / f"mean_iou-{step}.json").touch()
-    tidy(str(tmp_path))
-    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-16")
-    assert (tmp_path / "ckpt-24.index").exists()
-
-
-def test_a_run_killed_at_its_first_checkpoint_goes_on(tmp_path):
-    folder = tmp_path / "new"
-    announce_first(str(folder))
-    tidy(str(folder))
-    assert _names(folder) == set()
-    announce_first(str(folder))
-    _put(folder, "ckpt-0")
-    tidy(str(folder))
-    assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-0")
-
-
-def test_what_a_run_starts_from(tmp_path):
-    _put(tmp_path, "ckpt-3")
-    for there in (None, "", str(tmp_path), str(tmp_path / "ckpt-3")):
-        check_start(str(tmp_path), there)
-    with pytest.raises(UserError, match="INIT_CHECKPOINT=ckpt-4: no such file or folder"):
-        check_start(str(tmp_path), "ckpt-4")
-    # A run that goes on reads its own.
-    (tmp_path / "checkpoint").touch()
-    check_start(str(tmp_path), "ckpt-4")
-
-
-def test_files_of_the_users_stay(tmp_path):
-    _put(tmp_path, "ckpt-5", state=b'model_checkpoint_path: "ckpt-5"\n')
-    (tmp_path / "ckpt-3.bak").mkdir()
-    for name in ("ckpt-3.tar.gz", "ckpt-4.txt"):
-        (tmp_path / name).touch()
-    before = _names(tmp_path)
-    (tmp_path / "ckpt-4.data-00000-of-00001").touch()
-    (tmp_path / "ckpt-4.index.tempstate123").touch()
-    tidy(str(tmp_path))
-    assert _names(tmp_path) == before
-
-
-@pytest.mark.parametrize("step", [0, 10])
-def test_a_run_that_got_nowhere_starts_anew(tmp_path, step):
-    """From the checkpoint that it is told now, not from what it was told first."""
-    _put(tmp_path, f"ckpt-{step}", state=f'model_checkpoint_path: "ckpt-{step}"\n'.encode())
-    before = _names(tmp_path)
-    forget_start(str(tmp_path))
-    assert _names(tmp_path) == (before if step else set())
-    forget_start(str(tmp_path / "missing"))
-
-
-def test_a_best_checkpoint_that_is_not_there_yet_is_set_aside(tmp_path, capsys):
-    best = tmp_path / "best_ckpt"
-    best.mkdir()
-    _put(best, "ckpt-20", state=b'model_checkpoint_path: "ckpt-20"\n')
-    _put(tmp_path, "ckpt-20", "ckpt-10", state=b'model_checkpoint_path: "ckpt-20"\n')
-    set_aside_later(str(tmp_path))
-    assert best.is_dir() and capsys.readouterr().err == ""
-    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-10"\n')
-    (tmp_path / "best_ckpt.before1").mkdir()
-    set_aside_later(str(tmp_path))
-    assert not best.exists()
-    assert (tmp_path / "best_ckpt.before2" / "ckpt-20.index").is_file()
-    assert "is of step 20, and training goes on at 10" in capsys.readouterr().err
-    set_aside_later(str(tmp_path))
+def test_the_best_score_is_known_when_a_run_goes_on(tmp_path):
+    assert _export(BestCheckpoint(str(tmp_path)), 10, 0.4)
+    again = BestCheckpoint(str(tmp_path))
+    assert not _export(again, 20, 0.3)
+    assert _export(again, 30, 0.5)

@@ -1,3 +1,5 @@
+"""Files and folders that are written whole or not at all."""
+
 import os
 import subprocess
 import sys
@@ -129,7 +131,8 @@ def test_a_folder_is_for_one_process(tmp_path):
     )
     with locked(folder):
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        assert "another process trains there" in other.stderr and other.stdout == ""
+        assert "another process trains there" in other.stderr
+        assert other.stdout == ""
     assert list(tmp_path.iterdir()) == []
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert other.stdout == "1\n"

@@ -1,3 +1,5 @@
+"""Pictures of predictions."""
+
 import numpy as np
 import pytest
 
@@ -18,4 +20,5 @@ def test_what_is_ignored_keeps_the_images_colours():
 def test_wide_pictures_shrink(size, expected):
     picture = np.full((*size, 3), 7, np.uint8)
     found = shrunk(picture, 60)
-    assert found.shape == (*expected, 3) and np.all(found == 7)
+    assert found.shape == (*expected, 3)
+    assert np.all(found == 7)

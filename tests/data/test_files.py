@@ -1,0 +1,124 @@
+"""Files of images and labels: what is wrong with one is told, and the file is named."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from camvid_folders import HEIGHT, WIDTH, examples, load
+from data.errors import DataError
+
+# What can be wrong with a folder. Each fault returns the file or folder that must be named.
+
+
+def missing_folder(root):
+    shutil.rmtree(root)
+    return root
+
+
+def no_splits(root):
+    shutil.rmtree(root)
+    root.mkdir()
+    return root
+
+
+def missing_labels(root):
+    shutil.rmtree(root / "valannot")
+    return root / "valannot"
+
+
+def no_images(root):
+    for file in (root / "val").iterdir():
+        file.unlink()
+    return root / "val"
+
+
+def missing_label(root):
+    file = root / "valannot" / "val_001.png"
+    file.unlink()
+    return file
+
+
+def truncated(folder):
+    def fault(root):
+        file = root / folder / "val_001.png"
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        return file
+
+    return fault
+
+
+def empty(folder):
+    def fault(root):
+        file = root / folder / "val_001.png"
+        file.write_bytes(b"")
+        return file
+
+    return fault
+
+
+def not_an_image(root):
+    file = root / "val" / "val_001.png"
+    file.write_text("version https://git-lfs.github.com/spec/v1")
+    return file
+
+
+def replaced(folder, pixels):
+    def fault(root):
+        file = root / folder / "val_001.png"
+        cv2.imwrite(str(file), pixels)
+        return file
+
+    return fault
+
+
+FAULTS = {
+    "missing folder": missing_folder,
+    "folder without splits": no_splits,
+    "missing label folder": missing_labels,
+    "split without images": no_images,
+    "missing label": missing_label,
+    "truncated image": truncated("val"),
+    "truncated label": truncated("valannot"),
+    "empty image": empty("val"),
+    "empty label": empty("valannot"),
+    "image is text": not_an_image,
+    "label of another size": replaced("valannot", np.zeros((HEIGHT, WIDTH + 1), np.uint8)),
+    "unknown label 57": replaced("valannot", np.full((HEIGHT, WIDTH), 57, np.uint8)),
+    "RGB label": replaced("valannot", np.zeros((HEIGHT, WIDTH, 3), np.uint8)),
+    "16-bit label": replaced("valannot", np.zeros((HEIGHT, WIDTH), np.uint16)),
+    "grey image": replaced("val", np.zeros((HEIGHT, WIDTH), np.uint8)),
+    "16-bit image": replaced("val", np.zeros((HEIGHT, WIDTH, 3), np.uint16)),
+    "image with alpha": replaced("val", np.zeros((HEIGHT, WIDTH, 4), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_fault_is_named(tree, tmp_path, fault):
+    root = tmp_path / "copy"
+    shutil.copytree(tree[0], root)
+    wrong = fault(root)
+    with pytest.raises(DataError) as error:
+        load(root)
+    assert error.value.exit_code == 2
+    # One line names the file and what is wrong; Gin adds lines of its own below.
+    assert str(error.value).splitlines()[0].startswith(f"{wrong}: ")
+
+
+def test_unknown_label_is_told_with_what_is_known(tree, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(tree[0], root)
+    FAULTS["unknown label 57"](root)
+    with pytest.raises(DataError, match=r"label 57 .*0 to 10, void 11"):
+        load(root)
+
+
+def test_a_mended_folder_loads(tree, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(tree[0], root)
+    wrong = FAULTS["truncated image"](root)
+    with pytest.raises(DataError):
+        load(root)
+    shutil.copy(tree[0] / "val" / wrong.name, wrong)
+    assert examples(load(root), "val").keys() == tree[1]["val"].keys()

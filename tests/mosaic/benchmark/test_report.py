@@ -1,0 +1,39 @@
+"""The report of a benchmark: table, file and picture."""
+
+import json
+import os
+
+import cv2
+
+from mosaic.benchmark import report as benchmark_report
+
+
+def test_report(results, tmp_path):
+    text = benchmark_report.table(results)
+    lines = text.splitlines()
+    assert lines[0].split()[:3] == ["model", "params", "mult-adds"]
+    assert lines[1].startswith("none.tflite")
+    assert "1.000" in lines[1]
+    assert "50.00" in lines[2]
+    assert "int8.tflite: " in text
+    assert "1 ARG_MAX *" in text
+    written = benchmark_report.save(results, str(tmp_path), "python benchmark.py x", {"runs": 3})
+    report = json.loads(written[0].read_text())
+    assert report["command"] == "python benchmark.py x"
+    assert report["runs"] == 3
+    assert report["machine"]["cores"] >= 1
+    entry = report["models"][1]
+    assert entry["latency_ms"]["median"] == results[1].latency.median
+    assert entry["mean_iou"] == 0.5
+    assert entry["profile"][-1]["kind"] == "ARG_MAX"
+    assert entry["bytes"] == os.path.getsize(results[1].path)
+    assert cv2.imread(str(written[1])).std() > 1
+
+
+def test_no_picture_without_scores(results, tmp_path):
+    import dataclasses
+
+    unscored = [dataclasses.replace(result, mean_iou=None) for result in results]
+    written = benchmark_report.save(unscored, str(tmp_path), "x", {})
+    assert [path.name for path in written] == ["benchmark.json"]
+    assert "mIoU" not in benchmark_report.table(unscored)

@@ -1,0 +1,25 @@
+"""The input of networks: how images are normalised, and which sizes are too small."""
+
+import pytest
+import tf_keras
+
+from mosaic.models import inputs
+from mosaic.utils.errors import UserError
+
+
+@pytest.mark.parametrize("size", [(240, 300), (300, 240), (64, 64)])
+def test_check_size(paper, size):
+    inputs.check_size(paper, 241, 241)
+    message = r"images of (\d+)x(\d+) are too small: a feature map .* into 16x16 bins; use"
+    with pytest.raises(UserError, match=message):
+        inputs.check_size(paper, *size)
+
+
+def test_an_unknown_normalization_is_named():
+    with pytest.raises(ValueError, match="'imagnet' is not one of imagenet, symmetric"):
+        inputs.image_input("imagnet")
+
+
+def test_a_network_without_bins_takes_every_size():
+    images, x = inputs.image_input("symmetric")
+    inputs.check_size(tf_keras.Model(images, x), 1, 1)

@@ -1,0 +1,68 @@
+"""The layers that all networks are made of."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic.models import inputs, layers
+
+
+@pytest.mark.parametrize(
+    "normalization, expected",
+    [
+        ("imagenet", [-123.675 / 58.395, (255 - 116.28) / 57.12, (100 - 103.53) / 57.375]),
+        ("symmetric", [-1, 1, 100 / 127.5 - 1]),
+    ],
+)
+def test_normalization(normalization, expected):
+    layer = layers.Normalize(*inputs.NORMALIZATIONS[normalization])
+    image = tf.constant([0, 255, 100], tf.uint8, shape=[1, 1, 1, 3])
+    np.testing.assert_allclose(np.ravel(layer(image)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_norm_of_several_replicas(synchronized, monkeypatch):
+    class Strategy:
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(tf.distribute, "get_strategy", Strategy)
+    norm = layers.Norm(momentum=0.9, epsilon=0.01, synchronized=synchronized).layer("norm")
+    assert norm.synchronized == synchronized
+    assert (norm.momentum, norm.epsilon) == (0.9, 0.01)
+
+
+def test_dropout_of_whole_examples():
+    dropped = layers.Dropout(0.5, per_example=True)(tf.ones([200, 2, 3, 4]), training=True)
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    assert np.all(np.ptp(dropped, axis=(1, 2, 3)) == 0)
+
+
+def test_dropout_is_of_training_alone():
+    x = tf.ones([4, 2, 3, 4])
+    np.testing.assert_array_equal(layers.Dropout(0.5)(x, training=False), x)
+
+
+def test_channel_slice():
+    x = tf.reshape(tf.range(24), [1, 2, 2, 6])
+    np.testing.assert_array_equal(layers.ChannelSlice(2, 3)(x), x[..., 2:5])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Normalize((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+        layers.Dropout(0.3, per_example=True),
+        layers.ChannelSlice(2, 3),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_settings_are_kept_in_the_configuration(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.02])
+def test_weight_decay_is_half_the_sum_of_squares(decay):
+    regularizer = layers.Norm(weight_decay=decay).regularizer()
+    found = 0.0 if regularizer is None else float(regularizer(tf.constant([3.0, 4.0])))
+    assert found == pytest.approx(decay * 25 / 2)

@@ -1,0 +1,56 @@
+"""Bilinear resizes by both rules."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from mosaic.models import resizing
+
+
+@pytest.mark.parametrize(
+    "half_pixel_centers, expected", [(True, [0, 0.25, 0.75, 1]), (False, [0, 0.5, 1, 1])]
+)
+def test_resize(half_pixel_centers, expected):
+    x = tf.constant([0.0, 1.0], shape=[1, 1, 2, 1])
+    resized = resizing.ResizeLike(half_pixel_centers)([x, tf.zeros([1, 1, 4, 5])])
+    np.testing.assert_allclose(np.ravel(resized), expected)
+
+
+def test_resize_of_one_pixel_repeats_it():
+    x = tf.constant([3.0, 4.0], shape=[1, 1, 1, 2])
+    resized = resizing.ResizeLike()([x, tf.zeros([1, 2, 3, 5])])
+    np.testing.assert_array_equal(resized, np.broadcast_to([3.0, 4.0], [1, 2, 3, 2]))
+
+
+def test_predictions_are_those_of_the_resized_logits():
+    logits = np.random.default_rng(0).normal(size=[2, 3, 4, 5]).astype(np.float32)
+    expected = np.argmax(tf.image.resize(logits, [9, 10]), -1)
+    found = resizing.predictions(tf.constant(logits), (9, 10))
+    assert found.dtype == tf.int32
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_map_of_its_own_size_passes_unchanged():
+    x = tf.random.stateless_normal([1, 4, 5, 2], [1, 2])
+    assert resizing.resize_bilinear(x, (4, 5)) is x
+
+
+def test_one_pixel_can_be_resized_instead_of_repeated():
+    def kinds():
+        traced = tf.function(lambda x: resizing.resize_bilinear(x, (2, 3)))
+        graph = traced.get_concrete_function(tf.TensorSpec([1, 1, 1, 2])).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    assert "ResizeBilinear" not in kinds()
+    with resizing.never_repeated():
+        assert "ResizeBilinear" in kinds()
+    assert "ResizeBilinear" not in kinds()
+
+
+@pytest.mark.parametrize("rules", [(True, True), (True, False)])
+def test_a_network_has_the_rule_of_all_its_resizes(rules):
+    low, high = tf_keras.Input([2, 2, 1]), tf_keras.Input([4, 4, 1])
+    outputs = [resizing.ResizeLike(rule)([low, high]) for rule in rules]
+    model = tf_keras.Model([low, high], outputs)
+    assert resizing.half_pixel_centers(model) == all(rules)

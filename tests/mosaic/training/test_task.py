@@ -1,0 +1,34 @@
+"""The segmentation task: its loss, its steps and its figures."""
+
+import numpy as np
+import pytest
+
+from loss_inputs import made_batch, own_dataset
+from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses
+from mosaic.training.task import SegmentationTask
+from mosaic.utils.errors import UserError
+
+
+def test_the_data_sets_ignore_label_reaches_the_loss():
+    """Every part of the loss of a task gives what it gives for the same pixels under 255."""
+    found = SegmentationTask(
+        None, own_dataset(200), SumOfLosses([CrossEntropy(), SoftJaccard()]), 2, 0
+    ).segmentation_loss(*made_batch(200))
+    expected = [loss(*made_batch()) for loss in (CrossEntropy(), SoftJaccard())]
+    np.testing.assert_allclose(found, sum(expected), rtol=1e-6)
+
+
+def test_figures_are_those_of_the_counted_pixels(drawn, small_network):
+    task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0)
+    truth = drawn.labels[:1]
+    task.confusion.update_state(truth, np.zeros_like(truth))
+    logs = task.reduce_aggregated_logs({})
+    share = np.mean(truth[truth != 255] == 0)
+    assert logs["iou/dark"] == pytest.approx(share)
+    assert logs["mean_iou"] == pytest.approx(share / 2)
+
+
+def test_a_split_without_labelled_pixels_is_told(drawn, small_network):
+    task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0, eval_split="test")
+    with pytest.raises(UserError, match="drawn test: no labelled pixels to score on"):
+        task.reduce_aggregated_logs({})

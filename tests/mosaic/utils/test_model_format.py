@@ -1,0 +1,39 @@
+"""Which form of model a path names."""
+
+import tarfile
+
+import pytest
+
+from mosaic.utils import model_format
+
+
+@pytest.mark.parametrize(
+    ("names", "form"),
+    [
+        (("run/saved_model/saved_model.pb", "run/saved_model/variables/variables.index"), "saved"),
+        (("run/saved_model/saved_model.pb", "run/ckpt-7.index"), "network"),
+        (("ckpt-7.index", "ckpt-7.data-00000-of-00001"), "network"),
+        ((), "network"),
+    ],
+)
+def test_forms_of_archives(tmp_path, names, form):
+    path = tmp_path / "x.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    assert model_format.form_of(str(path)) == form + "_model" * (form == "saved")
+
+
+def test_forms_of_files_and_folders(tmp_path):
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").touch()
+    assert model_format.form_of("x.tflite") == "tflite"
+    assert model_format.form_of(str(tmp_path / "saved")) == "saved_model"
+    assert model_format.form_of(str(tmp_path)) == "network"
+
+
+def test_the_prefix_of_a_checkpoint_is_there_with_its_files(tmp_path):
+    (tmp_path / "ckpt-7.index").touch()
+    assert model_format.is_there(str(tmp_path))
+    assert model_format.is_there(str(tmp_path / "ckpt-7"))
+    assert not model_format.is_there(str(tmp_path / "ckpt-8"))
