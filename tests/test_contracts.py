@@ -5,8 +5,8 @@ import inspect
 import pytest
 
 from data.dataset import Dataset
+from drawn import Drawn
 from mosaic.utils.segmentation_dataset import SegmentationDataset
-from tests.mosaic.conftest import Drawn
 
 METHODS = ("num_images", "image_id", "example", "train_batches", "eval_batches")
 # `augment` and `name` are set by the constructor.

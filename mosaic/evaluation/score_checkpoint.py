@@ -13,7 +13,6 @@ from mosaic.evaluation.evaluator import Origin, evaluate, table
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors
-from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel, opened
@@ -25,13 +24,14 @@ from mosaic.utils.provenance import command
 
 def _network_settings(predictor: predictors.Predictor) -> dict:
     """Settings of what segments, by the names in published.json, as far as it tells them."""
-    is_file = isinstance(predictor, TFLitePredictor)
-    precision = predictor.file.precision if is_file else "float32"
     if predictor.format != "network":
-        return {"numbers": precision, "normalization": predictor.normalization or results.INSIDE}
+        return {
+            "numbers": predictor.precision,
+            "normalization": predictor.normalization or results.INSIDE,
+        }
     arguments = config.arguments(config.network())
     return {
-        "numbers": precision,
+        "numbers": predictor.precision,
         "normalization": arguments.get("normalization"),
         "output_stride": arguments.get("output_stride", 16),  # MOSAIC has no other
     }

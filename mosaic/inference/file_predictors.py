@@ -135,6 +135,7 @@ class TFLitePredictor(Predictor):
             like_images or file.half_pixel_centers,
             traceable=False,
             normalization=normalization,
+            precision=file.precision,
         )
 
     def feed(self, image: np.ndarray) -> None:

@@ -27,6 +27,7 @@ class Predictor:
         them. None where it takes all sizes, or tells by itself.
       normalization: what a file gets its images normalised with, for reports; None where they go
         in as they are.
+      precision: what it computes in, as `TFLiteModel.precision` calls it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Predictor:
         traceable: bool = True,
         check: Callable[[int, int], None] | None = None,
         normalization: str | None = None,
+        precision: str = "float32",
     ):
         self.run = run
         self.format = format
@@ -47,6 +49,7 @@ class Predictor:
         # TensorFlow computes batches side by side; a TFLite interpreter takes one at a time.
         self.threads = 2 if traceable else 1
         self.normalization = normalization
+        self.precision = precision
         self._half_pixel_centers = half_pixel_centers
         self._check = check
         self._answer = (

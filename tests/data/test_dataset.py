@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from camvid_folders import HEIGHT, WIDTH, indices, load, write_split
 from data.camvid import camvid
-from data.dataset import encode_label
 from data.errors import DataError
+from data.records import encode_label
 
 
 def pixels(png):

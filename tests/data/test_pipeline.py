@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.pipeline import Augment, eval_batches, train_batches
+from data.pipeline import Augment, Shard, eval_batches, train_batches
 from examples import ROUNDING, random_example
 
 HEIGHT, WIDTH = 12, 16
@@ -77,7 +77,7 @@ def test_starting_at_a_step_gives_the_same_batches(start):
 def test_workers_share_the_global_batch(num_workers, start):
     whole = stream(textured, 4, BUSY, start_step=start)
     parts = [
-        stream(textured, 4, BUSY, start_step=start, worker=i, num_workers=num_workers)
+        stream(textured, 4, BUSY, start_step=start, shard=Shard(i, num_workers))
         for i in range(num_workers)
     ]
     assert same((np.concatenate(part, axis=1) for part in zip(*parts, strict=True)), whole)
@@ -85,9 +85,9 @@ def test_workers_share_the_global_batch(num_workers, start):
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_replicas_share_their_workers_slice(num_workers):
-    shares = {"worker": num_workers - 1, "num_workers": num_workers, "start_step": 2}
-    whole = stream(textured, 3, BUSY, **shares)
-    parts = stream(textured, 6, BUSY, **shares, num_replicas=2)
+    worker = num_workers - 1
+    whole = stream(textured, 3, BUSY, start_step=2, shard=Shard(worker, num_workers))
+    parts = stream(textured, 6, BUSY, start_step=2, shard=Shard(worker, num_workers, 2))
     assert parts[0].shape[1] == 4 // num_workers // 2
     assert same((part.reshape(x.shape) for part, x in zip(parts, whole, strict=True)), whole)
 
@@ -161,10 +161,19 @@ def test_reaching_a_step_reads_nothing_before_it():
     assert batch.tolist() == records(1, num_records=100, start_step=5_000)[0].tolist()
 
 
-@pytest.mark.parametrize("shares", [{"num_workers": 3}, {"num_workers": 2, "num_replicas": 4}])
-def test_batch_must_divide_among_workers_and_replicas(shares):
+@pytest.mark.parametrize("shard", [Shard(0, 3), Shard(0, 2, 4)])
+def test_batch_must_divide_among_workers_and_replicas(shard):
     with pytest.raises(ValueError, match="batch size 4 does not divide among"):
-        train_batches(textured, 10, plain(), IGNORE, 4, seed=0, **shares)
+        train_batches(textured, 10, plain(), IGNORE, 4, seed=0, shard=shard)
+
+
+def test_a_shard_is_what_a_strategy_asks_for():
+    context = tf.distribute.InputContext(2, 1, 6)
+    assert Shard.of(context) == Shard(worker=1, num_workers=2, num_replicas=3)
+
+
+def test_without_a_strategy_a_shard_is_all():
+    assert Shard.of(None) == Shard(0, 1, 1)
 
 
 def test_an_empty_split_is_refused():
@@ -205,16 +214,16 @@ def test_the_end_of_evaluation_waits_for_no_tuner():
 def test_evaluation_workers_cover_the_split_once(num_workers):
     found = []
     for worker in range(num_workers):
-        batches = eval_batches(numbered, 7, 2, 255, worker, num_workers)
+        batches = eval_batches(numbered, 7, 2, 255, Shard(worker, num_workers))
         found += [i for _, label in batches.as_numpy_iterator() for i in label[:, 0, 0].tolist()]
-    assert sorted(found) == list(range(7))
+    assert sorted(index for index in found if index != 255) == list(range(7))
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_evaluation_is_filled_up_with_ignored_images_for_replicas_in_step(num_workers):
     found, counts = [], []
     for worker in range(num_workers):
-        batches = eval_batches(numbered, 7, 2, 255, worker, num_workers, pad_to=4)
+        batches = eval_batches(numbered, 7, 2, 255, Shard(worker, num_workers, 2))
         labels = [label[:, 0, 0].tolist() for _, label in batches.as_numpy_iterator()]
         counts.append(len(labels))
         found += [i for batch in labels for i in batch]

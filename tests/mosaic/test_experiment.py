@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from mosaic import experiment
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor
 from mosaic.training.train_loop import train  # noqa: F401 - which configurations bind
 

@@ -34,7 +34,13 @@ def files(network, drawn, tmp_path_factory):
         patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
         for kind in ("none", "float16", "int8"):
             path = folder / f"{kind}.tflite"
-            tflite.write(network, images, str(path), SIZE, "labels", kind, lambda: images)
+            tflite.write(
+                network,
+                images,
+                str(path),
+                tflite.TFLiteOptions(SIZE, output="labels", quantize=kind),
+                representative=lambda: images,
+            )
     return folder
 
 

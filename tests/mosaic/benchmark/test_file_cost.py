@@ -4,6 +4,7 @@ import pytest
 
 from mosaic.benchmark import file_cost
 from mosaic.models import cost as model_cost
+from mosaic.tflite.model_file import TFLiteModel, opened
 
 SIZE = (64, 96)
 
@@ -12,8 +13,9 @@ SIZE = (64, 96)
 def test_cost_is_that_of_the_network(files, network, name):
     """Multiply-adds to the last one; parameters but for the pooling's constant kernels."""
     expected = model_cost.count(network, *SIZE)
+    path = opened(str(files / name))
     count = file_cost.of_saved_model if name == "saved_model" else file_cost.of_tflite
-    cost = count(str(files / name), SIZE)
+    cost = count(path, SIZE)
     pooling = name == "int8.tflite"
     assert abs(cost.parameters / expected.weights - 1) < (0.02 if pooling else 1e-6)
     assert abs(cost.multiply_adds / expected.multiply_adds - 1) < (0.01 if pooling else 1e-6)
@@ -27,5 +29,5 @@ def test_cost_is_that_of_the_network(files, network, name):
 def test_cost_of_mlperfs_file(shared):
     """REFERENCE.md has counted it."""
     path = shared("models/mosaic_r4_ade20k_uint8.tflite")
-    cost = file_cost.of_tflite(str(path), (512, 512))
+    cost = file_cost.of_tflite(TFLiteModel.open(path), (512, 512))
     assert cost == file_cost.FileCost(path.stat().st_size, 1_862_176, 2_693_204_992)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mosaic.benchmark import latency as timing
-from mosaic.inference.predictors import of_file
+from mosaic.inference.file_predictors import of_file
+from mosaic.tflite.model_file import opened
 
 SIZE = (64, 96)
 
@@ -11,7 +12,7 @@ SIZE = (64, 96)
 def test_models_take_turns_on_the_same_images(files, drawn, monkeypatch):
     """Model 1, 2, 1, 2, ..., and both see the same image in the same round."""
     seen = []
-    predictors = [of_file(str(files / name)) for name in ("none.tflite", "int8.tflite")]
+    predictors = [of_file(opened(str(files / name))) for name in ("none.tflite", "int8.tflite")]
     for number, predictor in enumerate(predictors):
         monkeypatch.setattr(
             predictor.run, "feed", lambda image, n=number: seen.append((n, int(image.sum())))
@@ -25,7 +26,7 @@ def test_models_take_turns_on_the_same_images(files, drawn, monkeypatch):
 def test_warm_up_does_not_count(files, monkeypatch):
     ticks = iter(np.cumsum([0, 100, 0, 1, 0, 2, 0, 3]).tolist())
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks))
-    predictor = of_file(str(files / "none.tflite"))
+    predictor = of_file(opened(str(files / "none.tflite")))
     monkeypatch.setattr(timing, "Progress", _Silent)
     image = np.zeros((*SIZE, 3), np.uint8)
     (latency,) = timing.interleaved([predictor], [image], SIZE, runs=3, warmup=1)

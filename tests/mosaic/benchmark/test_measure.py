@@ -18,7 +18,7 @@ def test_results(results):
     first, second, third = results
     assert first.name == "none.tflite"
     assert first.ratio == 1.0
-    assert [r.form for r in results] == ["tflite", "tflite", "saved_model"]
+    assert [r.format for r in results] == ["tflite", "tflite", "saved_model"]
     assert {r.input_size for r in results} == {SIZE}
     for result in results:
         latency = result.latency

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mosaic.benchmark import operator_profile
-from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel
 
 SIZE = (64, 96)
 
@@ -11,7 +11,7 @@ SIZE = (64, 96)
 def test_profile_has_every_operator(files):
     for name in ("none.tflite", "float16.tflite", "int8.tflite"):
         image = np.zeros((1, *SIZE, 3), np.uint8 if name == "int8.tflite" else np.float32)
-        operators = operator_profile.profile(str(files / name), image, 1, 2)
+        operators = operator_profile.profile(TFLiteModel.open(files / name), image, 1, 2)
         kinds = [operator.kind for operator in operators]
         assert kinds.count("CONV_2D") > 20
         assert kinds[-1] == "ARG_MAX"
@@ -29,7 +29,7 @@ def test_a_file_of_one_operator_computes_what_it_does_inside(files):
     path = str(files / "none.tflite")
     image = np.random.default_rng(0).uniform(0, 255, (1, *SIZE, 3)).astype(np.float32)
     values = operator_profile._values(path, image)
-    parts = operator_profile._parts(model_file.parse(path), values)
+    parts = operator_profile._parts(TFLiteModel.open(path), values)
     assert len(parts) > 80
     for _, output, content, inputs in parts[::9]:
         interpreter = Interpreter(model_content=content)

@@ -98,7 +98,7 @@ def _fails(path, match="", model=None):
 def test_every_way_to_name_a_checkpoint(saved, source, model, suffix):
     _randomize(model, 1)
     checkpoint = loading.load(model, f"{saved}{suffix}")
-    assert (checkpoint.form, checkpoint.step) == ("mosaic", STEP)
+    assert (checkpoint.format, checkpoint.step) == ("mosaic", STEP)
     _assert_equal(_values(model), _values(source))
 
 

@@ -43,7 +43,7 @@ def packed(folder, path):
 
 def test_archive_with_the_trainers_other_objects(golden, published, tmp_path):
     found = loading.read(packed(golden / "best_ckpt", tmp_path / "best.tar.gz"))
-    assert (found.form, found.step) == ("garden", 78936)
+    assert (found.format, found.step) == ("garden", 78936)
     assert_equal(dict(found.arrays), published)
 
 
@@ -78,7 +78,7 @@ def test_deeplab_in_the_trainers_form(form, tmp_path):
         step = tf.Variable(9, dtype=tf.int64)
         objects |= {**theirs.checkpoint_items, "global_step": step, "optimizer": _trained(theirs)}
     loaded = loading.load(ours, tf.train.Checkpoint(**objects).write(str(tmp_path / "ckpt")))
-    assert (loaded.form, loaded.step) == ("garden", 9 if form == "trainer" else None)
+    assert (loaded.format, loaded.step) == ("garden", 9 if form == "trainer" else None)
     assert_same_logits(theirs, ours)
 
 
@@ -130,7 +130,7 @@ def test_imagenet_backbone(kind, imagenet, classifier, tmp_path):
         if name.startswith("backbone_"):
             expected[name] = theirs[place]
     loaded = loading.load(model, imagenet, ("backbone_",))
-    assert loaded.form == "garden"
+    assert loaded.format == "garden"
     assert_equal(values(model), expected)
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mosaic.evaluation.best_and_worst import Extremes
+from mosaic.evaluation.best_and_worst import BestAndWorst
 
 
 def _extremes(values, count, drawn):
-    extremes = Extremes(count, len(values), drawn)
+    extremes = BestAndWorst(count, len(values), drawn)
     for index, value in enumerate(values):
         if extremes.takes(value):
             at = index % len(drawn.images)
@@ -32,7 +32,7 @@ def test_best_and_worst(drawn, values, count, best, worst):
 
 
 def test_pictures_are_of_a_sensible_size(drawn):
-    extremes = Extremes(1, 2, drawn)
+    extremes = BestAndWorst(1, 2, drawn)
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 255, (64, 128, 3)), np.ones((16, 16, 1))).astype(np.uint8)
     labels = (image[..., 0] > 127).astype(np.int32)

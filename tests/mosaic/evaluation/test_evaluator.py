@@ -8,13 +8,14 @@ import pytest
 import tensorflow as tf
 
 from answers import dark, threshold
-from mosaic.evaluation.evaluator import Evaluation, _settings, evaluate, table
+from mosaic.evaluation.evaluator import Origin, _settings, evaluate, table
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.utils.errors import UserError
 
 
 def test_a_perfect_network_scores_one(drawn, tmp_path):
-    report = evaluate(threshold, drawn, Evaluation(), "here", str(tmp_path))
+    report = evaluate(threshold, drawn, Evaluation(), Origin("here"), str(tmp_path))
     assert report["mean_iou"] == 1.0
     assert report["per_class_iou"] == {"dark": 1.0, "bright": 1.0, "absent": None}
     assert report["num_images"] == 5
@@ -23,7 +24,7 @@ def test_a_perfect_network_scores_one(drawn, tmp_path):
 
 
 def test_the_report_is_what_was_returned(drawn, tmp_path):
-    report = evaluate(dark, drawn, Evaluation(), "c", str(tmp_path))
+    report = evaluate(dark, drawn, Evaluation(), Origin("c"), str(tmp_path))
     assert json.loads((tmp_path / "report.json").read_text()) == report
     share = np.mean(drawn.labels[drawn.labels < 255] == 0)
     assert report["per_class_iou"]["dark"] == pytest.approx(share)
@@ -33,13 +34,13 @@ def test_the_report_is_what_was_returned(drawn, tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_figures_do_not_depend_on_the_batch_size(drawn, tmp_path, batch_size, small_network):
     network = of_network(small_network)
-    report = evaluate(network, drawn, Evaluation(batch_size=batch_size), "c", str(tmp_path))
-    one = evaluate(network, drawn, Evaluation(batch_size=3), "c", str(tmp_path))
+    report = evaluate(network, drawn, Evaluation(batch_size=batch_size), Origin("c"), str(tmp_path))
+    one = evaluate(network, drawn, Evaluation(batch_size=3), Origin("c"), str(tmp_path))
     assert report["confusion_matrix"] == one["confusion_matrix"]
 
 
 def test_pictures(drawn, tmp_path):
-    evaluate(threshold, drawn, Evaluation(num_pictures=2), "c", str(tmp_path))
+    evaluate(threshold, drawn, Evaluation(num_pictures=2), Origin("c"), str(tmp_path))
     overlays = sorted((tmp_path / "overlays").iterdir())
     assert [path.name for path in overlays] == ["val_0.png", "val_4.png"]
     picture = cv2.imread(str(overlays[0]))
@@ -50,7 +51,7 @@ def test_pictures(drawn, tmp_path):
 
 def test_difference_from_the_published_figure(drawn, tmp_path):
     evaluation = Evaluation(published="mosaic_cityscapes")
-    report = evaluate(threshold, drawn, evaluation, "c", str(tmp_path))
+    report = evaluate(threshold, drawn, evaluation, Origin("c"), str(tmp_path))
     assert report["published"]["mean_iou"] == 0.7724
     assert report["difference"] == pytest.approx(1 - 0.7724)
     assert report["verdict"]["status"] == "not comparable"
@@ -65,7 +66,7 @@ def test_difference_from_the_published_figure(drawn, tmp_path):
 def test_settings_of_the_figure(drawn, tmp_path):
     evaluation = Evaluation(flip=True)
     report = evaluate(
-        threshold, drawn, evaluation, "c", str(tmp_path), network={"output_stride": 8}
+        threshold, drawn, evaluation, Origin("c", network={"output_stride": 8}), str(tmp_path)
     )
     assert report["mean_iou"] == 1.0
     settings = report["settings"]
@@ -83,8 +84,11 @@ def test_settings_of_windows_padding_and_labels(drawn):
     assert settings(threshold, window=(32, 32), overlap=0.25)["overlap"] == 0.25
     padded = settings(threshold, padded_size=(64, 96), padding=(1, 2, 3))
     assert padded["padding"] == [1, 2, 3]
-    assert settings(threshold, padded_size=(64, 96), labels_first=True)["labels_first"] is False
-    assert settings(threshold, labels_first=True)["labels_first"] is True
+    assert (
+        settings(threshold, padded_size=(64, 96), argmax_before_resize=True)["labels_first"]
+        is False
+    )
+    assert settings(threshold, argmax_before_resize=True)["labels_first"] is True
     assert settings(dark)["labels_first"] is True
 
 
@@ -93,7 +97,7 @@ def test_the_size_of_the_figure_is_what_the_model_gets(drawn, tmp_path):
     file = Predictor(threshold.run, "tflite", 3, (32, 48))
     padded = Evaluation(padded_size=(64, 96))
     for predictor, size in ((file, [32, 48]), (threshold, [64, 96])):
-        report = evaluate(predictor, drawn, padded, "c", str(tmp_path))
+        report = evaluate(predictor, drawn, padded, Origin("c"), str(tmp_path))
         assert report["settings"]["input_size"] == size
         assert report["settings"]["padded"]
 
@@ -102,7 +106,7 @@ def test_figures_of_quantized_files_are_compared_with_their_own(drawn, tmp_path)
     evaluation = Evaluation(published="deeplabv3_ade20k_top31")
     for numbers, published in (("uint8", 0.5483), ("int8", 0.5469), ("float32", 0.5528)):
         report = evaluate(
-            threshold, drawn, evaluation, "c", str(tmp_path), network={"numbers": numbers}
+            threshold, drawn, evaluation, Origin("c", network={"numbers": numbers}), str(tmp_path)
         )
         assert report["published"]["mean_iou"] == published
         assert report["difference"] == pytest.approx(1 - published)
@@ -110,7 +114,7 @@ def test_figures_of_quantized_files_are_compared_with_their_own(drawn, tmp_path)
 
 
 def test_table_has_every_class_and_the_mean(drawn, tmp_path):
-    text = table(evaluate(dark, drawn, Evaluation(baselines=True), "c", str(tmp_path)))
+    text = table(evaluate(dark, drawn, Evaluation(baselines=True), Origin("c"), str(tmp_path)))
     for word in ("dark", "bright", "absent", "mean IoU", "colour lookup", "constant"):
         assert word in text
 
@@ -119,15 +123,15 @@ def test_baselines_need_training_images(drawn, tmp_path):
     dataset = type(drawn)()
     dataset.splits = ("val",)
     with pytest.raises(UserError, match="drawn has none here"):
-        evaluate(dark, dataset, Evaluation(baselines=True), "c", str(tmp_path))
+        evaluate(dark, dataset, Evaluation(baselines=True), Origin("c"), str(tmp_path))
 
 
 def test_class_map(drawn, tmp_path):
     """Classes of the network mean others of the data set, or none."""
     swapped = Evaluation(class_map=(1, 0, -1))
-    report = evaluate(threshold, drawn, swapped, "c", str(tmp_path))
+    report = evaluate(threshold, drawn, swapped, Origin("c"), str(tmp_path))
     assert report["per_class_iou"] == {"dark": 0.0, "bright": 0.0, "absent": None}
-    none = evaluate(threshold, drawn, Evaluation(class_map=(-1, 1, -1)), "c", str(tmp_path))
+    none = evaluate(threshold, drawn, Evaluation(class_map=(-1, 1, -1)), Origin("c"), str(tmp_path))
     # Answers without a meaning are misses of the true class and false positives of none.
     assert none["per_class_iou"] == {"dark": 0.0, "bright": 1.0, "absent": None}
     assert none["other_answers"] == [np.sum(drawn.labels == 0), 0, 0]
@@ -135,7 +139,7 @@ def test_class_map(drawn, tmp_path):
 
 def test_answers_beyond_the_classes_are_wrong(drawn, tmp_path):
     beyond = Predictor(lambda images: tf.fill(tf.shape(images)[:3], 7), "tflite", None)
-    report = evaluate(beyond, drawn, Evaluation(), "c", str(tmp_path))
+    report = evaluate(beyond, drawn, Evaluation(), Origin("c"), str(tmp_path))
     assert report["mean_iou"] == 0.0
     assert sum(report["other_answers"]) == report["num_pixels"]
 
@@ -160,7 +164,7 @@ def test_mlperfs_protocol(drawn, tmp_path):
 
     random = Predictor(lambda images: tf.constant((answers + 1) % 3), "tflite", None)
     evaluation = Evaluation(protocol="mlperf_ade20k_top31")
-    report = evaluate(random, Other(), evaluation, "c", str(tmp_path))
+    report = evaluate(random, Other(), evaluation, Origin("c"), str(tmp_path))
     expected = {}
     for index, name in enumerate(("dark", "bright")):
         hits = np.sum((answers == index) & (truth == index))
@@ -173,7 +177,7 @@ def test_mlperfs_protocol(drawn, tmp_path):
 
 def test_an_unknown_protocol_is_named(drawn, tmp_path):
     with pytest.raises(UserError, match="no protocol 'plane'; did you mean 'plain'"):
-        evaluate(dark, drawn, Evaluation(protocol="plane"), "c", str(tmp_path))
+        evaluate(dark, drawn, Evaluation(protocol="plane"), Origin("c"), str(tmp_path))
 
 
 def test_a_batch_of_no_images_is_named():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.evaluation.evaluator import Evaluation, evaluate
+from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.html_report import plain, points, render
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor
 from pages import PUBLISHED, Page, made_report, needs_nothing
 
@@ -193,8 +194,8 @@ def _noisy(drawn):
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_images_have_their_own_figures(drawn, tmp_path, batch_size):
     predictor, answers = _noisy(drawn)
-    evaluation = Evaluation(batch_size=batch_size, num_extremes=2)
-    report = evaluate(predictor, drawn, evaluation, "c", str(tmp_path))
+    evaluation = Evaluation(batch_size=batch_size, num_best_and_worst=2)
+    report = evaluate(predictor, drawn, evaluation, Origin("c"), str(tmp_path))
     assert [image["id"] for image in report["images"]] == [f"val_{i}" for i in range(5)]
     total = np.zeros((3, 4), np.int64)
     for image, truth, answer in zip(report["images"], drawn.labels, answers):
@@ -217,7 +218,7 @@ def test_images_have_their_own_figures(drawn, tmp_path, batch_size):
 
 def test_pictures_are_inside_the_page(drawn, tmp_path):
     predictor, answers = _noisy(drawn)
-    evaluate(predictor, drawn, Evaluation(num_extremes=1), "c", str(tmp_path))
+    evaluate(predictor, drawn, Evaluation(num_best_and_worst=1), Origin("c"), str(tmp_path))
     page = needs_nothing((tmp_path / "report.html").read_text())
     worst = page.all("img")[:3]
     assert len(page.all("img")) == 6

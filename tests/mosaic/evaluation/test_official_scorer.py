@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from data.cityscapes import cityscapes
-from mosaic.evaluation.evaluator import Evaluation, evaluate
+from mosaic.evaluation.evaluator import evaluate
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor
 
 SIZE = (32, 64)
@@ -93,7 +94,7 @@ def test_class_and_category_scores(tree, tmp_path, monkeypatch, kind, capsys, re
         predictor,
         dataset,
         Evaluation(protocol="cityscapes", batch_size=1, num_pictures=0),
-        "c",
+        Origin("c"),
         str(tmp_path / "out"),
         submission_dir=str(submission),
     )

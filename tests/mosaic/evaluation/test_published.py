@@ -6,7 +6,7 @@ import pytest
 
 from mosaic.config import UNKNOWN
 from mosaic.evaluation import published
-from mosaic.evaluation.evaluator import PROTOCOLS
+from mosaic.evaluation.protocols import PROTOCOLS
 from mosaic.utils.errors import UserError
 
 ROW = {
@@ -74,15 +74,15 @@ def test_other_numbers_have_a_figure_of_their_own_or_depart():
         "per_class_iou": {"road": 0.9},
     }
     row["settings"] = {**ROW["settings"], "numbers": "float32"}
-    int8 = published.for_numbers(row, "int8", 0.708)
-    assert published.for_numbers(row, "int8", 0.704)["mean_iou"] == 0.70
+    int8 = published.for_precision(row, "int8", 0.708)
+    assert published.for_precision(row, "int8", 0.704)["mean_iou"] == 0.70
     assert int8["source"] == "them; int8 by other"
     assert int8["mean_iou"] == 0.71
     assert "per_class_iou" not in int8
     verdict = published.verdict(int8, 0.71, {**HERE, "numbers": "int8"}, None)
     assert verdict["status"] == published.REPRODUCED
     for numbers, status in (("float32", published.REPRODUCED), ("uint8", published.NOT_COMPARABLE)):
-        same = published.for_numbers(row, numbers, 0.7724)
+        same = published.for_precision(row, numbers, 0.7724)
         assert same["mean_iou"] == 0.7724
         assert same["per_class_iou"] == {"road": 0.9}
         here = {**HERE, "numbers": numbers}

@@ -9,15 +9,18 @@ import pytest
 
 from mosaic.checkpoints import run_folder
 from mosaic.evaluation import score_checkpoint
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor
 from mosaic.models.variables import Variables
 from mosaic.tflite.metadata import Metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.training.train_loop import train  # noqa: F401 - which configurations bind
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 
+# A file of which nothing is read.
+FILE = TFLiteModel("x.tflite", b"", None)
 # IoU of MLPerf's R4 file on CamVid's val set without training, as published with the file's facts.
 ZERO_SHOT = {
     "Sky": 0.812,
@@ -72,8 +75,8 @@ def test_other_classes_need_a_map(shared, tmp_path):
 def _answers(monkeypatch, drawn, names, num_classes=None, class_map=None):
     said = Metadata(Classes.named(names) if names else None, None)
     monkeypatch.setattr(score_checkpoint.tflite_metadata, "read", lambda path: said)
-    predictor = types.SimpleNamespace(form="tflite", num_classes=num_classes)
-    score_checkpoint._check_answers("x.tflite", predictor, drawn, Evaluation(class_map=class_map))
+    predictor = types.SimpleNamespace(format="tflite", num_classes=num_classes)
+    score_checkpoint._check_answers(FILE, predictor, drawn, Evaluation(class_map=class_map))
 
 
 def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
@@ -89,7 +92,7 @@ def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
     names = types.SimpleNamespace(**{**vars(type(drawn)), "class_names": ("dark", "absent", "x")})
     class_names.save(str(tmp_path), names)
     (tmp_path / "down.tar.gz").touch()
-    predictor = types.SimpleNamespace(form="network", num_classes=3)
+    predictor = types.SimpleNamespace(format="network", num_classes=3)
     score_checkpoint._check_answers(str(tmp_path / "down.tar.gz"), predictor, drawn, Evaluation())
     assert capsys.readouterr().err == ""
     score_checkpoint._check_answers(str(tmp_path / "ckpt-7"), predictor, drawn, Evaluation())
@@ -133,8 +136,8 @@ def test_own_files_are_trained_here(monkeypatch, is_own, steps):
     said = Metadata(None, None, is_own, steps)
     monkeypatch.setattr(score_checkpoint.tflite_metadata, "read", lambda path: said)
     for loaded in (None, Variables("x.tflite", "tflite", None, {})):
-        assert score_checkpoint._is_trained_here("x.tflite", loaded) == is_own
-        assert run_folder.steps_of("x.tflite", loaded) == steps
+        assert score_checkpoint._is_trained_here(FILE, loaded) == is_own
+        assert run_folder.steps_of(FILE, loaded) == steps
 
 
 @pytest.mark.parametrize("steps", [20_000, None])
@@ -152,9 +155,9 @@ def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
 
 
 @pytest.mark.parametrize("normalization", [None, "symmetric"])
-def test_settings_that_a_file_tells(normalization, monkeypatch):
-    monkeypatch.setattr(score_checkpoint.model_file, "numbers", lambda path: "int8")
-    predictor = Predictor(None, "tflite", None, traceable=False, normalization=normalization)
+def test_settings_that_a_file_tells(normalization):
+    settings = {"traceable": False, "normalization": normalization, "precision": "int8"}
+    predictor = Predictor(None, "tflite", None, **settings)
     expected = normalization or score_checkpoint.results.INSIDE
-    found = score_checkpoint._network_settings("x.tflite", predictor)
+    found = score_checkpoint._network_settings(predictor)
     assert found == {"numbers": "int8", "normalization": expected}

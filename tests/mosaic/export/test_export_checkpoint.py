@@ -8,12 +8,13 @@ import pytest
 import tf_keras
 
 from mosaic import experiment
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.export import export_checkpoint, tolerances
-from mosaic.inference.predictors import of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import RunError, UserError
 
 SIZE = (64, 96)
@@ -38,7 +39,7 @@ def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkey
     monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
     export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",), output="labels")
     (path,) = tmp_path.iterdir()
-    said = tflite_metadata.read(str(path))
+    said = tflite_metadata.read(TFLiteModel.open(path))
     assert said.is_own
     assert said.steps == steps
 
@@ -70,7 +71,7 @@ def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_p
     monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
     export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
     (path,) = tmp_path.iterdir()
-    assert of_tflite(str(path)).input_size == (32, 48)
+    assert TFLitePredictor(TFLiteModel.open(path)).input_size == (32, 48)
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):

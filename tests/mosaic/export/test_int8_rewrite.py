@@ -7,12 +7,13 @@ import tf_keras
 
 import mlperf
 from mosaic.export import int8_rewrite, tflite, tolerances
-from mosaic.inference.predictors import fit, of_network, of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
+from mosaic.inference.predictors import fit, of_network
 from mosaic.models import resizing
 from mosaic.models.inputs import image_input
 from mosaic.models.mosaic import mosaic
-from mosaic.tflite import model_file
 from mosaic.tflite import weights as tflite_weights
+from mosaic.tflite.model_file import TFLiteModel
 
 SIZE = (64, 128)
 
@@ -36,7 +37,13 @@ def files(network, images, tmp_path_factory):
         patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
         for output in ("logits", "labels"):
             path = str(folder / f"{output}.tflite")
-            tflite.write(network, images[:1], path, SIZE, output, "int8", lambda: images)
+            tflite.write(
+                network,
+                images[:1],
+                path,
+                tflite.TFLiteOptions(SIZE, output=output, quantize="int8"),
+                representative=lambda: images,
+            )
     return folder
 
 
@@ -71,7 +78,7 @@ def test_another_beginning_is_left_as_it_is():
 
 
 def test_files_hold_nothing_but_what_is_fast(files):
-    kinds = [kind for kind, _ in model_file.operators(model_file.parse(files / "labels.tflite"))]
+    kinds = [kind for kind, _ in TFLiteModel.open(files / "labels.tflite").operators]
     assert kinds[:2] == ["QUANTIZE", "CONV_2D"]
     assert kinds[-1] == "ARG_MAX"
     assert not {"AVERAGE_POOL_2D", "MUL", "SUB", "DEQUANTIZE"} & set(kinds)
@@ -87,8 +94,14 @@ def test_a_global_average_keeps_its_value_beside_a_map_of_another_range(images, 
     logits = tf_keras.layers.Conv2D(2, 1, kernel_initializer="ones")(both[..., :8])
     model = tf_keras.Model(source, logits)
     path = str(tmp_path / "file.tflite")
-    tflite.write(model, images, path, SIZE, "logits", "int8", lambda: images)
-    found = of_tflite(path).run(images)
+    tflite.write(
+        model,
+        images,
+        path,
+        tflite.TFLiteOptions(SIZE, output="logits", quantize="int8"),
+        representative=lambda: images,
+    )
+    found = TFLitePredictor(TFLiteModel.open(path)).run(images)
     expected = of_network(model).logits(tf.constant(np.stack(images)), SIZE).numpy()
     np.testing.assert_allclose(found, expected, rtol=0.05)
 
@@ -113,18 +126,18 @@ def test_samples_span_the_range():
 
 
 def test_labels_are_the_argmax_of_the_resized_logits(files, images):
-    labels = of_tflite(str(files / "labels.tflite")).run(images)
-    logits = of_tflite(str(files / "logits.tflite")).run(images)
+    labels = TFLitePredictor(TFLiteModel.open(files / "labels.tflite")).run(images)
+    logits = TFLitePredictor(TFLiteModel.open(files / "logits.tflite")).run(images)
     assert len(np.unique(labels)) > 1
     np.testing.assert_array_equal(labels, logits.argmax(-1))
 
 
 def test_pyramid_levels_share_their_averages(files):
     """4x8 pixels at stride 16 into 4 bins: windows of 1x2; into 2 bins: 2x2 of those."""
-    model = model_file.parse(files / "labels.tflite")
+    model = TFLiteModel.open(files / "labels.tflite")
     kernels = [
-        tuple(int(n) for n in model.subgraphs[0].tensors[op.inputs[1]].shape[1:3])
-        for kind, op in model_file.operators(model)
+        tuple(int(n) for n in model.graph.tensors[op.inputs[1]].shape[1:3])
+        for kind, op in model.operators
         if kind == "DEPTHWISE_CONV_2D"
     ]
     assert sorted(kernel for kernel in kernels if max(kernel) < 3) == [(1, 2), (2, 2)]
@@ -132,7 +145,7 @@ def test_pyramid_levels_share_their_averages(files):
 
 def test_weights_come_back(files, network, images):
     model = mosaic(5, bins=(1, 2, 4), normalization=_normalization(network))
-    tflite_weights.load(model, str(files / "logits.tflite"))
+    tflite_weights.load(model, TFLiteModel.open(files / "logits.tflite"))
     images = tf.constant(np.stack(images[:2]), tf.float32)
     expected = network(images, training=False).numpy()
     difference = model(images, training=False).numpy() - expected
@@ -148,10 +161,16 @@ def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path, record_prope
     photos = sorted(shared("data/photos").iterdir())
     images = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos]
     model = mosaic(**mlperf.R4)
-    tflite_weights.load(model, own)
+    tflite_weights.load(model, TFLiteModel.open(own))
     path = str(tmp_path / "r4.tflite")
-    tflite.write(model, images[:1], path, (512, 512), "labels", "int8", lambda: images)
-    answers = [of_tflite(file).run(images) for file in (own, path)]
+    tflite.write(
+        model,
+        images[:1],
+        path,
+        tflite.TFLiteOptions((512, 512), output="labels", quantize="int8"),
+        representative=lambda: images,
+    )
+    answers = [TFLitePredictor(TFLiteModel.open(file)).run(images) for file in (own, path)]
     equal = np.mean(answers[0] == answers[1], axis=(1, 2))
     record_property("r4_int8_images", len(equal))
     record_property("r4_int8_mean", float(np.mean(equal)))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.export.parity import Agreement, EvaluationSplit, check
 from mosaic.export.tolerances import Limit
 from mosaic.inference.letterbox import letterbox
@@ -81,9 +81,11 @@ def test_too_far(network, drawn, by, limit, told):
     assert str(caught.value).startswith("x.tflite: ")
 
 
-def score(predictor, drawn, size=None, labels_first=False):
+def score(predictor, drawn, size=None, argmax_before_resize=False):
     """mIoU by another way: all pixels at once."""
-    answers = predictor(drawn.images, input_size=size, labels_first=labels_first).numpy()
+    answers = predictor(
+        drawn.images, input_size=size, argmax_before_resize=argmax_before_resize
+    ).numpy()
     counted = drawn.labels != 255
     hits = [np.sum(counted & (answers == c) & (drawn.labels == c)) for c in range(3)]
     either = [np.sum(counted & ((answers == c) | (drawn.labels == c))) for c in range(3)]

@@ -5,8 +5,9 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from mosaic.export import saved_model, tflite, tolerances
-from mosaic.inference.predictors import of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import RunError, UserError
 from serving import expected
 
@@ -17,9 +18,11 @@ SIZE = (64, 96)
 def test_tflite(small_network, drawn, tmp_path, output):
     path = tmp_path / "network.tflite"
     images = list(drawn.images[:2])
-    agreement = tflite.write(small_network, images, str(path), SIZE, output)
+    agreement = tflite.write(
+        small_network, images, str(path), tflite.TFLiteOptions(SIZE, output=output)
+    )
     assert agreement.equal > 0.999
-    answer = of_tflite(str(path)).run(images[:1])[0]
+    answer = TFLitePredictor(TFLiteModel.open(path)).run(images[:1])[0]
     want = expected(small_network, drawn.images[:1])[0]
     if output == "logits_stride4":
         want = small_network(drawn.images[:1].astype(np.float32))[0].numpy()
@@ -35,8 +38,8 @@ def test_tflite(small_network, drawn, tmp_path, output):
 def full_bytes(trained_network, drawn, tmp_path_factory):
     """Size of the float file."""
     path = tmp_path_factory.mktemp("full") / "full.tflite"
-    tflite.write(trained_network, [drawn.images[0]], str(path), SIZE)
-    assert model_file.numbers(str(path)) == "float32"
+    tflite.write(trained_network, [drawn.images[0]], str(path), tflite.TFLiteOptions(SIZE))
+    assert TFLiteModel.open(path).precision == "float32"
     return path.stat().st_size
 
 
@@ -46,11 +49,15 @@ def test_quantized_files_are_smaller_and_agree(
 ):
     small, images = tmp_path / "small.tflite", list(drawn.images)
     agreement = tflite.write(
-        trained_network, images[:2], str(small), SIZE, "labels", quantize, lambda: images
+        trained_network,
+        images[:2],
+        str(small),
+        tflite.TFLiteOptions(SIZE, output="labels", quantize=quantize),
+        representative=lambda: images,
     )
     assert agreement.equal >= tolerances.LIMITS[quantize].equal
     assert small.stat().st_size < 0.6 * full_bytes
-    assert model_file.numbers(str(small)) == quantize
+    assert TFLiteModel.open(small).precision == quantize
 
 
 @pytest.mark.parametrize(
@@ -62,11 +69,15 @@ def test_int8_files_compute_in_integers(
     """From the image's bytes to the answer; uint8 at either end costs a conversion."""
     path, images = tmp_path / "x.tflite", list(drawn.images)
     agreement = tflite.write(
-        trained_network, images[:2], str(path), SIZE, output, "int8", lambda: images, input_type
+        trained_network,
+        images[:2],
+        str(path),
+        tflite.TFLiteOptions(SIZE, output=output, quantize="int8", input_type=input_type),
+        representative=lambda: images,
     )
     assert agreement.equal > 0.9
-    model = model_file.parse(str(path))
-    graph, operators = model.subgraphs[0], model_file.operators(model)
+    model = TFLiteModel.open(path)
+    graph, operators = model.graph, model.operators
     types = {index: model_file.type_of(tensor) for index, tensor in enumerate(graph.tensors)}
     assert set(types.values()) <= {"INT8", "UINT8", "INT32"}
     ends = [types[graph.inputs[0]], types[graph.outputs[0]]]
@@ -86,16 +97,23 @@ def test_int8_files_compute_in_integers(
 
 def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
     path = str(tmp_path / "x.tflite")
-    tflite.write(tiny_network, [drawn.images[0]], path, (66, 97), "logits_stride4")
+    tflite.write(
+        tiny_network,
+        [drawn.images[0]],
+        path,
+        tflite.TFLiteOptions((66, 97), output="logits_stride4"),
+    )
     image = np.zeros((1, 66, 97, 3), np.uint8)
-    assert of_tflite(path).run(image).shape == (1, 17, 25, 3)
+    assert TFLitePredictor(TFLiteModel.open(path)).run(image).shape == (1, 17, 25, 3)
 
 
 def test_a_failed_check_leaves_nothing(small_network, drawn, tmp_path, monkeypatch):
     impossible = tolerances.Limit(None, 1.1)
     monkeypatch.setitem(tolerances.LIMITS, "none", impossible)
     with pytest.raises(RunError, match="nothing was kept") as caught:
-        tflite.write(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), SIZE)
+        tflite.write(
+            small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), tflite.TFLiteOptions(SIZE)
+        )
     assert caught.value.exit_code == 1
     with pytest.raises(RunError, match="nothing was kept"):
         saved_model.write(small_network, [drawn.images[0]], str(tmp_path / "saved"))
@@ -107,7 +125,7 @@ def test_a_failed_check_keeps_the_file_before(small_network, drawn, tmp_path, mo
     path.write_bytes(b"before")
     monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 1.1))
     with pytest.raises(RunError):
-        tflite.write(small_network, [drawn.images[0]], str(path), SIZE)
+        tflite.write(small_network, [drawn.images[0]], str(path), tflite.TFLiteOptions(SIZE))
     assert path.read_bytes() == b"before"
 
 
@@ -122,7 +140,7 @@ def test_a_failed_check_keeps_the_file_before(small_network, drawn, tmp_path, mo
     ],
 )
 def test_bad_calls_are_told_in_one_line(small_network, drawn, tmp_path, arguments, message):
-    settings = {"size": SIZE, **arguments}
     with pytest.raises(UserError, match=message):
-        tflite.write(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), **settings)
+        options = tflite.TFLiteOptions(**{"size": SIZE, **arguments})
+        tflite.write(small_network, [drawn.images[0]], str(tmp_path / "x.tflite"), options)
     assert list(tmp_path.iterdir()) == []

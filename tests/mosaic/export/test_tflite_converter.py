@@ -24,7 +24,9 @@ def foreign_network(operation):
 def test_foreign_operators_are_named_in_one_line(operation, name, drawn, tmp_path, capfd):
     path = str(tmp_path / "x" / "network.tflite")
     with pytest.raises(UserError) as caught:
-        tflite.write(foreign_network(operation), [drawn.images[0]], path, (8, 8))
+        tflite.write(
+            foreign_network(operation), [drawn.images[0]], path, tflite.TFLiteOptions((8, 8))
+        )
     line = str(caught.value)
     assert line.startswith(f"{path}: TFLite has no operator for {name};") and "\n" not in line
     assert list(tmp_path.iterdir()) == []

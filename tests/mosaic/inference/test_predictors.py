@@ -9,9 +9,11 @@ import tf_keras
 
 from mosaic.export import saved_model, tflite
 from mosaic.inference import predictors
+from mosaic.inference.file_predictors import TFLitePredictor, of_file
 from mosaic.inference.multiscale import average
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import resize_bilinear
+from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils.errors import UserError
 
 SIZE = (64, 96)
@@ -24,7 +26,12 @@ def files(small_network, drawn, tmp_path_factory):
     images = list(drawn.images[:1])
     saved_model.write(small_network, images, str(folder / "saved_model"))
     for output in tflite.OUTPUTS:
-        tflite.write(small_network, images, str(folder / f"{output}.tflite"), SIZE, output)
+        tflite.write(
+            small_network,
+            images,
+            str(folder / f"{output}.tflite"),
+            tflite.TFLiteOptions(SIZE, output=output),
+        )
     return folder
 
 
@@ -37,13 +44,13 @@ def _agreement(one, other):
 )
 def test_every_form_answers_alike(files, small_network, drawn, name):
     network = predictors.of_network(small_network)
-    predictor = predictors.of_file(str(files / name))
+    predictor = of_file(opened(str(files / name)))
     images = drawn.images[:3]
     answer = predictor(images)
     assert answer.dtype == tf.int32
     assert answer.shape == (3, *SIZE)
     assert _agreement(answer, network(images)) > 0.999
-    assert predictor.form == ("saved_model" if name == "saved_model" else "tflite")
+    assert predictor.format == ("saved_model" if name == "saved_model" else "tflite")
     assert predictor.num_classes == (None if name.startswith("labels") else 3)
 
 
@@ -52,11 +59,11 @@ def test_other_sizes(files, small_network, labels_first):
     """A fixed size is what images are resized to; the answer has the size that is asked for."""
     images = np.random.default_rng(0).integers(0, 256, (2, 80, 100, 3), np.uint8)
     network = predictors.of_network(small_network)
-    predictor = predictors.of_file(str(files / "logits.tflite"))
+    predictor = of_file(opened(str(files / "logits.tflite")))
     assert predictor.input_size == SIZE
     assert network.input_size is None
     answers = [
-        p(images, (40, 50), input_size=SIZE, labels_first=labels_first)
+        p(images, (40, 50), input_size=SIZE, argmax_before_resize=labels_first)
         for p in (network, predictor)
     ]
     assert answers[0].shape == (2, 40, 50)
@@ -66,7 +73,7 @@ def test_other_sizes(files, small_network, labels_first):
 def test_labels_first_is_nearest_neighbour(small_network):
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
     network = predictors.of_network(small_network)
-    answer = network(images, (32, 48), labels_first=True)
+    answer = network(images, (32, 48), argmax_before_resize=True)
     whole = network(images).numpy()
     np.testing.assert_array_equal(answer, whole[:, 1::2, 1::2])
 
@@ -90,7 +97,7 @@ def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, half_pixel_cen
     path.write_bytes(converter.convert())
     image = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     expected = resize_bilinear(network(image.astype(np.float32)), (8, 8), half_pixel_centers)
-    logits = predictors.of_tflite(str(path), "none").logits(image, (8, 8))
+    logits = TFLitePredictor(TFLiteModel.open(path), "none").logits(image, (8, 8))
     np.testing.assert_allclose(logits, expected, rtol=1e-5)
 
 
@@ -103,7 +110,7 @@ def test_bad_tflite_files(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=f"bad.tflite: .*{message}"):
-        predictors.of_file(str(path))
+        of_file(opened(str(path)))
 
 
 def test_saved_model_in_an_archive(files, drawn, tmp_path):
@@ -111,8 +118,8 @@ def test_saved_model_in_an_archive(files, drawn, tmp_path):
     path = tmp_path / "model.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         archive.add(files / "saved_model", "inner/saved_model")
-    found, expected = (predictors.of_file(str(p)) for p in (path, files / "saved_model"))
-    assert found.form == "saved_model"
+    found, expected = (of_file(opened(str(p))) for p in (path, files / "saved_model"))
+    assert found.format == "saved_model"
     np.testing.assert_array_equal(found(drawn.images[:1]), expected(drawn.images[:1]))
 
 
@@ -123,7 +130,7 @@ def test_saved_model_of_labels_with_a_channel(tmp_path):
         [tf.TensorSpec([None, None, None, 3], tf.float32, "inputs")],
     )
     tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
-    predictor = predictors.of_file(str(tmp_path))
+    predictor = of_file(opened(str(tmp_path)))
     assert predictor.num_classes is None
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     np.testing.assert_array_equal(predictor(images), images.argmax(-1))
@@ -132,12 +139,12 @@ def test_saved_model_of_labels_with_a_channel(tmp_path):
 def test_bad_saved_models(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be loaded"):
-        predictors.of_file(str(tmp_path))
+        of_file(opened(str(tmp_path)))
     module = tf.Module()
     module.serve = tf.function(lambda x: {"y": x}, [tf.TensorSpec([None, 5], name="x")])
     tf.saved_model.save(module, str(tmp_path / "other"), {"serving_default": module.serve})
     with pytest.raises(UserError, match=r"its input of \[None, 5\] is not RGB images"):
-        predictors.of_file(str(tmp_path / "other"))
+        of_file(opened(str(tmp_path / "other")))
 
 
 def test_saved_model_of_a_single_image_and_labels(tmp_path):
@@ -149,7 +156,7 @@ def test_saved_model_of_a_single_image_and_labels(tmp_path):
         [spec],
     )
     tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
-    predictor = predictors.of_file(str(tmp_path))
+    predictor = of_file(opened(str(tmp_path)))
     assert predictor.input_size == (8, 8)
     assert predictor.num_classes == 3
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)

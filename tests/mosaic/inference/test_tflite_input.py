@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.inference import predictors
+from mosaic.inference.file_predictors import of_file
 from mosaic.inference.tflite_input import preparation
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import opened
 from mosaic.utils.errors import UserError
 
 
@@ -81,8 +82,8 @@ def test_int16_file(tmp_path, normalization):
     image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
     if normalization:
         with pytest.raises(UserError, match="its int16 input is not normalised inside"):
-            predictors.of_file(str(path))
-    answer = predictors.of_file(str(path), normalization).run(image)
+            of_file(opened(str(path)))
+    answer = of_file(opened(str(path)), normalization).run(image)
     expected = image / 127.5 - 1 if normalization else image
     np.testing.assert_allclose(answer, expected, atol=np.abs(real).max() / 1000)
 
@@ -99,10 +100,10 @@ def test_float_file_without_normalization(tmp_path):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
     path.write_bytes(converter.convert())
     with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
-        predictors.of_file(str(path))
+        of_file(opened(str(path)))
     image = np.full((1, 4, 4, 3), 255, np.uint8)
     for name, value in (("symmetric", 1.0), ("none", 255.0)):
-        np.testing.assert_allclose(predictors.of_file(str(path), name).run(image), value)
+        np.testing.assert_allclose(of_file(opened(str(path)), name).run(image), value)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +135,11 @@ def test_float_input_that_is_quantized_at_once(tmp_path, low, high, known):
     image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
     if known is None:
         with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
-            predictors.of_file(str(path))
+            of_file(opened(str(path)))
         return
-    found = predictors.of_file(str(path))
+    found = of_file(opened(str(path)))
     assert found.normalization == (None if known == "none" else known)
-    expected = predictors.of_file(str(path), known).run(image)
+    expected = of_file(opened(str(path)), known).run(image)
     np.testing.assert_array_equal(found.run(image), expected)
     assert np.ptp(expected) > 0.5 * (high - low)
 

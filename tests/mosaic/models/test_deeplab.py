@@ -46,7 +46,7 @@ def test_the_starter_network_of_257_pixels_fits_its_published_size(tmp_path, rec
     path = tmp_path / "257.tflite"
     randomize(model)  # equal values would be stored once
     images = [np.zeros((257, 257, 3), np.uint8)]
-    tflite.write(model, images, str(path), (257, 257), dataset=classes)
+    tflite.write(model, images, str(path), tflite.TFLiteOptions((257, 257)), dataset=classes)
     record_property("starter_bytes", path.stat().st_size)
     assert 4 * cost.weights < path.stat().st_size < 2.7 * 2**20
     assert model(pixels(257, 257, 1)).shape == (1, 33, 33, 21)

@@ -7,7 +7,7 @@ import tf_keras
 
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
-from mosaic.models.feature_rescaling import unit_features
+from mosaic.models.feature_rescaling import rescale_features
 
 IMAGES = list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8))
 
@@ -38,7 +38,7 @@ def test_inputs_of_new_layers_get_a_root_mean_square_of_one(build):
             variable.assign(7.0 * variable)
     features = tf_keras.Model(model.inputs, tensor)(np.array(IMAGES, np.float32)).numpy()
     before = _root(model, tensor)
-    found = unit_features(model, _is_old, IMAGES)
+    found = rescale_features(model, _is_old, IMAGES)
     assert found == {"logits": pytest.approx(before, rel=1e-3)}
     assert before > 0
     assert _root(model, tensor) == pytest.approx(1.0, rel=1e-3)
@@ -53,7 +53,7 @@ def test_what_loaded_layers_read_too_is_left_alone():
     new = tf_keras.layers.Conv2D(2, 1, name="logits")(x)
     model = tf_keras.Model(images, [old, new])
     weights = model.get_weights()
-    assert unit_features(model, _is_old, IMAGES) == {}
+    assert rescale_features(model, _is_old, IMAGES) == {}
     for one, other in zip(model.get_weights(), weights):
         np.testing.assert_array_equal(one, other)
 
@@ -65,14 +65,14 @@ def test_a_root_mean_square_at_or_below_the_bound_stays():
     )
     model = tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(x))
     weights = model.get_weights()
-    assert unit_features(model, _is_old, IMAGES, above=1.0) == {}
+    assert rescale_features(model, _is_old, IMAGES, above=1.0) == {}
     for one, other in zip(model.get_weights(), weights):
         np.testing.assert_array_equal(one, other)
-    assert unit_features(model, _is_old, IMAGES, above=0.99) == {"logits": pytest.approx(1.0)}
+    assert rescale_features(model, _is_old, IMAGES, above=0.99) == {"logits": pytest.approx(1.0)}
 
 
 def test_a_ceiling_is_no_mere_factor():
     images = tf_keras.Input([None, None, 3])
     x = tf_keras.layers.ReLU(6.0)(tf_keras.layers.BatchNormalization()(images))
     model = tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(x))
-    assert unit_features(model, _is_old, IMAGES) == {}
+    assert rescale_features(model, _is_old, IMAGES) == {}

@@ -8,11 +8,13 @@ import tf_keras
 from mosaic.checkpoints import loading
 from mosaic.export import tflite
 from mosaic.export.serving_module import Serving
-from mosaic.inference.predictors import fit_image, of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
+from mosaic.inference.predictors import fit_image
 from mosaic.models import quantization_aware, quantizer_placement
 from mosaic.models.inputs import check_size
 from mosaic.models.variables import variable_name
 from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.training.losses import CrossEntropy
 from mosaic.training.task import SegmentationTask
 from mosaic.utils.errors import UserError
@@ -45,7 +47,12 @@ def unmeasured(built):
 def file(quantized, drawn, tmp_path_factory):
     """An 8-bit file of labels."""
     path = str(tmp_path_factory.mktemp("files") / "labels.tflite")
-    tflite.write(quantized, list(drawn.images), path, SIZE, "labels", "int8")
+    tflite.write(
+        quantized,
+        list(drawn.images),
+        path,
+        tflite.TFLiteOptions(SIZE, output="labels", quantize="int8"),
+    )
     return path
 
 
@@ -141,15 +148,15 @@ def test_without_a_checkpoint_the_first_batch_sets_the_ranges(unmeasured, drawn)
 
 
 def test_a_file_holds_integers_alone(file):
-    model = model_file.parse(file)
-    kinds = [kind for kind, _ in model_file.operators(model)]
+    model = TFLiteModel.open(file)
+    kinds = [kind for kind, _ in model.operators]
     assert kinds[0] == "QUANTIZE"
     assert kinds[-1] == "ARG_MAX"
     assert not {"QUANTIZE", "DEQUANTIZE", "MUL", "SUB", "AVERAGE_POOL_2D"} & set(kinds[1:])
     from ai_edge_litert import schema_py_generated as schema
 
     types = model_file.names(schema.TensorType)
-    found = {types[tensor.type] for tensor in model.subgraphs[0].tensors}
+    found = {types[tensor.type] for tensor in model.graph.tensors}
     assert found <= {"UINT8", "INT8", "INT32"}
 
 
@@ -160,9 +167,9 @@ def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
     source = interpreter.get_input_details()[0]
     assert source["dtype"] == np.uint8
     assert source["quantization"][0] == 1.0
-    model = model_file.parse(file)
-    tensors = model.subgraphs[0].tensors
-    for kind, operator in model_file.operators(model):
+    model = TFLiteModel.open(file)
+    tensors = model.graph.tensors
+    for kind, operator in model.operators:
         if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             kernel = tensors[operator.inputs[1]]
             channels = kernel.shape[0 if kind == "CONV_2D" else 3]
@@ -172,7 +179,7 @@ def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
 
 def test_a_file_answers_as_its_network(file, quantized, drawn):
     images = np.stack([fit_image(image, SIZE) for image in drawn.images])
-    labels = of_tflite(file).run(images)
+    labels = TFLitePredictor(TFLiteModel.open(file)).run(images)
     expected = Serving(quantized)(tf.constant(images))["logits"].numpy().argmax(-1)
     assert len(np.unique(labels)) > 1
     assert np.mean(labels == expected) > 0.95
@@ -180,7 +187,12 @@ def test_a_file_answers_as_its_network(file, quantized, drawn):
 
 def test_what_was_never_measured_is_not_exported(unmeasured, drawn, tmp_path):
     with pytest.raises(UserError, match="ranges have no values yet"):
-        tflite.write(unmeasured, [drawn.images[0]], str(tmp_path / "x"), SIZE, "labels", "int8")
+        tflite.write(
+            unmeasured,
+            [drawn.images[0]],
+            str(tmp_path / "x"),
+            tflite.TFLiteOptions(SIZE, output="labels", quantize="int8"),
+        )
 
 
 def test_images_that_are_too_small(built):
@@ -191,7 +203,7 @@ def test_images_that_are_too_small(built):
 
 def test_other_number_formats_are_refused(quantized, drawn, tmp_path):
     with pytest.raises(UserError, match="use int8"):
-        tflite.write(quantized, [drawn.images[0]], str(tmp_path / "x"), SIZE)
+        tflite.write(quantized, [drawn.images[0]], str(tmp_path / "x"), tflite.TFLiteOptions(SIZE))
 
 
 def test_training_starts_from_a_float_checkpoint(

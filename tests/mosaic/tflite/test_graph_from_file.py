@@ -9,12 +9,13 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
 from mosaic.export import tflite
-from mosaic.inference.predictors import of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models.inputs import image_input
 from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.tflite import graph_from_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.graph import Convolution, ancestors
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 SIZE = (32, 48)
@@ -37,13 +38,13 @@ def file(image, tmp_path_factory):
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 0.5, variable.shape))
     path = tmp_path_factory.mktemp("file") / "network.tflite"
-    tflite.write(model, [image], str(path), SIZE)
+    tflite.write(model, [image], str(path), tflite.TFLiteOptions(SIZE))
     return path
 
 
 def steps(path):
     """What a file computes, without names."""
-    return ancestors(graph_from_file.read(str(path)))
+    return ancestors(graph_from_file.read(TFLiteModel.open(path)))
 
 
 def assert_same(path, other, atol=0.0):
@@ -68,7 +69,7 @@ def rewritten(path, change, target):
 def shuffled(model):
     """Another order of execution, other tensor numbers and no names: the same network."""
     rng = random.Random(0)
-    graph = model.subgraphs[0]
+    graph = model.graph
     made = {int(t) for op in graph.operators for t in op.outputs}
     operators, order = list(graph.operators), []
     while operators:
@@ -92,7 +93,7 @@ def shuffled(model):
 
 def as_int8(model):
     """The same real numbers, stored 128 lower."""
-    for tensor in model.subgraphs[0].tensors:
+    for tensor in model.graph.tensors:
         if tensor.type != schema.TensorType.UINT8:
             continue
         tensor.type = schema.TensorType.INT8
@@ -111,7 +112,7 @@ def operator_code(model, code):
 
 def activation_like(model, tensor, shape):
     """A new tensor of the same type as `tensor`, for an operator put in between."""
-    tensors = model.subgraphs[0].tensors
+    tensors = model.graph.tensors
     new = schema.TensorT()
     new.name, new.type, new.shape = b"inserted", tensors[tensor].type, shape
     tensors.append(new)
@@ -119,7 +120,7 @@ def activation_like(model, tensor, shape):
 
 
 def constant(model, values):
-    graph = model.subgraphs[0]
+    graph = model.graph
     buffer, tensor = schema.BufferT(), schema.TensorT()
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -132,7 +133,7 @@ def constant(model, values):
 
 def with_batch_norm_apart(model):
     """Batch norm that no converter folded: x * 4, + 2 and a ReLU6 of its own after `stem`."""
-    graph = model.subgraphs[0]
+    graph = model.graph
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -165,7 +166,7 @@ def with_batch_norm_apart(model):
 
 def with_dilation_in_batches(model):
     """Dilation as SPACE_TO_BATCH_ND, an undilated convolution and BATCH_TO_SPACE_ND."""
-    graph = model.subgraphs[0]
+    graph = model.graph
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -194,7 +195,7 @@ def with_dilation_in_batches(model):
 
 def with_padding_apart(model, before=(0, 0), after=(1, 1)):
     """The padding of `stem`, whose stride is 2, as PAD."""
-    graph = model.subgraphs[0]
+    graph = model.graph
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -220,7 +221,7 @@ def with_padding_on_both_sides(model):
 
 def without_normalization(model):
     """A file whose caller normalises: its first three operators are the normalisation."""
-    graph = model.subgraphs[0]
+    graph = model.graph
     model.metadata = None
     del graph.operators[:3]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
@@ -249,7 +250,8 @@ def test_steps_of_a_float_file(file):
 def test_other_ways_to_say_the_same_network(file, image, tmp_path, change):
     path = rewritten(file, change, tmp_path / "changed.tflite")
     answer, expected = (
-        of_tflite(str(name), "none").run(image[np.newaxis]) for name in (path, file)
+        TFLitePredictor(TFLiteModel.open(name), "none").run(image[np.newaxis])
+        for name in (path, file)
     )
     np.testing.assert_allclose(answer, expected, atol=1e-5)
     assert_same(file, path, atol=1e-6)
@@ -291,9 +293,9 @@ def test_a_file_that_is_none(tmp_path, content):
     path = tmp_path / "broken.tflite"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"broken\.tflite"):
-        graph_from_file.read(str(path))
+        graph_from_file.read(TFLiteModel.open(path))
 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="No such file"):
-        graph_from_file.read(str(tmp_path / "missing.tflite"))
+        graph_from_file.read(TFLiteModel.open(tmp_path / "missing.tflite"))

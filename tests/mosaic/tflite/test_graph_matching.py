@@ -10,6 +10,7 @@ from mosaic.models.layers import Norm, conv_bn
 from mosaic.tflite import graph_from_keras, graph_matching, model_file
 from mosaic.tflite import weights as tflite_weights
 from mosaic.tflite.graph import Node
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 from tiny_network import randomized
 
@@ -26,19 +27,19 @@ def twins():
 
 def test_names_tell_layers_apart_that_look_alike(images, tmp_path):
     path = tmp_path / "twins.tflite"
-    tflite.write(randomized(twins()), images[:1], str(path), SIZE)
-    whole = tflite_weights.read(twins(), str(path)).arrays
-    part = tflite_weights.read(twins(), str(path), ("right",)).arrays
+    tflite.write(randomized(twins()), images[:1], str(path), tflite.TFLiteOptions(SIZE))
+    whole = tflite_weights.read(twins(), TFLiteModel.open(path)).arrays
+    part = tflite_weights.read(twins(), TFLiteModel.open(path), ("right",)).arrays
     assert {name.split("_")[0] for name in part} == {"right"}
     for name, array in part.items():
         np.testing.assert_array_equal(array, whole[name])
     model = model_file.unpack(path.read_bytes())
-    for number, tensor in enumerate(model.subgraphs[0].tensors):
+    for number, tensor in enumerate(model.graph.tensors):
         tensor.name = f"t{number}".encode()
     path.write_bytes(model_file.pack(model))
-    assert tflite_weights.read(twins(), str(path)).arrays.keys() == whole.keys()
+    assert tflite_weights.read(twins(), TFLiteModel.open(path)).arrays.keys() == whole.keys()
     with pytest.raises(UserError, match="several sets of weights for 'right_conv'"):
-        tflite_weights.read(twins(), str(path), ("right",))
+        tflite_weights.read(twins(), TFLiteModel.open(path), ("right",))
 
 
 def chain(*kinds, names=None):

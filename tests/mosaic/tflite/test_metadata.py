@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.inference import model_classes, predictors
+from mosaic.inference import model_classes
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.tflite import image_segmenter_schema, metadata_schema, model_file
 from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from tflite_files import convert, tiny_network
@@ -54,7 +56,7 @@ def file(network, content, drawn, tmp_path_factory):
 
 def described(path):
     """What a file's metadata says of its only graph."""
-    model = model_file.parse(str(path))
+    model = TFLiteModel.open(path)
     (found,) = (m for m in model.metadata if m.name == b"TFLITE_METADATA")
     buffer = bytes(model.buffers[found.buffer].data)
     assert buffer[4:8] == b"M001"
@@ -77,13 +79,13 @@ def test_the_answer_is_the_same(file, content, tmp_path):
     plain.write_bytes(content)
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
     np.testing.assert_array_equal(
-        predictors.of_tflite(str(file)).run(images),
-        predictors.of_tflite(str(plain), "none").run(images),
+        TFLitePredictor(TFLiteModel.open(file)).run(images),
+        TFLitePredictor(TFLiteModel.open(plain), "none").run(images),
     )
 
 
 def test_what_is_written_is_read(file, drawn):
-    found = tflite_metadata.read(str(file))
+    found = tflite_metadata.read(TFLiteModel.open(file))
     assert found.classes == class_names.Classes(drawn.class_names, drawn.colors, drawn.ignore_label)
     assert found.normalization == ([0.0], [1.0])
     assert found.is_own
@@ -93,7 +95,7 @@ def test_what_is_written_is_read(file, drawn):
 def test_the_steps_of_training_are_told(network, content, tmp_path):
     path = tmp_path / "trained.tflite"
     path.write_bytes(tflite_metadata.add(content, network, steps=4140))
-    found = tflite_metadata.read(str(path))
+    found = tflite_metadata.read(TFLiteModel.open(path))
     assert found.is_own
     assert found.steps == 4140
 
@@ -118,8 +120,8 @@ def test_mediapipe_is_told_what_logits_are(file):
 def test_normalized_and_quantized_pixels_are_what_the_input_takes(network, tmp_path, kind, low):
     path = tmp_path / "quantized.tflite"
     path.write_bytes(tflite_metadata.add(convert(network, quantize=kind), network))
-    quantization = model_file.parse(str(path)).subgraphs[0].tensors[0].quantization
-    (mean,), (std,) = tflite_metadata.read(str(path)).normalization
+    quantization = TFLiteModel.open(path).graph.tensors[0].quantization
+    (mean,), (std,) = tflite_metadata.read(TFLiteModel.open(path)).normalization
     pixels = np.arange(256)
     stored = (pixels - mean) / std / quantization.scale[0] + quantization.zeroPoint[0]
     np.testing.assert_allclose(stored, pixels + low, atol=0.01)
@@ -132,7 +134,7 @@ def test_labels_are_values(network, drawn, tmp_path):
     assert graph.customMetadata is None
     (labels,) = graph.outputTensorMetadata[0].associatedFiles
     assert labels.type == metadata_schema.AssociatedFileType.TENSOR_VALUE_LABELS
-    assert model_classes.find(str(path)).class_names == drawn.class_names
+    assert model_classes.find(opened(str(path))).class_names == drawn.class_names
 
 
 def others(content, path, buffer=OTHERS):
@@ -153,13 +155,13 @@ def others(content, path, buffer=OTHERS):
 def test_others_files_are_read(content, tmp_path):
     path = tmp_path / "others.tflite"
     others(content, path)
-    found = tflite_metadata.read(str(path))
+    found = tflite_metadata.read(TFLiteModel.open(path))
     assert found.classes == class_names.Classes.named(["sky", "road"])
     assert found.normalization == ([127.5], [63.75])
     assert not found.is_own
     assert found.steps is None
     image = np.full((1, 8, 8, 3), 255, np.uint8)
-    prepare = predictors.of_tflite(str(path)).run.prepare
+    prepare = TFLitePredictor(TFLiteModel.open(path)).prepare
     np.testing.assert_array_equal(prepare(image), np.full(image.shape, 2, np.float32))
 
 
@@ -167,7 +169,7 @@ def test_damage(content, tmp_path):
     path = tmp_path / "damaged.tflite"
     others(content, path, OTHERS[:8] + b"\xff" * 20)
     with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
-        tflite_metadata.read(str(path))
+        tflite_metadata.read(TFLiteModel.open(path))
 
 
 def damaged():
@@ -192,7 +194,9 @@ def test_any_damage_is_told_or_does_no_harm(content, tmp_path):
     for buffer in damaged():
         path.write_bytes(before + buffer + after)
         try:
-            assert isinstance(tflite_metadata.read(str(path)), tflite_metadata.Metadata)
+            assert isinstance(
+                tflite_metadata.read(TFLiteModel.open(path)), tflite_metadata.Metadata
+            )
         except UserError as error:
             told.append(str(error))
     assert told and all(line.startswith(f"{path}: its metadata cannot be read") for line in told)
@@ -206,7 +210,7 @@ def test_damage_to_the_appended_files_is_told(file, tmp_path, place, value):
     path = tmp_path / "damaged.tflite"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged.tflite: its metadata cannot be read"):
-        tflite_metadata.read(str(path))
+        tflite_metadata.read(TFLiteModel.open(path))
 
 
 @pytest.mark.parametrize("name", ["metadata_schema", "image_segmenter_schema"])

@@ -1,5 +1,7 @@
 """TFLite files by their schema: read, written, and told by their operators."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mosaic.models.resizing import resize_bilinear
 from mosaic.tflite import model_file
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 
@@ -21,8 +24,9 @@ def content():
     return converted(lambda x: tf.nn.max_pool2d(tf.nn.elu(x), 2, 2, "VALID"), 1, 4, 4, 3)
 
 
-def test_operators_come_by_name_in_their_order(content):
-    kinds = [kind for kind, _ in model_file.operators(model_file.unpack(content))]
+def test_operators_come_by_name_in_their_order(content, tmp_path):
+    (tmp_path / "x.tflite").write_bytes(content)
+    kinds = [kind for kind, _ in TFLiteModel.open(tmp_path / "x.tflite").operators]
     assert kinds == ["ELU", "MAX_POOL_2D"]
 
 
@@ -40,6 +44,24 @@ def test_what_is_packed_runs_as_before(content):
     np.testing.assert_array_equal(*answers)
 
 
+def test_a_file_that_is_not_changed_is_packed_as_it_was(content):
+    packed = model_file.pack(model_file.unpack(content))
+    assert model_file.pack(model_file.unpack(packed)) == packed
+
+
+def test_a_file_stands_for_its_path(content, tmp_path):
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content)
+    file = TFLiteModel.open(path)
+    assert str(file) == os.fspath(file) == str(path)
+
+
+def test_only_tflite_files_are_opened(content, tmp_path):
+    (tmp_path / "x.tflite").write_bytes(content)
+    assert isinstance(model_file.opened(str(tmp_path / "x.tflite")), TFLiteModel)
+    assert model_file.opened(str(tmp_path)) == str(tmp_path)
+
+
 def test_the_type_of_a_tensor_has_a_name():
     tensor = schema.TensorT()
     tensor.type = schema.TensorType.INT8
@@ -55,16 +77,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=rf"x\.tflite: .*{message}"):
-        model_file.parse(str(path))
+        TFLiteModel.open(path)
 
 
 @pytest.mark.parametrize("rule", [True, False])
 def test_the_rule_of_a_files_resizes(tmp_path, rule):
     path = tmp_path / "x.tflite"
     path.write_bytes(converted(lambda x: resize_bilinear(x, (8, 8), rule), 1, 4, 4, 3))
-    assert model_file.half_pixel_centers(str(path)) == rule
+    assert TFLiteModel.open(path).half_pixel_centers == rule
 
 
 def test_a_file_of_floating_point(content, tmp_path):
     (tmp_path / "x.tflite").write_bytes(content)
-    assert model_file.numbers(str(tmp_path / "x.tflite")) == "float32"
+    assert TFLiteModel.open(tmp_path / "x.tflite").precision == "float32"

@@ -11,17 +11,18 @@ from mosaic import config
 from mosaic.checkpoints import loading
 from mosaic.export import tflite, tolerances
 from mosaic.export.serving_module import Serving
-from mosaic.inference.predictors import of_tflite
+from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models import batch_norm, mobilenet, resnet
 from mosaic.models.deeplab import deeplab
 from mosaic.models.inputs import NORMALIZATIONS, image_input
 from mosaic.models.layers import Norm, conv_bn
 from mosaic.models.mosaic import mosaic
-from mosaic.models.resizing import ResizeLike, half_pixel_centers, never_repeated, resize_bilinear
+from mosaic.models.resizing import ResizeLike, half_pixel_centers, resize_bilinear
 from mosaic.models.variables import variable_name
 from mosaic.tflite import graph, graph_from_file, model_file
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import weights as tflite_weights
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.training.train_loop import train  # noqa: F401 - which the configurations bind
 from mosaic.utils.errors import UserError
 from tiny_network import answers, randomized, tiny
@@ -46,7 +47,13 @@ def files(network, images, tmp_path_factory):
         path = folder / f"{quantize}.tflite"
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(tolerances.LIMITS, quantize, tolerances.Limit(None, 0.0))
-            tflite.write(network, images[:1], str(path), SIZE, "logits", quantize, lambda: images)
+            tflite.write(
+                network,
+                images[:1],
+                str(path),
+                tflite.TFLiteOptions(SIZE, output="logits", quantize=quantize),
+                representative=lambda: images,
+            )
     return folder
 
 
@@ -57,7 +64,13 @@ def shared_file(images, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("files") / "shared.tflite")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
-        tflite.write(network, images[:1], path, SIZE, "logits", "int8", lambda: images)
+        tflite.write(
+            network,
+            images[:1],
+            path,
+            tflite.TFLiteOptions(SIZE, output="logits", quantize="int8"),
+            representative=lambda: images,
+        )
     return path, network
 
 
@@ -66,7 +79,7 @@ def shared_file(images, tmp_path_factory):
 )
 def test_exports_of_every_number_format_come_back(network, images, files, quantize, tolerance):
     model = tiny()
-    tflite_weights.load(model, str(files / f"{quantize}.tflite"))
+    tflite_weights.load(model, TFLiteModel.open(files / f"{quantize}.tflite"))
     expected = answers(network, images)
     assert np.std(expected) > 1
     np.testing.assert_allclose(answers(model, images), expected, atol=tolerance)
@@ -74,8 +87,8 @@ def test_exports_of_every_number_format_come_back(network, images, files, quanti
 
 @pytest.mark.parametrize("quantize", ["dynamic", "int8"])
 def test_weights_are_those_of_the_float_file_within_half_a_step(files, quantize):
-    exact = tflite_weights.read(tiny(), str(files / "none.tflite")).arrays
-    close = tflite_weights.read(tiny(), str(files / f"{quantize}.tflite")).arrays
+    exact = tflite_weights.read(tiny(), TFLiteModel.open(files / "none.tflite")).arrays
+    close = tflite_weights.read(tiny(), TFLiteModel.open(files / f"{quantize}.tflite")).arrays
     kernel = "project_conv/kernel"
     step = np.max(np.abs(exact[kernel]), axis=(0, 1, 2)) / 127
     difference = np.abs(close[kernel] - exact[kernel])
@@ -88,12 +101,12 @@ def test_uses_of_a_shared_layer_agree_but_for_rounding(shared_file, images):
     path, network = shared_file
     biases = {
         tuple(node.content.bias): node.content.bias_step.max()
-        for node in graph.ancestors(graph_from_file.read(path))
+        for node in graph.ancestors(graph_from_file.read(TFLiteModel.open(path)))
         if node.kind == "depthwise" and "group" in node.name
     }
     assert len(biases) == 2
     model = tiny(shared=True)
-    loaded = tflite_weights.load(model, path)
+    loaded = tflite_weights.load(model, TFLiteModel.open(path))
     np.testing.assert_array_equal(
         loaded.arrays["group_bn/beta"], np.float32(min(biases, key=biases.get))
     )
@@ -102,7 +115,7 @@ def test_uses_of_a_shared_layer_agree_but_for_rounding(shared_file, images):
 
 def test_layers_of_an_8_bit_file_that_are_not_one_are_refused(files):
     with pytest.raises(UserError, match="several sets of weights for 'group_depthwise'"):
-        tflite_weights.load(tiny(shared=True), str(files / "int8.tflite"))
+        tflite_weights.load(tiny(shared=True), TFLiteModel.open(files / "int8.tflite"))
 
 
 def converted(forward, network, size, path, inputs=None, kind=tf.float32):
@@ -110,9 +123,7 @@ def converted(forward, network, size, path, inputs=None, kind=tf.float32):
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32)])
     def answer(x):
-        # A pixel repeated in 8 bits would make the file's own answers wrong.
-        with never_repeated():
-            logits = forward(x, training=False)
+        logits = forward(x, training=False)
         return resize_bilinear(logits, size, half_pixel_centers(network))
 
     # The converter saves what it is given, and a Keras model layer by layer.
@@ -171,8 +182,8 @@ def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
     model = randomized(config.build("train.model"))
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), np.uint8)
     path = converted(model, model, (64, 128), tmp_path / "network.tflite")
-    tflite_weights.load(randomized(model, 1), path)
-    expected = of_tflite(path, "none").run(pixels)
+    tflite_weights.load(randomized(model, 1), TFLiteModel.open(path))
+    expected = TFLitePredictor(TFLiteModel.open(path), "none").run(pixels)
     found = resize_bilinear(answers(model, pixels), (64, 128), half_pixel_centers(model))
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))
 
@@ -188,16 +199,16 @@ def test_sizes_that_are_not_fixed(tmp_path, images):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(globals(), "resize_bilinear", lambda x, *_: x)
         path = converted(model, model, (None, None), tmp_path / "any.tflite")
-    tflite_weights.load(randomized(model, 1), path)
+    tflite_weights.load(randomized(model, 1), TFLiteModel.open(path))
     np.testing.assert_allclose(answers(model, images), expected, atol=1e-4)
 
 
 def test_unfolding_keeps_inference_and_makes_training_mode_sound(images, files):
     model = tiny()
-    tflite_weights.load(model, str(files / "none.tflite"))
+    tflite_weights.load(model, TFLiteModel.open(files / "none.tflite"))
     before = answers(model, images)
     assert np.max(np.abs(answers(model, images, training=True) - before)) > 0.5
-    tflite_weights.load(model, str(files / "none.tflite"), iter(images))
+    tflite_weights.load(model, TFLiteModel.open(files / "none.tflite"), iter(images))
     np.testing.assert_allclose(answers(model, images), before, atol=1e-3)
     np.testing.assert_allclose(answers(model, images, training=True), before, atol=1e-2)
 
@@ -208,7 +219,7 @@ def test_calibration_needs_images(files):
     with pytest.raises(UserError, match="at least one image"):
         batch_norm.calibrate(model, [])
     with pytest.raises(UserError, match="no images"):
-        tflite_weights.load(model, str(files / "none.tflite"), iter(()))
+        tflite_weights.load(model, TFLiteModel.open(files / "none.tflite"), iter(()))
     np.testing.assert_array_equal(model.get_layer("logits").kernel, before)
 
 
@@ -233,7 +244,7 @@ def test_a_file_of_another_network_is_refused(files, settings, first):
     model = tiny(**settings)
     before = [variable.numpy() for variable in model.variables]
     with pytest.raises(UserError) as error:
-        tflite_weights.load(model, str(files / "none.tflite"))
+        tflite_weights.load(model, TFLiteModel.open(files / "none.tflite"))
     assert first in str(error.value).split("none.tflite")[1]
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.variables))
 
@@ -242,19 +253,23 @@ def test_part_of_a_network(network, files):
     model = tiny(classes=4)
     fresh = model.get_layer("logits").kernel.numpy()
     prefixes = ("stem", "spatial", "expand", "low")
-    loaded = tflite_weights.load(model, str(files / "none.tflite"), prefixes=prefixes)
+    loaded = tflite_weights.load(model, TFLiteModel.open(files / "none.tflite"), prefixes=prefixes)
     assert {name.split("_")[0] for name in loaded.arrays} == set(prefixes)
     np.testing.assert_array_equal(model.get_layer("logits").kernel, fresh)
     with pytest.raises(UserError, match="no layer of the network begins with 'high'"):
-        tflite_weights.load(model, str(files / "none.tflite"), prefixes=("stem", "high"))
+        tflite_weights.load(
+            model, TFLiteModel.open(files / "none.tflite"), prefixes=("stem", "high")
+        )
     with pytest.raises(UserError, match="first at 'stem_conv'"):
-        tflite_weights.load(tiny(stride=1), str(files / "none.tflite"), prefixes=("low",))
+        tflite_weights.load(
+            tiny(stride=1), TFLiteModel.open(files / "none.tflite"), prefixes=("low",)
+        )
 
 
 def without_normalization(source, target, metadata):
     """A file whose caller normalises, with or without metadata, which says that none is needed."""
     model = model_file.unpack(source.read_bytes())
-    graph = model.subgraphs[0]
+    graph = model.graph
     del graph.operators[:3]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
     if not metadata:
@@ -265,9 +280,9 @@ def without_normalization(source, target, metadata):
 
 def test_an_assumed_normalization_is_told(files, tmp_path, capsys):
     path = without_normalization(files / "none.tflite", tmp_path / "plain.tflite", False)
-    exact = tflite_weights.read(tiny(), str(files / "none.tflite")).arrays
+    exact = tflite_weights.read(tiny(), TFLiteModel.open(files / "none.tflite")).arrays
     assert capsys.readouterr().err == ""
-    found = tflite_weights.read(tiny(), path).arrays
+    found = tflite_weights.read(tiny(), TFLiteModel.open(path)).arrays
     (line,) = capsys.readouterr().err.splitlines()
     assert "plain.tflite" in line
     assert "`normalization`, pixels 0..255 to -2.12..2.64" in line
@@ -277,8 +292,8 @@ def test_an_assumed_normalization_is_told(files, tmp_path, capsys):
 def test_a_float_files_own_word_on_its_input_counts(files, tmp_path, capsys, monkeypatch):
     """Its metadata: pixels as they are, or another normalisation than the network's."""
     path = without_normalization(files / "none.tflite", tmp_path / "plain.tflite", True)
-    exact = tflite_weights.read(tiny(), str(files / "none.tflite")).arrays
-    found = tflite_weights.read(tiny(), path).arrays
+    exact = tflite_weights.read(tiny(), TFLiteModel.open(files / "none.tflite")).arrays
+    found = tflite_weights.read(tiny(), TFLiteModel.open(path)).arrays
     std = np.reshape(NORMALIZATIONS["imagenet"][1], [3, 1])
     kernel = exact["stem_conv/kernel"]
     np.testing.assert_allclose(found["stem_conv/kernel"], kernel * std, rtol=1e-5)
@@ -286,8 +301,8 @@ def test_a_float_files_own_word_on_its_input_counts(files, tmp_path, capsys, mon
     said = tflite_metadata.Metadata(None, ([127.5], [127.5]))
     monkeypatch.setattr(tflite_metadata, "read", lambda _: said)
     with pytest.raises(UserError, match=r"to -1\.\.1 and the network to -2\.12\.\.2\.64; set the"):
-        tflite_weights.load(tiny(), path)
-    tflite_weights.load(tiny(normalization="symmetric"), path)
+        tflite_weights.load(tiny(), TFLiteModel.open(path))
+    tflite_weights.load(tiny(normalization="symmetric"), TFLiteModel.open(path))
 
 
 def small_r4():
@@ -328,8 +343,12 @@ def test_plain_8_bit_conversions_come_back(reduced, images, tmp_path, build, ins
     pixels = np.stack(images).astype(np.float32)
     inputs = pixels if inside else normalize(pixels).numpy()
     path = converted(forward, model, SIZE, tmp_path / "plain.tflite", inputs, kind)
-    expected = of_tflite(path, "none" if inside else "symmetric").run(images).argmax(-1)
-    tflite_weights.load(randomized(model, 1), path)
+    expected = (
+        TFLitePredictor(TFLiteModel.open(path), "none" if inside else "symmetric")
+        .run(images)
+        .argmax(-1)
+    )
+    tflite_weights.load(randomized(model, 1), TFLiteModel.open(path))
     found = resize_bilinear(answers(model, images), SIZE, False).numpy().argmax(-1)
     assert np.min(np.bincount(expected.ravel(), minlength=3)) > 0.1 * expected.size
     assert np.mean(found == expected) > 0.9
@@ -343,8 +362,8 @@ def test_published_files_agree_with_their_float_networks(
     model = build(**settings)
     photos = sorted(shared("data/photos").iterdir())
     pictures = [np.asarray(tf.io.decode_jpeg(photo.read_bytes())) for photo in photos]
-    tflite_weights.load(model, str(path))
-    run = of_tflite(str(path)).run
+    tflite_weights.load(model, TFLiteModel.open(path))
+    run = TFLitePredictor(TFLiteModel.open(path)).run
     folded = tf.function(model)
     before = [folded(tf.constant(p[np.newaxis], tf.float32)).numpy() for p in pictures]
     equal = [
@@ -367,9 +386,9 @@ def test_published_files_agree_with_their_float_networks(
 
 def test_a_file_loads_like_a_checkpoint(tmp_path, small_network, drawn):
     path = tmp_path / "network.tflite"
-    tflite.write(small_network, [drawn.images[0]], str(path), (64, 96))
+    tflite.write(small_network, [drawn.images[0]], str(path), tflite.TFLiteOptions((64, 96)))
     model = mosaic(3, bins=(1, 4))
     found = loading.load(model, str(path), images=list(drawn.images))
-    assert found.form == "tflite"
+    assert found.format == "tflite"
     want = small_network(drawn.images, training=False)
     np.testing.assert_allclose(model(drawn.images, training=False), want, atol=1e-3)

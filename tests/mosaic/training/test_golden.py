@@ -69,7 +69,7 @@ def test_logits(golden, form, record_property):
     for variable in golden.model.variables:
         variable.assign(tf.zeros_like(variable))
     checkpoint = loading.load(golden.model, str(golden.folder / form))
-    assert checkpoint.form == "garden"
+    assert checkpoint.format == "garden"
     logits = golden.model(golden.arrays["images"], training=False)
     difference = np.max(np.abs(logits - golden.arrays["logits"]))
     record_property("golden_logits", float(difference))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from loss_inputs import made_batch, own_dataset
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses
 from mosaic.training.task import SegmentationTask
 from mosaic.utils.errors import UserError
@@ -29,6 +30,6 @@ def test_figures_are_those_of_the_counted_pixels(drawn, small_network):
 
 
 def test_a_split_without_labelled_pixels_is_told(drawn, small_network):
-    task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0, eval_split="test")
+    task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0, Evaluation("test"))
     with pytest.raises(UserError, match="drawn test: no labelled pixels to score on"):
         task.reduce_aggregated_logs({})

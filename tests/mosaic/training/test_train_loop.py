@@ -16,7 +16,7 @@ import tf_keras
 
 from mosaic import cli, config
 from mosaic.checkpoints import loading
-from mosaic.evaluation.evaluator import Evaluation
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
 from mosaic.training.losses import CrossEntropy

@@ -8,7 +8,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from mosaic.training.trainer import BestCheckpoint, Guard, StopOnSignal, Stopped
+from mosaic.training.trainer import BestCheckpoint, NanGuard, StopOnSignal, Stopped
 from mosaic.utils.errors import RunError
 
 
@@ -27,7 +27,7 @@ def test_a_signal_stops_a_run_where_it_is_safe(number):
 def _guard(weight, folder):
     weights = [tf.Variable(weight), tf.Variable(7, dtype=tf.int64)]
     model = types.SimpleNamespace(variables=weights)
-    return Guard(types.SimpleNamespace(model=model, global_step=tf.constant(30)), str(folder))
+    return NanGuard(types.SimpleNamespace(model=model, global_step=tf.constant(30)), str(folder))
 
 
 def test_a_run_goes_on_while_all_is_finite(tmp_path):

@@ -21,15 +21,15 @@ def test_forms_of_archives(tmp_path, names, form):
     with tarfile.open(path, "w:gz") as archive:
         for name in names:
             archive.addfile(tarfile.TarInfo(name))
-    assert model_format.form_of(str(path)) == form + "_model" * (form == "saved")
+    assert model_format.format_of(str(path)) == form + "_model" * (form == "saved")
 
 
 def test_forms_of_files_and_folders(tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").touch()
-    assert model_format.form_of("x.tflite") == "tflite"
-    assert model_format.form_of(str(tmp_path / "saved")) == "saved_model"
-    assert model_format.form_of(str(tmp_path)) == "network"
+    assert model_format.format_of("x.tflite") == "tflite"
+    assert model_format.format_of(str(tmp_path / "saved")) == "saved_model"
+    assert model_format.format_of(str(tmp_path)) == "network"
 
 
 def test_the_prefix_of_a_checkpoint_is_there_with_its_files(tmp_path):
