@@ -56,7 +56,7 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
     Args:
       dataset: name of the data set, one of `LAYOUTS`: that of the function that loads it.
       data_dir: folder of the data set, as for that function.
-      settings: further arguments of the layout: `label_map` of `folders`, `coarse` of
+      settings: further arguments of the layout, by name: `label_map` of `folders`, `coarse` of
         `cityscapes`, `augmented` of `pascal_voc`, `classes` of `ade20k`.
 
     Raises:

@@ -154,7 +154,7 @@ def _add_tree(found: Layout, tree: Tree, splits: list[str]) -> None:
 
 
 def _label(found: Layout, tree: Tree, image: re.Match):
-    """The file and the label map of an image's label, or (None, None) without a label."""
+    """The file and the label map (None: the data set's) of a label; (None, None) without one."""
     kind = "gtCoarse" if image[1] == "train_extra" else "gtFine"
     stem = f"{kind}/{image[1]}/{image[2]}/{image[3]}_{kind}"
     label = tree.sources.get(f"{stem}_labelIds.png")

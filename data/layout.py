@@ -27,7 +27,7 @@ class Layout:
       splits: examples by TFDS's name of the split; records are ordered by a hash of the split's
         name and the example's id, whatever file the example is from.
       files: files on disk that the examples are in; when one changes, new records are written.
-      problems: what is wrong with the folder itself, one line each.
+      problems: problems of the folder itself, one line each.
       strays: masks without an image, one line each; they do not stop the preparation, but are
         probably a mistake.
       grey: whether images of one channel are allowed.

@@ -38,7 +38,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency:
-        """Computes the quartiles of times in seconds."""
+        """Returns the latency of runs, from their times in seconds."""
         milliseconds = 1e3 * np.asarray(seconds)
         lower, median, upper = np.percentile(milliseconds, (25, 50, 75))
         return cls(float(median), float(lower), float(upper), float(milliseconds.min()))

@@ -44,8 +44,8 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
 
     Args:
       model: network that the checkpoint does not fit.
-      shapes: shape of each variable of the checkpoint, by this project's name or the Model
-        Garden's.
+      shapes: shape of each variable of the checkpoint, by its name in this project or in the
+        Model Garden.
       is_garden: whether the names are the Garden's.
 
     Returns:

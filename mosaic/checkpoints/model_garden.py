@@ -154,8 +154,8 @@ def is_unread(name: str, known: Collection[str]) -> bool:
     the Garden's segmentation networks have it although they do not use it.
 
     Args:
-      name: the Garden's name of the variable.
-      known: the Garden's names of the variables that the network has.
+      name: name of the variable in the Garden.
+      known: names of the network's variables in the Garden.
     """
     block = re.compile(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)\d/")
     match = re.match(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)0/", name)

@@ -76,7 +76,7 @@ class EvaluationSplit:
     The network is scored once for each size that exports have.
 
     Args:
-      model: the network.
+      model: network of the exports.
       dataset: data set that they are scored on.
       evaluation: settings of the evaluation; its padding is used, but no averages over scales and
         windows.
@@ -155,7 +155,7 @@ def check(
     """Compares an export with its network.
 
     Args:
-      model: the network.
+      model: network that the export was made from.
       export: predictor of the export, as it was written.
       images: uint8 [height, width, 3] each, of the size that the export takes.
       limit: largest differences that are allowed.

@@ -97,7 +97,7 @@ class TFLitePredictor(Predictor):
       threads: number of the interpreter's threads; all cores if None.
 
     Attributes:
-      file: the TFLite file.
+      file: TFLite file, opened.
 
     Raises:
       UserError: it cannot be run; or it is not a segmentation network; or it is a float file that

@@ -26,7 +26,7 @@ def preparation(
     quantized by the input's own scale and zero point.
 
     Args:
-      file: the TFLite file.
+      file: TFLite file, opened.
       dtype: type of its input, one of `TYPES`.
       quantization: (scale, zero point) of the input; the scale is 0 if there is none.
       normalization: key of `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;

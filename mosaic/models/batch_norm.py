@@ -39,7 +39,7 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
         if layer.name in gone:
             return tf_keras.layers.Activation("linear", name=layer.name)
         if layer is normalize:
-            # Convolutions pad with 0, which must go on to mean the average colour.
+            # Convolutions pad with 0, which must still stand for the mean colour.
             return tf_keras.layers.Rescaling(1.0, [-m for m in layer.mean], name=layer.name)
         settings = layer.get_config()
         if layer.name in norms:
@@ -110,7 +110,7 @@ def calibrate(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
     changes. Its scale and offset are set to give the same function of the input as before.
 
     Args:
-      model: a functional model of plain layers.
+      model: functional model of plain layers.
       images: uint8 or float [height, width, 3] each, in 0..255; an image counts by its number of
         pixels.
 

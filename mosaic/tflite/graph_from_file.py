@@ -38,7 +38,7 @@ def read(file: TFLiteModel) -> tuple[Node, ...]:
     """Reads a TFLite file's main graph.
 
     Args:
-      file: the TFLite file.
+      file: TFLite file, opened.
 
     Returns:
       The nodes that its outputs come from. What only prepares the output (resizing the logits,

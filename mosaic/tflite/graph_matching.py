@@ -42,7 +42,7 @@ def paired(network: Node, outputs: tuple[Node, ...], path: str, prefixes: tuple[
     for node in graph.ancestors((network,)):
         candidates[node] = [other for other in found if _same(node, other, candidates)]
         if node.kind == "resize" and not candidates[node]:
-            # No resize where the sizes are equal already: then its input goes on.
+            # Where the sizes are equal already, the file has no resize, only its input.
             candidates[node] = _not_resized(candidates[node.inputs[0]], found)
         if not candidates[node] and ("" in prefixes or is_wanted(node, prefixes)):
             first = next(s for s in graph.ancestors((node,)) if not candidates[s])
