@@ -16,7 +16,7 @@ from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
 
-def main(values, bindings, models):
+def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
     """Measures."""
     if bindings:
         raise cli.UserError("benchmark.py reads no configuration; leave out --gin")

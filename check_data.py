@@ -14,7 +14,7 @@ from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
 
-def main(values, bindings):
+def main(values: cli.Values, bindings: list[str]) -> None:
     """Checks."""
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for the contact sheets")

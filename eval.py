@@ -18,7 +18,7 @@ from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
 
-def main(values, bindings):
+def main(values: cli.Values, bindings: list[str]) -> None:
     """Scores, or compares."""
     if values.compare:
         _compare(values, bindings)

@@ -14,7 +14,7 @@ from absl import flags
 from mosaic import cli
 
 
-def main(values, bindings):
+def main(values: cli.Values, bindings: list[str]) -> None:
     """Exports."""
     if not values.export_dir:
         raise cli.UserError("give --export_dir=DIR, the folder for the exports")

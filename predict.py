@@ -15,7 +15,7 @@ from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
 
-def main(values, bindings, more):
+def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     """Predicts."""
     for name in ("model", "images", "output_dir"):
         if not getattr(values, name):

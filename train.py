@@ -11,7 +11,7 @@ from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
 
-def main(values, bindings):
+def main(values: cli.Values, bindings: list[str]) -> None:
     """Trains."""
     if not values.model_dir:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")

@@ -25,11 +25,11 @@ def main() -> None:
             start = time.perf_counter()
             codes[command] = subprocess.run(command, shell=True, capture_output=True).returncode
             found.append(time.perf_counter() - start)
-    figures = {command: common.spread(found) for command, found in seconds.items()}
-    for command, found in figures.items():
+    metrics = {command: common.spread(found) for command, found in seconds.items()}
+    for command, found in metrics.items():
         bounds = f"{found['least']:.2f} to {found['most']:.2f}"
         print(f"{found['median']:8.2f} s ({bounds})  exit code {codes[command]}  {command}")
-    common.save(values, seconds=figures, exit_codes=codes)
+    common.save(values, seconds=metrics, exit_codes=codes)
 
 
 if __name__ == "__main__":

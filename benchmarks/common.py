@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: their flags, and what becomes of the rates of their turns."""
+"""Shared parts of the benchmarks: their flags, and the output of their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 
-# For all of them: this is the first module that they import.
+# For all benchmarks: this is the first module that they import.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mosaic.utils.atomic_io import write_text
@@ -30,17 +30,17 @@ def finish(rates: Mapping[str, Sequence[float]], values: argparse.Namespace, **m
     """Prints the rates and their ratio, and writes them to --output.
 
     Args:
-      rates: images a second in each turn, by name; `ours` and `Garden` are among them.
-      values: of the flags.
-      more: that was measured.
+      rates: images per second in each turn, by name; `ours` and `Garden` are among them.
+      values: parsed flags.
+      more: further measurements, by name.
     """
-    figures = {name: spread(found) for name, found in rates.items()}
-    for name, rate in figures.items():
+    metrics = {name: spread(found) for name, found in rates.items()}
+    for name, rate in metrics.items():
         bounds = f"{rate['least']:.2f} to {rate['most']:.2f}"
         print(f"{name:14} {rate['median']:6.2f} images/s ({bounds})")
-    ratio = figures["ours"]["median"] / figures["Garden"]["median"]
+    ratio = metrics["ours"]["median"] / metrics["Garden"]["median"]
     print(f"ratio          {ratio:6.2f}", *(f"  {name} {value:g}" for name, value in more.items()))
-    save(values, images_per_second=figures, ratio=ratio, **more)
+    save(values, images_per_second=metrics, ratio=ratio, **more)
 
 
 def spread(found: Sequence[float]) -> dict[str, float]:
@@ -49,7 +49,7 @@ def spread(found: Sequence[float]) -> dict[str, float]:
 
 
 def save(values: argparse.Namespace, **figures) -> None:
-    """Writes figures, and where they came from, to --output if it was given."""
+    """Writes measurements, and where they came from, to --output if it was given."""
     if values.output:
         settings = {name: value for name, value in vars(values).items() if name != "output"}
         report = {**provenance(command()), "settings": settings, **figures}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pathlib
 import tempfile
 import time
+from collections.abc import Callable
 
 import frames
 import numpy as np
@@ -27,8 +28,8 @@ from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
 
 
-def garden_turn(folder: pathlib.Path, model: tf_keras.Model):
-    """A function that scores all frames by the Garden's task, as its trainer's evaluation does."""
+def garden_turn(folder: pathlib.Path, model: tf_keras.Model) -> Callable[[], None]:
+    """Returns a function that scores all frames by the Garden's task, as its trainer does."""
     data = garden_config.DataConfig(
         input_path=str(folder / "val.tfrecord"),
         output_size=list(frames.SIZE),
@@ -47,7 +48,7 @@ def garden_turn(folder: pathlib.Path, model: tf_keras.Model):
     )
     batches = task.build_inputs(data)
     metrics = task.build_metrics(training=False)
-    # The Garden's batches are normalised already; this network does it itself.
+    # The Garden's batches are normalised already; this network normalises by itself.
     first = next(layer for layer in model.layers if layer.name == "normalize")
     body = tf_keras.Model(first.output, model.output)
 
@@ -60,7 +61,7 @@ def garden_turn(folder: pathlib.Path, model: tf_keras.Model):
     def turn() -> None:
         task.iou_metric.reset_state()
         iterator = iter(batches)
-        # Dropping it waits for its tuner, up to as long as the turn took: not part of the loop.
+        # Deleting it waits for its tuner, up to as long as the turn: this is not part of the loop.
         kept.append(iterator)
         for inputs in iterator:
             step(inputs)
@@ -69,10 +70,10 @@ def garden_turn(folder: pathlib.Path, model: tf_keras.Model):
     return turn
 
 
-def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str):
-    """A function that scores all frames as eval.py does; it returns the seconds of its loop.
+def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str) -> Callable[[], float]:
+    """Returns a function that scores all frames as eval.py does and returns the loop's seconds.
 
-    The Garden has no pictures and no page to write after its own.
+    Pictures and page after the loop are not timed: the Garden writes none.
     """
     dataset, predictor = cityscapes(str(folder)), of_network(model)
     evaluation = Evaluation(
@@ -103,7 +104,7 @@ def main() -> None:
                 seconds = turn()
                 if not isinstance(seconds, float):
                     seconds = time.perf_counter() - start
-                if number:  # the first warms up
+                if number:  # the first turn is a warm-up
                     rates[name].append(values.frames / seconds)
     common.finish(rates, values)
 

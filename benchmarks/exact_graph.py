@@ -24,7 +24,7 @@ SIZE, BATCH, STEPS = (360, 480), 8, 3
 
 
 def trained(exact: bool, images: tf.Tensor, labels: tf.Tensor, turns: int):
-    """Losses of the first steps, logits after them, and the seconds of `turns` more steps."""
+    """Returns the first steps' losses, logits after them, and the seconds of `turns` more steps."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
     runtime(exact_graph=exact)
     model, loss = mosaic(19, dropout=0.0), CrossEntropy()
@@ -54,14 +54,14 @@ def main() -> None:
     scenes = [drawing.draw_scene(index, *SIZE) for index in range(BATCH)]
     images, labels = (tf.constant(np.stack(part)) for part in zip(*scenes))
     exact, rewritten = (trained(kind, images, labels, values.turns) for kind in (True, False))
-    figures = {
+    metrics = {
         "losses": np.abs(rewritten[0] / exact[0] - 1).tolist(),
         "logits": float(np.max(np.abs(rewritten[1] - exact[1]))),
         "seconds": {"exact": exact[2], "rewritten": rewritten[2]},
     }
-    for name, found in figures.items():
+    for name, found in metrics.items():
         print(name, found)
-    common.save(values, **figures)
+    common.save(values, **metrics)
 
 
 if __name__ == "__main__":

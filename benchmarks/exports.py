@@ -19,8 +19,9 @@ import pathlib
 import gin
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
-import common  # noqa: F401 - makes the modules of this project found
+import common  # noqa: F401 - makes this project's modules importable
 import mosaic.training.train_loop
 from data.street_scenes import drawing
 from mosaic import cli, config
@@ -36,8 +37,10 @@ from mosaic.tflite.weights import load
 from mosaic.utils.provenance import command
 
 
-def plain(model, images: list[np.ndarray], path: str, size: tuple[int, int]) -> None:
-    """Writes an int8 file as TensorFlow's documentation has it."""
+def plain(
+    model: tf_keras.Model, images: list[np.ndarray], path: str, size: tuple[int, int]
+) -> None:
+    """Writes an int8 file as in TensorFlow's documentation."""
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32)])
     def labels(pixels):
@@ -56,8 +59,10 @@ def plain(model, images: list[np.ndarray], path: str, size: tuple[int, int]) -> 
     pathlib.Path(path).write_bytes(converter.convert())
 
 
-def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list[str]:
-    """Writes the files of published ones; returns all paths, the published one before its own."""
+def of_published(
+    entries: list[str], images: list[np.ndarray], folder: pathlib.Path, size: tuple[int, int]
+) -> list[str]:
+    """Writes files from published ones; returns all paths, each published one before its own."""
     paths = []
     for entry in entries:
         name, _, file = entry.partition("=")
@@ -80,7 +85,7 @@ def of_published(entries: list[str], images, folder: pathlib.Path, size) -> list
     return paths
 
 
-def of_random(images, folder: pathlib.Path, size) -> list[str]:
+def of_random(images: list[np.ndarray], folder: pathlib.Path, size: tuple[int, int]) -> list[str]:
     """Writes the 77.24 configuration's files; returns their paths."""
     # Random weights make logits so close that rounding decides: there is nothing to compare.
     tolerances.LIMITS.update(dict.fromkeys(tolerances.LIMITS, tolerances.Limit(None, 0.0)))

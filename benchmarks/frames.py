@@ -1,4 +1,4 @@
-"""Frames of Cityscapes' size in the Garden's TFRecords, for benchmarks that need no download."""
+"""Frames of Cityscapes' size in the Model Garden's TFRecords, for benchmarks without downloads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = 19
 def write(folder: pathlib.Path, count: int) -> pathlib.Path:
     """Writes train.tfrecord and val.tfrecord with `count` frames each; returns the folder.
 
-    Frames are drawn street scenes, whose grain makes PNGs of some 3 MB, like Cityscapes' own.
+    Frames are drawn street scenes, whose noise makes PNGs of about 3 MB, like Cityscapes' own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for split, seed in (("train", 0), ("val", 1)):

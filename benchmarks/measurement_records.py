@@ -1,4 +1,4 @@
-"""What was measured, as small JSON files in docs/results that docs/RESULTS.md is rendered from."""
+"""Measurements as small JSON files in docs/results, from which docs/RESULTS.md is rendered."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 
 DOCS = pathlib.Path("docs")
-# What every record has, and what belongs to the whole report but not to its figures.
+# Keys of every record, and keys of a whole report that are not measurements.
 PROVENANCE = ("command", "date", "machine")
 _BULK = ("confusion_matrix", "other_answers", "images", "class_names", "num_pixels", "path")
 _BULK += ("checkpoint", "profile", "phone", "system")
-# Of commands in README.md: where things go, whatever the folder was called.
+# Output flags of the commands in README.md; their folders get the same name in all records.
 _OUTPUTS = ("--output_dir", "--export_dir", "--submission_dir", "--output")
 
 
 def add(path: str, name: str, words: Sequence[str] = (), docs: pathlib.Path = DOCS) -> pathlib.Path:
-    """Keeps the figures of a measurement as docs/results/NAME.json.
+    """Saves the metrics of a measurement as docs/results/NAME.json.
 
     Args:
-      path: of a JSON report, or of pytest's JUnit XML.
-      name: of the record. docs/RESULTS.md.jinja says which ones it shows; of an experiment they are
-        EXPERIMENT.train, .val, .test and .tflite.
-      words: `WORD=PATH` each, what to call a path of this machine.
-      docs: the folder.
+      path: path of a JSON report, or of pytest's JUnit XML.
+      name: name of the record. docs/RESULTS.md.jinja says which ones it shows; of an experiment
+        they are EXPERIMENT.train, .val, .test and .tflite.
+      words: texts `WORD=PATH`: the word to write for a path of this machine.
+      docs: folder of the documentation.
 
     Raises:
-      UserError: no such measurement, or it does not say where it came from.
+      UserError: there is no such measurement, or it does not say where it came from.
     """
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
@@ -53,29 +53,29 @@ def add(path: str, name: str, words: Sequence[str] = (), docs: pathlib.Path = DO
 
 
 def _of_tests(text: str) -> dict:
-    """What tests recorded by `record_property`: for each name all values, in the tests' order."""
+    """Values that tests recorded by `record_property`, by name, in the tests' order."""
     suite = ElementTree.fromstring(text).find(".//testsuite")
     machine = suite is not None and suite.find("properties/property[@name='machine']")
     if not isinstance(machine, ElementTree.Element):
         raise ValueError("no run of this project's tests")
     if int(suite.get("failures")) or int(suite.get("errors")):
         raise ValueError("a test failed")
-    figures: dict[str, list] = {}
+    metrics: dict[str, list] = {}
     files = set()
     for case in suite.iter("testcase"):
         for entry in case.iter("property"):
-            figures.setdefault(entry.get("name"), []).append(json.loads(entry.get("value")))
+            metrics.setdefault(entry.get("name"), []).append(json.loads(entry.get("value")))
             files.add(case.get("file"))
     return {
         "command": f"python -m pytest {' '.join(sorted(files))} --junitxml=OUT",
         "date": suite.get("timestamp")[:10],
         "machine": json.loads(machine.get("value")),
-        "figures": figures,
+        "figures": metrics,
     }
 
 
 def _slim(value, places: Mapping[str, str], data: str):
-    """The value without bulk, and with words for paths of this machine."""
+    """The value without large parts, and with words for paths of this machine."""
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if k not in _BULK}
         if "command" in kept:

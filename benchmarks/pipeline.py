@@ -51,7 +51,7 @@ def ours(folder: pathlib.Path, batch_size: int) -> tf.data.Dataset:
 
 
 def rate(stream: tf.data.Dataset, warm_up: int, count: int, batch_size: int) -> float:
-    """Images a second over `count` batches, after `warm_up` others."""
+    """Returns images per second over `count` batches, after `warm_up` others."""
     batches = iter(stream)
     for _ in range(warm_up):
         next(batches)
@@ -72,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = frames.write(pathlib.Path(temporary), values.frames)
         size = (folder / "train.tfrecord").stat().st_size / values.frames / 1e6
-        # Our records are written, too: not among the user's.
+        # Our records are written too, but not among the user's.
         os.environ["TFDS_DATA_DIR"] = temporary
         streams = {
             "Garden": garden(folder, values.batch_size),

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
-import common  # noqa: F401 - makes the modules of this project found
+import common  # noqa: F401 - makes this project's modules importable
 from measurement_records import DOCS, add, read
 from mosaic.evaluation.html_report import percent, points
 from mosaic.utils.atomic_io import write_text
@@ -31,7 +31,7 @@ def render(docs: pathlib.Path = DOCS) -> str:
     """Returns RESULTS.md.
 
     Raises:
-      UserError: the template names a record or a figure that is not there.
+      UserError: the template names a record or a measurement that does not exist.
     """
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(docs),
@@ -58,7 +58,7 @@ def render(docs: pathlib.Path = DOCS) -> str:
 
 
 def _row(name: str, records: Mapping[str, dict]) -> dict[str, str | None]:
-    """An experiment's cells in the table of comparison; None for what was not measured."""
+    """An experiment's cells in the table of comparison; None for missing measurements."""
     training, test = records[f"{name}.train"], records.get(f"{name}.test")
     models = records.get(f"{name}.tflite", {}).get("models", [])
     latencies = {
@@ -95,7 +95,7 @@ def _machines(records: Mapping[str, dict]) -> list[str]:
 
 
 def table(rows: Sequence[Mapping[str, str | None]]) -> str:
-    """Rows as a Markdown table: a dash for None, and no column that no row has anything for."""
+    """Returns rows as a Markdown table: a dash for None, without columns that are all None."""
     names = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
     values = ([row[name] or "-" for name in names] for row in rows)
     cells = [names, ["---"] * len(names), *values]
@@ -103,14 +103,14 @@ def table(rows: Sequence[Mapping[str, str | None]]) -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
-    """`1,234.5`, or `1.2e-7` where so few digits would show nothing."""
+    """Returns `1,234.5`, or `1.2e-7` where so few digits would show nothing."""
     if 0 < abs(value) < 10**-digits:
         return f"{value:.1e}".replace("e-0", "e-")
     return f"{value:,.{digits}f}"
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `3 min 23 s` and, from ten minutes on, `79 min`."""
+    """Returns `45 s`, `3 min 23 s` and, from ten minutes on, `79 min`."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 10:
         return f"{round(seconds / 60)} min"

@@ -29,27 +29,28 @@ def ade20k(
 ) -> Dataset:
     """ADE20K's 20,210 training and 2,000 validation images, of varying size.
 
-    TFDS's `scene_parse150` is no source: it loads annotations_instance.tar, whose masks are the
+    TFDS's `scene_parse150` cannot be used: it loads annotations_instance.tar, whose masks are the
     objects of 100 classes, without wall, sky, road and the like.
 
     Args:
-      data_dir: holds ADEChallengeData2016/ or ADEChallengeData2016.zip, or is that folder: JPEG
-        images in images/{training,validation}, RGB or grey, and PNG labels 0 to 150 under the same
-        names in annotations/{training,validation}.
-      augment: of training examples.
-      classes: `all`: 150 classes, label 0 ignored. `top31`: MLPerf's 32, the first 31 labels under
-        their own numbers and 0 for all else, padding included; nothing is ignored in evaluation.
-      size: (height, width) that evaluation brings images and labels to, as MLPerf prepares them:
+      data_dir: folder with ADEChallengeData2016/ or ADEChallengeData2016.zip, or the unpacked
+        folder itself: JPEG images in images/{training,validation}, RGB or grey, and PNG labels 0 to
+        150 under the same names in annotations/{training,validation}.
+      augment: augmentation of training examples.
+      classes: choice of classes. `all`: 150 classes, label 0 ignored. `top31`: MLPerf's 32 classes,
+        the first 31 labels under their own numbers and 0 for all others, padding included; nothing
+        is ignored in evaluation.
+      size: (height, width) of images and labels in evaluation, in pixels, prepared as in MLPerf:
         scaled to the largest size that fits, keeping the aspect, pixels by bilinear and labels by
         nearest-neighbour interpolation with corners aligned; padded at the bottom and right with
         grey (127) and the class of label 0 (see data/fit.py). They keep their sizes if None.
 
     Raises:
-      DataError: nothing of that is there, or a file is wrong; it is named.
+      DataError: none of these is there, or a file is wrong; the message names it.
     """
     labels = _label_map(classes)
     fit = Fit(tuple(size), int(labels.lookup()[0])) if size else None
-    # The records hold labels as they are in the files, the same for all choices of classes.
+    # The records have labels as in the files, the same for all choices of classes.
     builder = layout(data_dir).prepare()
     return Dataset(builder, labels, {s: s for s in SPLITS}, augment, name="ade20k", fit=fit)
 

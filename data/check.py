@@ -1,4 +1,4 @@
-"""A data set looked at from end to end: what it holds, and everything that is wrong with it."""
+"""Checks of a whole data set: what it contains, and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data.files import read_pair
 from data.layout import Layout
 
 # Modules with a function `layout`, by the name of the function that loads the data set; imported
-# when needed, since gin lets nothing configurable be added after a configuration is read.
+# when needed, since gin allows no new configurables after a configuration is read.
 LAYOUTS = {
     "ade20k": "data.ade20k",
     "camvid": "data.folders",
@@ -29,14 +29,14 @@ SETTINGS = ("data_dir", "label_map", "coarse", "augmented", "classes")
 
 @dataclasses.dataclass
 class Survey:
-    """What a data set holds.
+    """Content of a data set.
 
     Attributes:
-      class_names: of the label map.
+      class_names: names of the classes, from the label map.
       images: number of examples by split.
       sizes: number of examples by split and (height, width).
-      pixels: labelled pixels of each class by split, int64 [classes].
-      ignored: pixels without a class by split.
+      pixels: number of labelled pixels of each class, int64 [classes], by split.
+      ignored: number of pixels without a class, by split.
       problems: everything that is wrong, one line each.
       strays: masks without an image, one line each.
     """
@@ -54,9 +54,9 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
     """Finds the files of a data set, without reading them.
 
     Args:
-      dataset: one of `LAYOUTS`, named like the function that loads it.
-      data_dir: as for that function.
-      settings: further arguments of the layout: `label_map` of `folders`, `coarse` of
+      dataset: name of the data set, one of `LAYOUTS`: that of the function that loads it.
+      data_dir: folder of the data set, as for that function.
+      settings: further arguments of the layout, by name: `label_map` of `folders`, `coarse` of
         `cityscapes`, `augmented` of `pascal_voc`, `classes` of `ade20k`.
 
     Raises:
@@ -70,16 +70,17 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
 
 
 def survey(layout: Layout, progress: Callable | None = None) -> Survey:
-    """Reads every file of a data set; nothing that is wrong ends it.
+    """Reads every file of a data set, and continues after everything that is wrong.
 
     Args:
-      layout: of `layout_of`.
-      progress: from the number of examples to a context manager with `update()`.
+      layout: files of the data set, from `layout_of`.
+      progress: function of the number of examples that returns a context manager with `update()`;
+        None to show none.
     """
     found = Survey(layout.label_map.names, problems=list(layout.problems))
     found.strays = list(layout.strays)
     table, classes = layout.label_map.lookup(), len(layout.label_map.names)
-    # Counted first: examples in TFRecords are at hand one after the other only.
+    # Counted first: examples in TFRecords can only be read one after the other.
     totals = {
         split: len(pairs) if isinstance(pairs, list) else sum(1 for _ in pairs)
         for split, pairs in layout.splits.items()
@@ -106,21 +107,21 @@ def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:
     """Suggests class weights for the loss.
 
     Args:
-      pixels: labelled pixels of each class.
-      power: 0 weighs all pixels alike, 1 all classes.
+      pixels: number of labelled pixels of each class, [classes].
+      power: exponent, 0 to 1; 0 weights all pixels alike, 1 all classes.
 
     Returns:
-      Each class's share of the pixels to the power -power, scaled to a mean of 1 per pixel; 1 for
-      a class that does not occur.
+      Weights [classes]: each class's fraction of the pixels to the power -power, scaled to a mean
+      of 1 per pixel; 1 for a class that does not occur.
     """
-    share = pixels / max(pixels.sum(), 1)
-    weights = np.divide(1.0, share**power, out=np.zeros(len(share)), where=share > 0)
-    mean = float(share @ weights)
-    return np.where(share > 0, weights / mean if mean else 1.0, 1.0)
+    fraction = pixels / max(pixels.sum(), 1)
+    weights = np.divide(1.0, fraction**power, out=np.zeros(len(fraction)), where=fraction > 0)
+    mean = float(fraction @ weights)
+    return np.where(fraction > 0, weights / mean if mean else 1.0, 1.0)
 
 
 def table(found: Survey) -> str:
-    """The survey for people: splits, sizes, class frequencies and the weights they suggest."""
+    """Returns the survey as a table: splits, sizes, class frequencies and suggested weights."""
     lines = []
     for split, images in found.images.items():
         sizes = found.sizes[split].most_common(3)
@@ -135,11 +136,11 @@ def table(found: Survey) -> str:
     lines += ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
     totals = {k: max(int(found.pixels[k].sum()) + found.ignored[k], 1) for k in splits}
     for index, name in enumerate(found.class_names):
-        shares = "".join(f"  {100 * found.pixels[k][index] / totals[k]:10.3f}" for k in splits)
+        percentages = "".join(f"  {100 * found.pixels[k][index] / totals[k]:10.3f}" for k in splits)
         weight = f"  {weights[index]:6.2f}" if weights is not None else ""
-        lines.append(f"{name:{width}}{shares}{weight}")
-    shares = "".join(f"  {100 * found.ignored[k] / totals[k]:10.3f}" for k in splits)
-    lines.append(f"{'ignored':{width}}{shares}")
+        lines.append(f"{name:{width}}{percentages}{weight}")
+    percentages = "".join(f"  {100 * found.ignored[k] / totals[k]:10.3f}" for k in splits)
+    lines.append(f"{'ignored':{width}}{percentages}")
     if weights is not None:
         lines += ["", f"CLASS_WEIGHTS = ({', '.join(f'{w:.2f}' for w in weights)})"]
     if found.strays:

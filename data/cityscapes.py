@@ -1,4 +1,4 @@
-"""Cityscapes from whatever of it is in a folder: zips, the unpacked tree, or TFRecords."""
+"""Cityscapes in any of its forms in a folder: zips, the unpacked tree, or TFRecords."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ZIPS = {
 }
 COARSE_ZIPS = {"leftImg8bit_trainextra.zip": "leftImg8bit/train_extra", "gtCoarse.zip": "gtCoarse"}
 _FINE_SPLITS = ("train", "val", "test")
-# TFDS's names: with its keys, they give the order of its own builder `cityscapes`.
+# TFDS's names of the splits: with its keys, they give the order of its builder `cityscapes`.
 SPLITS = {"train": "train", "val": "validation", "test": "test", "train_extra": "train_extra"}
 _IMAGE = re.compile(r"leftImg8bit/(\w+)/([^/]+)/([^/]+)_leftImg8bit\.png")
 _LABEL = re.compile(r"gt(?:Fine|Coarse)/(.+)_gt(?:Fine|Coarse)_label(?:Train)?Ids\.png")
@@ -41,29 +41,29 @@ def cityscapes(
 ) -> Dataset:
     """Cityscapes' 2,975 training, 500 validation and 1,525 test images of 1024x2048.
 
-    Labels become the 19 train ids by data/labels/cityscapes.json, everything else the ignore
-    label. Whatever `data_dir` holds, the batches and their order are the same: examples have the
-    ids (`aachen_000000_000019`) and splits of TFDS's builder, by which TFDS orders them.
+    Labels become the 19 train ids by data/labels/cityscapes.json, everything else the ignore label.
+    Whatever files `data_dir` has, the batches and their order are the same: examples have the ids
+    (`aachen_000000_000019`) and splits of TFDS's builder, by which TFDS orders them.
 
     Args:
-      data_dir: holds one of the following, looked for in this order.
+      data_dir: folder with one of the following, looked for in this order.
         The tree: `leftImg8bit/{train,val,test}/CITY/*_leftImg8bit.png` and
         `gtFine/...*_gtFine_labelIds.png` or, for images without these,
         `*_gtFine_labelTrainIds.png`.
         The zips: `leftImg8bit_trainvaltest.zip` and `gtFine_trainvaltest.zip`; either may be
         unpacked.
-        The Garden's TFRecords, `train*`, `val*` and `test*` with `.tfrecord` or `-00000-of-00010`
-        in the name: `image/encoded`, `image/segmentation/class/encoded` with train ids, and
-        `image/filename`, without which the order is another.
+        TFRecords of the Model Garden, `train*`, `val*` and `test*` with `.tfrecord` or
+        `-00000-of-00010` in the name: `image/encoded`, `image/segmentation/class/encoded` with
+        train ids, and `image/filename`, without which the order is different.
         Records that TFDS prepared in array_record format; they may also be in TFDS's own folder.
-        The test split needs no labels: what is missing is ignored.
-      augment: of training examples.
-      coarse: the training split also has the 19,998 images of train_extra with their coarse
+        The test split needs no labels: pixels without labels are ignored.
+      augment: augmentation of training examples.
+      coarse: whether the training split also has the 19,998 images of train_extra with their coarse
         annotations, from the tree (`gtCoarse/train_extra/...*_gtCoarse_labelIds.png`), from
         `leftImg8bit_trainextra.zip` and `gtCoarse.zip`, or from `train_extra*` TFRecords.
 
     Raises:
-      DataError: nothing of that is there, or a file is wrong; it is named.
+      DataError: none of these is there, or a file is wrong; the message names it.
     """
     splits = {k: SPLITS[k] for k in ("train", "val", "test")}
     if coarse:
@@ -116,7 +116,7 @@ def _nothing(root: pathlib.Path) -> str:
 
 
 def _add_tree(found: Layout, tree: Tree, splits: list[str]) -> None:
-    """Pairs images with labels; every zip and folder is named that lacks altogether."""
+    """Pairs images with labels; names every zip and folder that is missing completely."""
     found.problems += tree.problems
     images = [match for path in tree.sources if (match := _IMAGE.fullmatch(path))]
     kinds = {path.partition("/")[0] for path in tree.sources}
@@ -154,7 +154,7 @@ def _add_tree(found: Layout, tree: Tree, splits: list[str]) -> None:
 
 
 def _label(found: Layout, tree: Tree, image: re.Match):
-    """The label's file and how it is labelled, (None, None) where there is none."""
+    """The file and the label map (None: the data set's) of a label; (None, None) without one."""
     kind = "gtCoarse" if image[1] == "train_extra" else "gtFine"
     stem = f"{kind}/{image[1]}/{image[2]}/{image[3]}_{kind}"
     label = tree.sources.get(f"{stem}_labelIds.png")
@@ -170,7 +170,7 @@ def _label(found: Layout, tree: Tree, image: re.Match):
 
 
 def _add_records(found: Layout, splits: list[str]) -> None:
-    """Sorts TFRecords to splits by their names."""
+    """Assigns TFRecords to splits by their names."""
     files = record_files(found.root)
     for split in splits:
         own = [file for file in files if _RECORDS[split].match(file.name)]
@@ -182,7 +182,7 @@ def _add_records(found: Layout, splits: list[str]) -> None:
 
 
 def _prepared(root: pathlib.Path) -> tfds.core.DatasetBuilder | None:
-    """The records of TFDS's own builder in a folder or, failing that, in TFDS's folder."""
+    """The records of TFDS's own builder in a folder or, if there are none, in TFDS's folder."""
     for folder in (str(root), records_dir()):
         builder = tfds.builder("cityscapes/semantic_segmentation", data_dir=folder)
         if pathlib.Path(builder.data_dir).is_dir():

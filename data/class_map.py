@@ -1,4 +1,4 @@
-"""Class maps: what the classes that a network was trained for mean among those of a data set."""
+"""Class maps: which class of a data set each class of a network stands for."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _FOLDER = pathlib.Path(__file__).parent / "labels" / "maps"
 
 @gin.configurable(module="datasets")
 def class_map(name: str) -> tuple[int, ...]:
-    """Reads a class map, by which a network is scored on a data set with other classes.
+    """Reads a class map, for scoring a network on a data set with other classes.
 
     Args:
-      name: of a file in data/labels/maps, or the path of one, ending in .json: `source` and
-        `target` are label maps as for `LabelMap.named`, and `classes` gives the names of source
-        classes their target classes' names. Source classes that are not there mean none.
+      name: name of a file in data/labels/maps, or path of a file ending in .json: `source` and
+        `target` are label maps as for `LabelMap.named`, and `classes` has the target class's name
+        for each source class's name. Source classes that are missing stand for no class.
 
     Returns:
       The target's class index for each class of the source, -1 for none.
 
     Raises:
-      DataError: there is no such file, it is not of that form, or names an unknown class.
+      DataError: there is no such file, it does not have that format, or it names an unknown class.
     """
     path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
     try:

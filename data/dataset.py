@@ -1,4 +1,4 @@
-"""A data set as the rest of the project sees it: a small description, and batches."""
+"""A data set as the rest of the project uses it: attributes, examples and batches."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Dataset:
     """Images and labels of a TFDS builder under a label map.
 
     Args:
-      builder: prepared in a random-access format (`prepare`).
-      label_map: classes, colours and which label means which class.
-      splits: this project's split names (`train`, `val`, `test`) and TFDS's, or several of them
-        joined by `+`.
-      augment: of training examples; None for a data set that is only evaluated.
-      image_key: the builder's feature with the image.
-      label_key: the builder's feature with the label, [height, width, 1].
-      id_key: the builder's feature with the image's name.
-      name: for reports; the builder's own if None.
-      fit: what evaluation does to images and labels; they keep their sizes if None.
+      builder: TFDS builder, prepared in a random-access format (`prepare`).
+      label_map: classes, their colours, and the class of each label.
+      splits: TFDS's name of each split, or several joined by `+`, by this project's name (`train`,
+        `val`, `test`).
+      augment: augmentation of training examples; None for a data set that is only evaluated.
+      image_key: name of the builder's feature with the image.
+      label_key: name of the builder's feature with the label, [height, width, 1].
+      id_key: name of the builder's feature with the image's name.
+      name: name for reports; the builder's own if None.
+      fit: resizing of images and labels in evaluation; they keep their sizes if None.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Dataset:
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """What the label files have for each class: in Cityscapes, label ids."""
+        """The value of each class in the label files: in Cityscapes, label ids."""
         return self.label_map.labels
 
     @property
@@ -81,7 +81,7 @@ class Dataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits that there are."""
+        """Names of the splits of this data set."""
         return tuple(self._splits)
 
     def num_images(self, split: str) -> int:
@@ -105,7 +105,7 @@ class Dataset:
         return found.bytes_list.value[0].decode() if found else f"{index:06}"
 
     def example(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns one image and its class indices as evaluation has them.
+        """Returns one image and its class indices as for evaluation.
 
         They are uint8 [height, width, 3] and [height, width].
         """
@@ -120,7 +120,7 @@ class Dataset:
         context: tf.distribute.InputContext | None = None,
         split: str = "train",
     ) -> tf.data.Dataset:
-        """The training stream of `data.pipeline.train_batches` over a split of this data set."""
+        """Returns the stream of `data.pipeline.train_batches` over a split of this data set."""
         return train_batches(
             self._load(split),
             self.num_images(split),
@@ -138,9 +138,9 @@ class Dataset:
         batch_size: int = 1,
         context: tf.distribute.InputContext | None = None,
     ) -> tf.data.Dataset:
-        """All images of a split once, in order (`data.pipeline.eval_batches`).
+        """Returns all images of a split once, in order (`data.pipeline.eval_batches`).
 
-        The batch is divided among the workers and the replicas of each; it is 1 for each where
+        The batch is divided among the workers and the replicas of each; each replica gets 1 where
         images differ in size.
         """
         shard = Shard.of(context)
@@ -174,13 +174,13 @@ class Dataset:
 
     @functools.cache  # noqa: B019 - a data set lives as long as the process
     def _source(self, split: str):
-        # Only `_load` decodes images: an image's name must not cost its decoding.
+        # Only `_load` decodes images: to read an image's name, it need not be decoded.
         skipped = {key: tfds.decode.SkipDecoding() for key in self._keys[:2]}
         return self._builder.as_data_source(self._split(split), decoders=skipped)
 
     @functools.cache  # noqa: B019
     def _load(self, split: str, fit: Fit | None = None):
-        """From a record index to (image, label), as a graph function."""
+        """A graph function from a record index to (image, label)."""
         records = self._source(split).data_source
         features = self._builder.info.features
         table = self.label_map.lookup()

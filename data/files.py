@@ -1,4 +1,4 @@
-"""Image and label files: where they are, and what can be wrong with one."""
+"""Image and label files: where they are, and what can be wrong with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from data.errors import DataError
 from data.label_map import LabelMap
 
-# What Pillow raises for damaged files.
+# Errors that Pillow raises for damaged files.
 _DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
@@ -26,12 +26,12 @@ _DAMAGED = (
 
 
 class Source(Protocol):
-    """One file, on disk or inside another; `name` is how messages call it."""
+    """One file, on disk or inside another; `name` is its name in messages."""
 
     name: str
 
     def read(self) -> bytes:
-        """Returns the content, or raises DataError."""
+        """Returns the content, or raises a DataError."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A file inside a zip that is open."""
+    """A file inside an open zip."""
 
     archive: zipfile.ZipFile
     member: str
@@ -71,7 +71,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """A file whose content is at hand; one without content raises its `problem`."""
+    """A file whose content is in memory; without content, `read` raises its `problem`."""
 
     name: str
     content: bytes = b""
@@ -88,10 +88,10 @@ class Pair:
     """One example.
 
     Attributes:
-      id: its name, unique in the split.
-      image: the image's file.
-      label: the label's file; None where there is no truth, and all pixels are ignored.
-      label_map: of this label file, where it is another than the data set's.
+      id: name of the example, unique in the split.
+      image: file of the image.
+      label: file of the label; None where there is no truth, and all pixels are ignored.
+      label_map: label map of this label file, where it is not the data set's.
     """
 
     id: str
@@ -101,9 +101,9 @@ class Pair:
 
 
 def below(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The files in a folder and its subfolders, links to folders included, in order of their names.
+    """Returns the files in a folder and its subfolders, linked ones too, in order of their names.
 
-    Hidden ones are left out: macOS puts them beside images, under nearly the same names.
+    Hidden files are left out: macOS adds them beside images, with nearly the same names.
     """
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
@@ -116,9 +116,9 @@ class Tree:
     """The files of a data set by their path in the published tree, unpacked or still in zips.
 
     Attributes:
-      sources: by path relative to the tree's root.
-      files: those on disk that they are in.
-      problems: zips that cannot be read or hold nothing of the tree, one line each.
+      sources: files by their path relative to the tree's root.
+      files: files on disk that these are in.
+      problems: zips that cannot be read or have nothing of the tree, one line each.
     """
 
     def __init__(
@@ -127,9 +127,10 @@ class Tree:
         """Looks for files.
 
         Args:
-          root: of the tree, and where the zips are.
-          folders: of the tree.
-          zips: the folders that each zip holds; those that are not unpacked are read from it.
+          root: folder of the tree and of the zips.
+          folders: folders of the tree to look in.
+          zips: folders in each zip, by the zip's name; those that are not unpacked are read from
+            it.
         """
         self.sources: dict[str, Source] = {}
         self.files: list[pathlib.Path] = []
@@ -144,7 +145,7 @@ class Tree:
                 self._open(root / name, packed)
 
     def _open(self, path: pathlib.Path, folders: tuple[str, ...]) -> None:
-        """Adds what a zip holds of some folders; people do without those of test images."""
+        """Adds files of some folders in a zip; those with test images may be missing."""
         is_needed = not all(folder.endswith("/test/") for folder in folders)
         try:
             archive = zipfile.ZipFile(path)
@@ -174,16 +175,16 @@ class Tree:
 def read_image(
     source: Source, grey: bool = False, upright: bool = False
 ) -> tuple[bytes, tuple[int, int]]:
-    """Reads an image and checks that it is a whole PNG or JPEG of 8-bit RGB.
+    """Reads an image and checks that it is a complete PNG or JPEG of 8-bit RGB.
 
     Args:
-      source: of the image.
-      grey: one channel is as good; TensorFlow makes it RGB when it decodes.
-      upright: an image that its metadata turns is wrong: TensorFlow decodes it as it is stored,
-        unlike the programs that people draw masks with.
+      source: file of the image.
+      grey: whether one channel is allowed too; TensorFlow makes it RGB when it decodes.
+      upright: whether an image that its metadata rotates is wrong: TensorFlow decodes it as stored,
+        unlike programs for drawing masks.
 
     Returns:
-      The file's content, and (height, width).
+      (content of the file, (height, width) in pixels).
     """
     content = source.read()
     image = _decode(source, content, ("PNG", "JPEG"))
@@ -200,8 +201,8 @@ def read_image(
 def read_label(source: Source, label_map: LabelMap) -> np.ndarray:
     """Reads the labels of a mask, uint8 [height, width].
 
-    A PNG with one 8-bit channel holds labels; so does one with a palette, as its indices. An RGB
-    PNG holds the colours of the label map.
+    A PNG with one 8-bit channel contains labels; so does one with a palette, as its indices. An RGB
+    PNG contains the colours of the label map.
     """
     content = source.read()
     image = _decode(source, content, ("PNG",))
@@ -231,7 +232,7 @@ def read_pair(
 
     Returns:
       (image, labels, errors): the image file's content, the data set's labels as uint8 [height,
-      width], and everything that is wrong; with errors the other two say nothing.
+      width], and everything that is wrong; with errors the other two are meaningless.
     """
     errors, content, size, labels = [], b"", None, None
     try:
@@ -260,7 +261,7 @@ def _decode(source: Source, content: bytes, formats: tuple[str, ...]) -> Image.I
     if not content:
         raise DataError(f"{source.name}: empty; copy the file again")
     try:
-        # Checksums first: decoders differ in what damage they notice.
+        # Checksums first: decoders differ in the damage that they notice.
         Image.open(io.BytesIO(content), formats=formats).verify()
         image = Image.open(io.BytesIO(content), formats=formats)
         image.load()
@@ -271,7 +272,7 @@ def _decode(source: Source, content: bytes, formats: tuple[str, ...]) -> Image.I
 
 
 def _png_depth(image: Image.Image, content: bytes) -> int:
-    """Bits of a channel. Pillow widens or narrows some to 8; the header of a PNG tells them."""
+    """Bits of a channel, from the PNG's header: Pillow widens or narrows some to 8."""
     return content[24] if content.startswith(b"\x89PNG") else 8
 
 
@@ -306,14 +307,14 @@ def _codes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _check_palette(source: Source, image: Image.Image, label_map: LabelMap) -> None:
-    """Programs that shrink PNGs number the colours anew: then indices are no labels."""
+    """Refuses renumbered palettes, from programs that shrink PNGs: indices are no labels."""
     table, class_of = label_map.color_labels(), label_map.lookup()
     double = label_map.double_colors()
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3).tolist()
     used = np.unique(np.asarray(image)).tolist()
     colors = {index: tuple(palette[index]) for index in used if index < len(palette)}
     if len(colors) < len(used) or not set(colors.values()) <= set(table):
-        return  # The palette is not the label map's: the indices alone count.
+        return  # The palette is not the label map's: only the indices matter.
     for index, color in colors.items():
         if (
             color not in double

@@ -1,4 +1,4 @@
-"""Images and labels brought to one size for evaluation."""
+"""Resizing of images and labels to one size for evaluation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Fit:
 
     As MLPerf prepares ADE20K (vision/deeplab in mlcommons/mobile_open, by DeepLab's
     `resize_to_range`): each side times the same factor, rounded up; pixels by bilinear, labels by
-    nearest-neighbour interpolation, corners of both aligned; pixels cut to whole numbers.
+    nearest-neighbour interpolation, corners of both aligned; pixels truncated to whole numbers.
 
     Attributes:
       size: (height, width) of the result.
-      label: the class index of padding.
-      level: of padding in the image, 0 to 255, in all three channels.
+      label: class index of padding.
+      level: value of padding in the image, 0 to 255, in all three channels.
     """
 
     size: tuple[int, int]
@@ -37,7 +37,8 @@ class Fit:
         """
         target = tf.constant(self.size, tf.int32)
         found = tf.shape(image)[:2]
-        # The side that decides is exact in integers; floats could round it up by a pixel.
+        # The side that limits the scale is computed in integers; floats could round it up by a
+        # pixel.
         rows_first = target[0] * found[1] <= target[1] * found[0]
         over, under = tf.cond(
             rows_first, lambda: (target[0], found[0]), lambda: (target[1], found[1])

@@ -1,4 +1,4 @@
-"""Your own images and masks in folders, the splits as folders or as lists."""
+"""Your own images and masks in folders, with splits as folders or as lists."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def folders(
     indices are labels, or RGB in the colours of the label map.
 
     Args:
-      data_dir: of one of two layouts.
+      data_dir: folder with one of two layouts.
         Splits by folder: train/ and trainannot/, val/ and valannot/ and, where there is one, test/
         and testannot/.
         Splits by list: images/ and masks/, and train.txt, val.txt and, where there is one,
         test.txt with one name in each line, with or without suffix.
-      label_map: a file such as data/labels/camvid.json, or the name of one there: classes,
+      label_map: path of a file such as data/labels/camvid.json, or name of a file there: classes,
         colours, and which labels and colours are void.
-      augment: of training examples.
-      name: for reports.
+      augment: augmentation of training examples.
+      name: name for reports.
 
     Raises:
-      DataError: the folder is not of that layout, or a file is wrong; it is named.
+      DataError: the folder does not have that layout, or a file is wrong; the message names it.
     """
     found = layout(data_dir, label_map, name)
     return Dataset(found.prepare(), found.label_map, {s: s for s in SPLITS}, augment, name=name)
@@ -53,7 +53,7 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     if not root.is_dir():
         found.problems.append(f"{root}: no such folder; --data_dir names the one with the images")
         return found
-    # Lists without images/ are others' own, such as those that CamVid comes with.
+    # Lists without images/ have another purpose, such as those that come with CamVid.
     by_list = (root / "images").is_dir()
     listed = [split for split in SPLITS if by_list and (root / f"{split}.txt").is_file()]
     if listed:
@@ -83,7 +83,7 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
 
 
 def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """The images of a folder by their path in it without suffix."""
+    """The images of a folder, by their path in it without suffix."""
     found = {}
     for path in below(folder):
         if _is_image(path.name):
@@ -103,7 +103,7 @@ def _add(
     image_folder: pathlib.Path,
     mask_folder: pathlib.Path,
 ) -> None:
-    """Adds a split: the images that are named, or all of the folder."""
+    """Adds a split: the images in `names`, or all images of the folder."""
     if not mask_folder.is_dir():
         found.problems.append(f"{mask_folder}: no such folder; the masks of {split} belong there")
         return

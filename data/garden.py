@@ -1,4 +1,4 @@
-"""TFRecords as the Garden's segmentation input reads them, as examples of a layout."""
+"""TFRecords in the format of the Model Garden's segmentation input, as examples of a layout."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def record_files(root: pathlib.Path) -> list[pathlib.Path]:
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """The examples of some TFRecords, read one after another each time they are asked for.
+    """The examples of some TFRecords, read one after another in each iteration.
 
-    An example's id is its `image/filename` or `image/source_id` without folders and suffixes; the
-    file's name and its place in it, where there is neither.
+    An example's id is its `image/filename` or `image/source_id` without folders and suffixes, or
+    else the file's name and its position there.
 
     Attributes:
       files: TFRecords of `tf.train.Example` with the features `image/encoded` and
         `image/segmentation/class/encoded`.
-      suffix: of image files, no part of the id.
-      label_map: of the labels in the records.
-      labelled: every example must have a label.
+      suffix: suffix of image files, which is not part of the id.
+      label_map: label map of the labels in the records.
+      labelled: whether every example must have a label.
     """
 
     files: Sequence[pathlib.Path]

@@ -1,4 +1,4 @@
-"""Label maps: class names, colours, and which label in a file means which class."""
+"""Label maps: class names, colours, and the class of each label in a file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class LabelMap:
     """The classes of a data set.
 
     Attributes:
-      names: one per class, in the order of the class indices (train ids).
-      colors: RGB in 0..255, one per class.
-      labels: the value that stands for each class in the label files.
-      void_labels: further values that the label files may hold; they become the ignore label.
-      ignore_label: what pixels without a class have in the batches.
-      merged: (label, class index) of further values that stand for a class.
-      void_colors: RGB in 0..255 of pixels without a class, in masks that hold colours.
-      categories: of each class, for figures of groups of classes; empty without any.
+      names: name of each class, in the order of the class indices (train ids).
+      colors: colour of each class, RGB in 0..255.
+      labels: value of each class in the label files.
+      void_labels: further values in label files, which become the ignore label.
+      ignore_label: class index of pixels without a class in the batches.
+      merged: (label, class index) of each further value that stands for a class.
+      void_colors: colours of pixels without a class, RGB in 0..255, in masks with colours.
+      categories: category of each class, for metrics of groups of classes; empty without any.
     """
 
     names: tuple[str, ...]
@@ -40,12 +40,12 @@ class LabelMap:
 
     @classmethod
     def named(cls, name: str) -> LabelMap:
-        """Reads `data/labels/{name}.json`, or the file that a name ending in .json is.
+        """Reads `data/labels/{name}.json`, or the file at a path ending in .json.
 
-        A class's `label` is one value, or a list of several that all become this class.
+        A class's `label` is one value, or a list of values that all become this class.
 
         Raises:
-          DataError: there is none, or it is not of that form.
+          DataError: there is no such file, or it does not have that format.
         """
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
         try:
@@ -97,7 +97,7 @@ class LabelMap:
         return table
 
     def values(self) -> np.ndarray:
-        """Returns uint8 [256]: the label of each class index, one that is ignored for others."""
+        """Returns uint8 [256]: the label of each class index, an ignored label for all others."""
         table = np.full(256, self.ignored, np.uint8)
         table[: len(self.labels)] = self.labels
         return table
@@ -111,18 +111,18 @@ class LabelMap:
         return int(np.argmax(table == self.ignore_label))
 
     def indexed(self) -> LabelMap:
-        """Returns the map of the same classes for files that hold class indices."""
+        """Returns the map of the same classes for files with class indices."""
         return dataclasses.replace(
             self, labels=tuple(range(len(self.names))), void_labels=(), merged=()
         )
 
     def color_labels(self) -> dict[tuple[int, int, int], int]:
-        """Returns the label of each colour, one that is ignored for void ones."""
+        """Returns the label of each colour, and an ignored label for void colours."""
         table = {color: self.ignored for color in self.void_colors}
         return table | dict(zip(self.colors, self.labels, strict=True))
 
     def double_colors(self) -> set[tuple[int, int, int]]:
-        """Returns the colours of which nobody can tell which class, or void, they stand for."""
+        """Returns the colours that more than one class, or a class and void, have."""
         counts = collections.Counter([*self.colors, *set(self.void_colors)])
         return {color for color, count in counts.items() if count > 1}
 
@@ -132,7 +132,7 @@ class LabelMap:
         return sorted(set(found.tolist()) - self._known())
 
     def known(self) -> str:
-        """Returns what the label files may hold, for messages."""
+        """Returns the values that label files may have, for messages."""
         void = f", void {', '.join(map(str, self.void_labels))}" if self.void_labels else ""
         classes = [*self.labels, *(label for label, _ in self.merged)]
         return f"known are {min(classes)} to {max(classes)}{void} and {self.ignore_label}"

@@ -1,4 +1,4 @@
-"""What was found in a data set's folder: to be checked, or to be written into records."""
+"""The files found in a data set's folder, to be checked or to be written into records."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ class Layout:
     """Images and labels of a data set, before anything is read.
 
     Attributes:
-      name: of the data set, for its records.
-      root: the folder that the user named.
-      label_map: of the label files.
+      name: name of the data set, for its records.
+      root: folder that the user named.
+      label_map: label map of the label files.
       splits: examples by TFDS's name of the split; records are ordered by a hash of the split's
-        name and the example's id, wherever the example comes from.
-      files: that the examples are in, on disk; when one changes, other records are written.
-      problems: what is wrong with the folder itself, one line each.
-      strays: masks without an image, one line each; they are no hindrance, and a likely mistake.
-      grey: images of one channel are as good.
-      upright: images that their metadata turns are wrong.
+        name and the example's id, whatever file the example is from.
+      files: files on disk that the examples are in; when one changes, new records are written.
+      problems: problems of the folder itself, one line each.
+      strays: masks without an image, one line each; they do not stop the preparation, but are
+        probably a mistake.
+      grey: whether images of one channel are allowed.
+      upright: whether images that their metadata rotates are wrong.
     """
 
     name: str
@@ -44,21 +45,21 @@ class Layout:
     upright: bool = False
 
     def add(self, split: str, pairs: list[Pair]) -> None:
-        """Adds a split of files on disk; an id that is there twice is a problem."""
+        """Adds a split of files on disk; an id that occurs twice is a problem."""
         self.splits[split] = pairs
         for name, count in collections.Counter(pair.id for pair in pairs).items():
             if count > 1:
                 self.problems.append(f"{self.root}: {count} images of {split} are called {name}")
 
     def prepare(self) -> tfds.core.DatasetBuilder:
-        """Returns the builder of the records, which are written where they are not there yet.
+        """Returns the builder of the records, which are written if they are not there yet.
 
         Raises:
-          DataError: with the first problem of the folder, or of a file, that there is.
+          DataError: the folder or a file has a problem; the message gives the first.
         """
         if self.problems:
             raise DataError(self.problems[0])
-        # Which examples are in a split hangs on lists, which are no examples' files.
+        # The examples of a split depend on lists, which are not among the examples' files.
         splits = [
             (split, [pair.id for pair in pairs] if isinstance(pairs, list) else None)
             for split, pairs in self.splits.items()
@@ -76,7 +77,7 @@ class Layout:
 
 @dataclasses.dataclass
 class RecordsConfig(tfds.core.BuilderConfig):
-    """The records of one folder; the name holds its fingerprint."""
+    """The records of one folder; their name has its fingerprint."""
 
     # TFDS logs the configuration; a layout lists thousands of files.
     layout: Layout | None = dataclasses.field(default=None, repr=False)

@@ -12,7 +12,7 @@ from data.label_map import LabelMap
 from data.layout import Layout
 from data.pipeline import Augment
 
-# TFDS keeps no test labels apart; trainval is both splits, one after the other.
+# TFDS has no separate test labels; trainval is both splits, one after the other.
 SPLITS = {"train": "train", "val": "val", "trainval": "train+val", "test": "test"}
 _LABELS, _AUGMENTED = "SegmentationClass", "SegmentationClassAug"
 
@@ -26,16 +26,16 @@ def pascal_voc(
     Images vary in size, so that evaluation takes them one by one.
 
     Args:
-      data_dir: holds VOCdevkit/VOC2012, or is VOCdevkit or VOC2012: images in JPEGImages, palette
-        PNGs in SegmentationClass, and the names of the splits in
+      data_dir: folder with VOCdevkit/VOC2012, or VOCdevkit or VOC2012 itself: images in JPEGImages,
+        palette PNGs in SegmentationClass, and the names of the splits in
         ImageSets/Segmentation/{train,val}.txt; a test.txt there adds a split without labels.
-      augment: of training examples.
-      augmented: train on the masks in SegmentationClassAug, index PNGs that add the Semantic
-        Boundaries Dataset: those that ImageSets/Segmentation/trainaug.txt names or, without it,
-        all that val.txt does not (10,582). Validation is the same.
+      augment: augmentation of training examples.
+      augmented: whether to train on the masks in SegmentationClassAug, index PNGs that add the
+        Semantic Boundaries Dataset: those that ImageSets/Segmentation/trainaug.txt names or,
+        without it, all that val.txt does not (10,582). Validation does not change.
 
     Raises:
-      DataError: the folder is not of that layout, or a file is wrong; it is named.
+      DataError: the folder does not have that layout, or a file is wrong; the message names it.
     """
     found = layout(data_dir, augmented)
     return Dataset(found.prepare(), found.label_map, SPLITS, augment, name="pascal_voc")
@@ -95,7 +95,7 @@ def _augmented_names(found: Layout, voc: pathlib.Path, val: set[str]) -> list[st
 def _add(
     found: Layout, voc: pathlib.Path, split: str, names: list[str], folder: str | None
 ) -> None:
-    """Adds a split; folder: of its labels, None where it has none."""
+    """Adds a split; `folder` is that of its labels, None where it has none."""
     pairs = []
     for name in names:
         image = voc / "JPEGImages" / f"{name}.jpg"

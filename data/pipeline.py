@@ -1,17 +1,17 @@
 """From records to batches: random access, stateless augmentation, nothing that depends on history.
 
-The batch of step N is a function of the data set, the seed and N: element g of the endless
-stream (step N of global batch B holds g = N * B to N * B + B - 1) reads record
-`index_shuffle(g mod n)` under a permutation of its own for every pass, and is augmented from a
-seed made of (seed, g). Nothing earlier is read to get there, and neither the number of reader
-threads nor of workers changes what comes out.
+The batch of step N is a function of the data set, the seed and N: element g of the endless stream
+(step N of global batch B holds g = N * B to N * B + B - 1) reads record `index_shuffle(g mod n)`
+under a different permutation for every pass, and is augmented with a seed made of (seed, g).
+Earlier batches need not be read, and the numbers of reader threads and of workers do not change the
+batches.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import gin
@@ -37,7 +37,7 @@ class Shard:
 
     @classmethod
     def of(cls, context: tf.distribute.InputContext | None) -> Shard:
-        """The part that a strategy asks for; all of it for None."""
+        """Returns the part for a strategy's input context; everything for None."""
         if context is None:
             return cls()
         workers = context.num_input_pipelines
@@ -53,20 +53,22 @@ class Shard:
 class Augment:
     """Scale, crop, flip and colour jitter of one training example, as functions of a seed.
 
-    Scaling and cropping follow the Garden's `resize_and_crop_image`: a random factor times the
-    crop is the size that the image is fitted into, keeping its aspect; a random window of that is
-    cut, and what lacks is padded at the bottom and right. The numbers are drawn in TensorFlow;
-    pixels stay uint8 and are moved by OpenCV, within one level of exact bilinear interpolation.
-    Colours change after that, in one rounding to whole levels.
+    Scaling and cropping follow the Model Garden's `resize_and_crop_image`: the image is scaled to
+    fit into a random factor times the crop size, keeping its aspect; a random window of that is
+    cut, and padded at the bottom and right if it is too small. Random numbers are drawn in
+    TensorFlow; pixels stay uint8 and are resized by OpenCV, within one level of exact bilinear
+    interpolation. Colours change after that, in one rounding to whole levels.
 
     Args:
-      crop_size: (height, width) of the batches, in pixels.
+      crop_size: (height, width) of the examples, in pixels.
       scale: smallest and largest factor.
-      flip: mirror half of the images horizontally.
-      brightness: largest shift, as a share of the range, 0 to 1.
-      contrast: contrast is multiplied by 1 - contrast to 1 + contrast.
-      saturation: distances from grey are multiplied by 1 - saturation to 1 + saturation.
-      pad_color: RGB in 0..255 of padding, by default ImageNet's mean (0 after normalisation).
+      flip: whether half of the images are mirrored horizontally.
+      brightness: largest shift, as a fraction of the range, 0 to 1.
+      contrast: largest change of contrast, which is multiplied by 1 - contrast to 1 + contrast.
+      saturation: largest change of saturation: distances from grey are multiplied by 1 - saturation
+        to 1 + saturation.
+      pad_color: colour of padding, RGB in 0..255, by default ImageNet's mean (0 after
+        normalisation).
     """
 
     def __init__(
@@ -95,8 +97,8 @@ class Augment:
         Args:
           image: uint8 [height, width, 3].
           label: uint8 [height, width], class indices.
-          seed: int32 [2].
-          ignore_label: what padding has in the label.
+          seed: seed of the random numbers, int32 [2].
+          ignore_label: class index of padding in the label.
 
         Returns:
           (image, label), uint8 [crop height, crop width, 3] and [crop height, crop width].
@@ -132,7 +134,7 @@ class Augment:
     def _jitter(self, image: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Brightness, contrast and saturation, each by a factor drawn from -1 to 1.
 
-        One after another they are one affine function of RGB.
+        One after the other, they are one affine function of RGB.
         """
         brightness, contrast, saturation = 2.0 * draws.astype(float) - 1.0
         contrast = 1.0 + self.contrast * contrast
@@ -145,7 +147,7 @@ class Augment:
 
 
 def train_batches(
-    load,
+    load: Callable,
     num_records: int,
     augment: Augment,
     ignore_label: int,
@@ -154,21 +156,22 @@ def train_batches(
     start_step: int = 0,
     shard: Shard | None = None,
 ) -> tf.data.Dataset:
-    """The endless training stream from step `start_step` on.
+    """Returns the endless stream of training batches from step `start_step` on.
 
     Args:
-      load: from a scalar record index, int64, to (image, label), uint8 [height, width, 3] and
-        [height, width].
-      num_records: of the split.
-      augment: makes one example of an image, a label and a seed.
-      ignore_label: what padding has in the label.
-      batch_size: global, over all workers.
-      seed: of the order and the augmentation.
-      start_step: the first step to deliver.
-      shard: part that is wanted; a worker's slice comes as a batch for each of its replicas.
+      load: function of a scalar record index, int64, that returns (image, label), uint8 [height,
+        width, 3] and [height, width].
+      num_records: number of records of the split.
+      augment: augmentation: makes one example from an image, a label and a seed.
+      ignore_label: class index of padding in the label.
+      batch_size: number of examples in a step, over all workers.
+      seed: seed of the order and the augmentation.
+      start_step: step of the first batch.
+      shard: part of every batch to compute, None for all; a worker's part is a batch for each of
+        its replicas.
 
     Returns:
-      Batches of this worker's slice: (uint8 [batch, height, width, 3], uint8 [batch, height,
+      Batches of this worker's part: (uint8 [batch, height, width, 3], uint8 [batch, height,
       width]).
 
     Raises:
@@ -201,22 +204,23 @@ def train_batches(
 
 
 def eval_batches(
-    load,
+    load: Callable,
     num_records: int,
     batch_size: int,
     ignore_label: int,
     shard: Shard | None = None,
 ) -> tf.data.Dataset:
-    """Every record of a split once, in order, at its own size.
+    """Returns every record of a split once, in order, at its own size.
 
     Args:
-      load: as for `train_batches`.
-      num_records: of the split.
+      load: function of a record index, as for `train_batches`.
+      num_records: number of records of the split.
       batch_size: number of images of each replica; more than 1 only where all have one size.
-      ignore_label: what the labels of padding have.
-      shard: part that is wanted: a worker takes every `num_workers`-th record. Where several
-        replicas work in step, each needs a batch: the number of images of every worker is filled up
-        to the same number of whole steps with images whose labels are all ignored.
+      ignore_label: class index of padding in the label.
+      shard: part of the records to read, None for all: a worker reads every `num_workers`-th
+        record. Where several replicas work in step, each needs a batch: the number of images of
+        every worker is filled up to the same number of whole steps with images whose labels are all
+        ignored.
 
     Returns:
       Batches (uint8 [batch, height, width, 3], uint8 [batch, height, width]); the last may be
@@ -236,8 +240,8 @@ def eval_batches(
 
     positions = tf.data.Dataset.range(shard.worker, end, shard.num_workers)
     options = tf.data.Options()
-    # With a tuner, the end of the iterator waits for the tuner's next look: up to a minute, and
-    # often as long as the evaluation itself. Without, as many records are read at once as there
+    # With autotuning, the end of the iterator waits for the tuner's next run: up to a minute, and
+    # often as long as the evaluation itself. Without it, as many records are read at once as there
     # are cores.
     options.autotune.enabled = False
     examples = positions.map(example, tf.data.AUTOTUNE, deterministic=True)

@@ -1,4 +1,4 @@
-"""Records that data sets are prepared into: their features, how they are written, and where."""
+"""Records of prepared data sets: their features, how they are written, and where."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 
 def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesDict:
-    """Features of records with an image, a label and a name; (height, width) None if they vary."""
+    """Returns features of an image, a label and a name; height and width are None if they vary."""
     return tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
@@ -24,10 +24,10 @@ def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesD
 
 
 def encode_label(label: np.ndarray) -> bytes:
-    """Returns labels, uint8 [height, width], as a PNG that is quickly decoded.
+    """Returns labels, uint8 [height, width], as a PNG that decodes fast.
 
-    Without row filters and with long matches of zlib, a label of 1024x2048 takes a quarter of the
-    time that it takes TensorFlow to decode what it encodes itself, and twice the bytes.
+    Without row filters and with long matches of zlib, a label of 1024x2048 decodes in a quarter of
+    the time of a PNG that TensorFlow has encoded, and has twice the bytes.
     """
     settings = {
         cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_NONE,
@@ -40,10 +40,10 @@ def encode_label(label: np.ndarray) -> bytes:
 def prepare(
     builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig | None = None
 ) -> tfds.core.DatasetBuilder:
-    """Writes the builder's records where they are not there yet, and returns it.
+    """Writes the builder's records if they are not there yet, and returns the builder.
 
-    TFDS writes aside and renames at the end, so that an interrupted preparation leaves nothing
-    that could be taken for a whole one.
+    TFDS writes into a temporary folder and renames it at the end, so that an interrupted
+    preparation leaves nothing that looks complete.
     """
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
@@ -52,14 +52,14 @@ def prepare(
 
 
 def records_dir() -> str:
-    """Where prepared records go: `$TFDS_DATA_DIR` or ~/tensorflow_datasets, as TFDS has it."""
+    """Returns the folder of records, as in TFDS: `$TFDS_DATA_DIR` or ~/tensorflow_datasets."""
     return os.environ.get("TFDS_DATA_DIR", os.path.expanduser("~/tensorflow_datasets"))
 
 
 def fingerprint(root: pathlib.Path, files: list[pathlib.Path], settings: str = "") -> str:
     """Returns 12 hex digits of the files' names, sizes and times, and of the settings.
 
-    Another tree, or other settings, make other records.
+    Other files or other settings lead to other records.
     """
     digest = hashlib.sha256(f"{root.resolve()}\0{settings}\0".encode())
     for file in files:

@@ -14,11 +14,11 @@ class Window:
     """A window of the image after scaling and mirroring; pixels are numbered by their centres.
 
     Attributes:
-      crop_size: (height, width) of the result; what the scaled image lacks is padded at the bottom
-        and right.
-      scaled: (height, width) of the whole scaled image.
+      crop_size: (height, width) of the result, in pixels; a smaller scaled image is padded at the
+        bottom and right.
+      scaled: (height, width) of the whole scaled image, in pixels.
       offset: (row, column) of the window's corner in the scaled and mirrored image.
-      mirrored: the image is mirrored horizontally.
+      mirrored: whether the image is mirrored horizontally.
     """
 
     crop_size: tuple[int, int]
@@ -28,7 +28,7 @@ class Window:
 
     @property
     def inside(self) -> tuple[int, int]:
-        """(height, width) of what is no padding."""
+        """(height, width) of the part that is not padding."""
         height, width = (
             min(crop, scaled - offset)
             for crop, scaled, offset in zip(self.crop_size, self.scaled, self.offset, strict=True)
@@ -41,19 +41,20 @@ class Window:
         pad_color: np.ndarray,
         recolor: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> np.ndarray:
-        """Cuts the window of an image, bilinear and within a grey level of exact arithmetic.
+        """Cuts the window from an image, bilinear and within one level of exact arithmetic.
 
         Args:
           image: uint8 [height, width, 3].
-          pad_color: uint8 [3].
-          recolor: makes other pixels, uint8 [height, width, 3], of those that are no padding.
+          pad_color: colour of padding, uint8 [3].
+          recolor: function of the pixels that are not padding, uint8 [height, width, 3], that
+            returns new ones; None to keep them.
 
         Returns:
           uint8 [*crop_size, 3].
         """
         if image.shape[:2] != self.scaled:
-            # INTER_LINEAR has weights of 11 bits and errs by less than 0.9. INTER_LINEAR_EXACT has
-            # 8 and errs by more than 1; warpAffine rounds positions. The whole image is scaled, as
+            # INTER_LINEAR has weights of 11 bits and errors below 0.9. INTER_LINEAR_EXACT has 8
+            # bits and errors above 1; warpAffine rounds positions. The whole image is scaled, since
             # resize has no windows that begin between two pixels of the source.
             image = cv2.resize(image, self.scaled[::-1], interpolation=cv2.INTER_LINEAR)
         (height, width), (top, left) = self.inside, self.offset
@@ -65,11 +66,11 @@ class Window:
         return self._pad(cv2.flip(image, 1) if self.mirrored else image, pad_color.tolist())
 
     def label(self, label: np.ndarray, ignore_label: int) -> np.ndarray:
-        """Cuts the window of a label by the nearest pixels.
+        """Cuts the window from a label, by nearest-neighbour interpolation.
 
         Args:
           label: uint8 [height, width].
-          ignore_label: of padding.
+          ignore_label: class index of padding.
 
         Returns:
           uint8 [*crop_size].
@@ -77,7 +78,7 @@ class Window:
         rows, columns = self._nearest(0, label.shape), self._nearest(1, label.shape)
         if self.mirrored:
             columns = label.shape[1] - 1 - columns
-        # Columns first: whole rows are copied fast, as often as they are needed.
+        # Columns first: copying whole rows is fast, as often as they are needed.
         label = label[rows[0] : rows[-1] + 1].take(columns, axis=1).take(rows - rows[0], axis=0)
         return self._pad(label, ignore_label)
 

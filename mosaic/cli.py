@@ -1,6 +1,6 @@
-"""What all commands share: flags, gin bindings, and errors as one line with an exit code.
+"""Shared parts of all commands: flags, gin bindings, and errors as one line with an exit code.
 
-Only light modules are imported here, so that `--help` and a wrong flag answer at once.
+Only light modules are imported here, so that `--help` and errors in flags appear at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
 
-# Required macros that a command can do without: one that does not train, or reads no data set.
+# Required macros that are not needed by commands that do not train or read no data set.
 NOT_TRAINING = ("INIT_CHECKPOINT",)
 NO_DATA = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP", "CROP_SIZE")
 
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"(?<!['\w])[@%][\w./]+(?:\(\))?")
 
 
 def common_flags(*names: str) -> Values:
-    """Returns flag values with those of the common flags that a command takes."""
+    """Returns flag values with those common flags that are named."""
     values = Values()
     # Flags may stand after other arguments.
     values.set_gnu_getopt(True)
@@ -69,8 +69,8 @@ def split_bindings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separates `--gin.NAME=VALUE` from other arguments.
 
     Returns:
-      (other arguments, bindings such as `NAME = 'VALUE'`). A value that is no Python literal and
-      no gin reference is taken as a string, so that paths need no quotes.
+      (other arguments, bindings such as `NAME = 'VALUE'`). A value that is neither a Python literal
+      nor a gin reference is read as a string, so that paths need no quotes.
 
     Raises:
       UserError: a binding without `=`.
@@ -88,13 +88,13 @@ def split_bindings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _literal(value: str) -> str:
-    """A value as gin reads it: a literal or a reference as it is, anything else as a string."""
+    """A value in gin's syntax: a literal or a reference unchanged, anything else as a string."""
     plain = _REFERENCE.sub("None", value)
     try:
         parsed = ast.literal_eval(plain)
     except (ValueError, SyntaxError):
         return repr(value)
-    # Python takes 0.5,2.0 for a tuple; gin wants the brackets.
+    # Python reads 0.5,2.0 as a tuple; gin needs the brackets.
     return repr(parsed) if plain == value else value
 
 
@@ -108,14 +108,14 @@ def run(
     """Runs a command.
 
     Args:
-      doc: its help text.
-      values: its flags.
-      main: called with the parsed flags and the gin bindings.
-      arguments: of the command line, without the program's name.
-      takes_more: call `main` also with the arguments that belong to no flag.
+      doc: help text of the command.
+      values: flags of the command.
+      main: function of the parsed flags and the gin bindings that does the work.
+      arguments: arguments of the command line, without the program's name; `sys.argv`'s if None.
+      takes_more: whether `main` also gets the arguments that belong to no flag.
 
     Returns:
-      The exit code: 0 done, 1 it failed while running, 2 the user can mend it.
+      The exit code: 0 done, 1 failed while running, 2 an error that the user can fix.
     """
     program = pathlib.Path(sys.argv[0]).name
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -132,14 +132,14 @@ def run(
             return 0
         if extra and not takes_more:
             raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
-        # What TensorFlow logs (no GPU found, say) no user can act on; its errors are raised.
+        # TensorFlow's log (such as: no GPU found) does not help users; its errors are raised.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         main(values, bindings, *([extra] if takes_more else []))
         return 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 1
-    except Exception as error:  # noqa: BLE001 - the last place where anything can be caught
+    except Exception as error:  # noqa: BLE001 - the last place where errors can be caught
         if debug:
             traceback.print_exc()
         code, line = explain(error)
@@ -159,8 +159,8 @@ def _help(values: Values) -> str:
 
 
 def explain(error: BaseException) -> tuple[int, str]:
-    """Returns the exit code and the one line that an error deserves."""
-    # Gin appends to a message in which configurable the error was raised.
+    """Returns the exit code and the one-line message of an error."""
+    # Gin adds to a message the configurable in which the error was raised.
     text = str(error)
     configured = "In call to configurable" in text
     line = " ".join(text.split("\n  In call to configurable")[0].split()) or type(error).__name__
@@ -188,7 +188,7 @@ def explain(error: BaseException) -> tuple[int, str]:
 
 
 def experiment_files(values: Values, saved: bool = True) -> list[str]:
-    """The gin files of a command: those named, or the one that a run has saved.
+    """Returns the gin files of a command: those given, or the one that a run has saved.
 
     Raises:
       UserError: neither is given, or a file is missing.
@@ -214,13 +214,13 @@ def configure(
     """Checks and parses the configuration; imports what it configures.
 
     Args:
-      files: gin files.
-      bindings: from the command line.
-      data_dir: for the macro DATA_DIR, or None.
-      unneeded: required macros that this command can do without.
+      files: paths of gin files.
+      bindings: bindings from the command line.
+      data_dir: value of the macro DATA_DIR, or None.
+      unneeded: required macros that this command does not need.
 
     Raises:
-      UserError: see `mosaic.config`; or `data_dir` is no folder.
+      UserError: see `mosaic.config`; or `data_dir` is not a folder.
     """
     from mosaic import config
 
@@ -237,7 +237,7 @@ def configure(
     import tensorflow as tf
     from absl import logging
 
-    import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
+    import mosaic.training.train_loop  # noqa: F401 - registers the names that gin files bind
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")
@@ -245,12 +245,12 @@ def configure(
 
 
 def model_and_files(values: Values) -> tuple[str, list[str]]:
-    """What `predict.py` works on.
+    """Returns the model and the gin files of `predict.py`.
 
     Returns:
-      (the model's path, gin files): for a run's folder its best checkpoint; the files of
-      --gin_file or the configuration that the run has saved; none for a SavedModel or a .tflite
-      file.
+      (path of the model, gin files): the path of the best checkpoint for a run's folder; the files
+      are those of --gin_file or the configuration that the run has saved, and none for a SavedModel
+      or a .tflite file.
 
     Raises:
       UserError: there is nothing at the path, or a checkpoint without a configuration.
@@ -279,10 +279,10 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
 
 
 def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str], str, str]:
-    """What a command that reads a checkpoint works on.
+    """Returns the files and folders of a command that reads a checkpoint.
 
     Returns:
-      (gin files, checkpoint, output folder): the run's own where only --model_dir is given.
+      (gin files, checkpoint, output folder); the run's own where only --model_dir is given.
 
     Raises:
       UserError: a flag or a file is missing.
@@ -305,7 +305,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     """Parses `HEIGHTxWIDTH`, in pixels.
 
     Raises:
-      UserError: it is not of that form.
+      UserError: the text does not have that format.
     """
     if text is None:
         return None

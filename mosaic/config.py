@@ -1,4 +1,4 @@
-"""Gin configuration: finding files, checking them, and keeping what a run used."""
+"""Gin configuration: finding files, checking them, and saving the settings of a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pathlib
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import gin
 
@@ -21,15 +22,15 @@ from mosaic.utils.model_format import is_there
 from mosaic.utils.run_layout import CONFIG
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
-# What INIT_CHECKPOINT is where an experiment requires one and a command does without: None would
-# say that training started from scratch.
+# Value of INIT_CHECKPOINT where an experiment requires one and a command does not need it: None
+# would mean that training started from scratch.
 UNKNOWN = "unknown"
 
 _PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
 
 _SYNTAX_ERRORS = (SyntaxError, ValueError, tokenize.TokenError)
 _GIN_ERRORS = (*_SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
-# Files whose names begin so are read in today's names (`mosaic.utils.gin_text`).
+# Files with this prefix are read with current names (`mosaic.utils.gin_text`).
 _SCHEME = "current:"
 
 
@@ -37,11 +38,11 @@ def find(name: str, included_by: str | None = None) -> str:
     """Returns the path of a gin file: as given, or looked up in configs/, `.gin` added if absent.
 
     Args:
-      name: of the file.
-      included_by: the file that includes it, in whose folder it may also be.
+      name: name of the file.
+      included_by: path of the file that includes it, in whose folder it may also be.
 
     Raises:
-      UserError: there is none; the nearest name in configs/ is told.
+      UserError: there is none; the message gives the nearest name in configs/.
     """
     folders = [pathlib.Path(), CONFIGS]
     if included_by:
@@ -58,14 +59,14 @@ def find(name: str, included_by: str | None = None) -> str:
 
 
 def _text(path: str) -> str:
-    """The text of a gin file in today's names, with its includes found."""
+    """The text of a gin file with current names and with the paths of its includes."""
     text = gin_text.current(pathlib.Path(path).read_text(encoding="utf-8"))
     try:
         return gin_text.including(text, lambda name: _SCHEME + find(name, path))
     except UserError:
         raise
     except _SYNTAX_ERRORS:
-        return text  # gin tells what is wrong with it
+        return text  # gin reports what is wrong with it
 
 
 @contextlib.contextmanager
@@ -83,7 +84,7 @@ def statements(files: Sequence[str]) -> list[tuple]:
     """The statements of gin files in the order in which gin applies them, includes in their place.
 
     Raises:
-      UserError: one of them cannot be parsed, or includes what is not there.
+      UserError: one of them cannot be parsed, or includes a file that does not exist.
     """
     found = []
     for path in files:
@@ -106,8 +107,8 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     """Checks the macros of a configuration by its text alone, before anything heavy is imported.
 
     Raises:
-      UserError: a macro is set on the command line that no file uses or sets, or one that is
-        required is not set.
+      UserError: a macro on the command line is neither used nor set in any file, or a required
+        macro is not set.
     """
     found = statements(files)
     known = gin_text.macros_set(found).keys() | gin_text.macros_used(found)
@@ -135,9 +136,9 @@ def _given(bindings: Sequence[str]) -> set[str]:
 
 
 def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
-    """Parses gin files and then single bindings, which win over the files.
+    """Parses gin files and then single bindings, which override the files.
 
-    Everything configurable must have been imported before.
+    All modules with configurables must have been imported before.
 
     Raises:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
@@ -154,20 +155,21 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
 
 
 def _make_paths_absolute() -> None:
-    """Makes what `save` writes hold in any working directory."""
+    """Makes paths absolute, so that what `save` writes is valid in any working directory."""
     for name in _PATHS:
         try:
             path = gin.query_parameter(f"%{name}")
         except ValueError:
             continue  # The experiment has no such macro.
-        # The name of a label map without a suffix is one of this project's, whatever lies here.
+        # A label map without a suffix is one of this project's, even if there is a file of that
+        # name.
         is_path = isinstance(path, str) and (name != "LABEL_MAP" or path.endswith(".json"))
         if is_path and is_there(path):
             gin.bind_parameter(f"%{name}", os.path.abspath(path))
 
 
 def explain(error: BaseException) -> str:
-    """One line for what gin raised, with the nearest valid name where one is unknown."""
+    """One line for an error of gin, with the nearest valid name where one is unknown."""
     text = " ".join(str(error).split())
     unknown = re.search(r"No configurable matching (?:reference )?'@?([^'()]+)", text)
     if unknown:
@@ -200,8 +202,8 @@ def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def build(parameter: str):
-    """Makes what a binding such as `train.model` holds, without calling `train`.
+def build(parameter: str) -> Any:
+    """Builds the value of a binding such as `train.model`, without calling `train`.
 
     Raises:
       UserError: there is no such binding.
@@ -214,7 +216,7 @@ def build(parameter: str):
 
 
 def network() -> str:
-    """Returns the binding that holds the network itself, where `train.model` wraps it."""
+    """Returns the binding of the network itself, also where `train.model` wraps it."""
     inner = f"{gin.query_parameter('train.model').selector}.model"
     try:
         gin.query_parameter(inner)
@@ -224,13 +226,13 @@ def network() -> str:
 
 
 def arguments(parameter: str) -> dict:
-    """Returns what the configurable of a binding such as `train.model` is called with."""
+    """Returns the arguments for the configurable of a binding such as `train.model`."""
     selector = gin.query_parameter(parameter).selector
     return {name: value(f"{selector}.{name}") for name in _parameters(selector)}
 
 
-def value(parameter: str):
-    """Returns what a parameter such as `Augment.flip` is bound to, or else its default, or None."""
+def value(parameter: str) -> Any:
+    """Returns the value bound to a parameter such as `Augment.flip`, or its default, or None."""
     try:
         return resolve(gin.query_parameter(parameter))
     except ValueError:
@@ -239,8 +241,8 @@ def value(parameter: str):
         return None if default is inspect.Parameter.empty else default
 
 
-def spoken(parameter: str):
-    """Returns what a parameter is bound to as `value` does, but for references their names."""
+def spoken(parameter: str) -> Any:
+    """Returns the value bound to a parameter as `value` does, but the names of references."""
     try:
         bound = gin.query_parameter(parameter)
     except ValueError:
@@ -250,8 +252,8 @@ def spoken(parameter: str):
     return resolve(bound)
 
 
-def resolve(value):
-    """Calls a gin reference with parentheses (`@mosaic()`); other values pass."""
+def resolve(value: Any) -> Any:
+    """Calls a gin reference with parentheses (`@mosaic()`); returns other values unchanged."""
     reference = gin.config.ConfigurableReference
     if isinstance(value, reference):
         return value.scoped_configurable_fn() if value.evaluate else value.scoped_configurable_fn
@@ -259,9 +261,10 @@ def resolve(value):
 
 
 def literals(path: str, selector: str) -> dict:
-    """Returns what a saved configuration binds to a configurable's parameters.
+    """Returns the values of a configurable's parameters in a saved configuration.
 
-    Macros are followed; what is no literal, such as references, is left out.
+    Macros are replaced by their values; values that are not literals, such as references, are left
+    out.
     """
     bound = gin_text.bindings(pathlib.Path(path).read_text(encoding="utf-8"))
     found = {}
@@ -274,7 +277,7 @@ def literals(path: str, selector: str) -> dict:
 
 
 def changes(model_dir: str) -> list[tuple[str, str, str]]:
-    """Lists what differs from a run's saved configuration: name, and both values in gin."""
+    """Lists differences from a run's saved configuration: name, and both values in gin's syntax."""
     path = pathlib.Path(model_dir) / CONFIG
     before = gin_text.bindings(path.read_text(encoding="utf-8")) if path.is_file() else {}
     now = gin_text.bindings(gin.operative_config_str())
@@ -286,5 +289,5 @@ def changes(model_dir: str) -> list[tuple[str, str, str]]:
 
 
 def save(model_dir: str) -> None:
-    """Writes the operative configuration of a run, which alone is enough to repeat it."""
+    """Writes the operative configuration of a run, which is enough to repeat it."""
     write_text(os.path.join(model_dir, CONFIG), gin.operative_config_str())

@@ -1,28 +1,32 @@
-"""What an experiment configures, built: its network, its data set, and what segments for it."""
+"""Builds what an experiment configures: its network, its data set, and its predictor."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Collection
+from typing import Any
 
 import gin
+import tf_keras
 
 from mosaic import config
 from mosaic.checkpoints import loading
 from mosaic.inference import file_predictors, predictors
 from mosaic.inference.letterbox import letterbox
+from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 from mosaic.utils.run_layout import CONFIG
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
-def check_classes(model, dataset) -> None:
+def check_classes(model: tf_keras.Model, dataset: SegmentationDataset) -> None:
     """Checks that a network has a logit for each class of a data set.
 
     Raises:
-      UserError: it has not.
+      UserError: their numbers of classes differ.
     """
     if model.output_shape[-1] != dataset.num_classes:
         raise UserError(
@@ -31,12 +35,14 @@ def check_classes(model, dataset) -> None:
         )
 
 
-def load_experiment(checkpoint: str):
-    """Builds all of the experiment that works on a trained network.
+def load_experiment(
+    checkpoint: str | TFLiteModel,
+) -> tuple[tf_keras.Model, SegmentationDataset, Any, Variables]:
+    """Builds the parts of the experiment for working on a trained network.
 
     Returns:
-      (model with a checkpoint's weights, dataset, evaluation), as `train` would get them, and what
-      the checkpoint holds (`checkpoints.Variables`).
+      (model, dataset, evaluation, variables): the first three as for `train`, the model with the
+      checkpoint's weights, and the variables of the checkpoint.
 
     Raises:
       UserError: the checkpoint does not fit, or network and data set disagree on the classes.
@@ -49,12 +55,12 @@ def load_experiment(checkpoint: str):
     return model, dataset, config.build("train.evaluation"), loaded
 
 
-# Settings of a network that training alone depends on, and one that may differ on purpose.
+# Settings of a network that only matter in training, and one that may differ on purpose.
 _NOT_COMPARED = ("dropout", "weight_decay", "norm_momentum", "synchronized_norm", "output_stride")
 
 
 def _tell_other_settings(path: str) -> None:
-    """Warns where a run's network had settings that this one has not, and no variable shows it."""
+    """Warns where a run's network had other settings than this one and no variable shows it."""
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     places = (os.path.join(p, CONFIG) for p in (folder, os.path.dirname(folder)))
     saved = next(filter(os.path.isfile, places), None)
@@ -77,17 +83,18 @@ def _list(value):
 
 def load_predictor(
     path: str | TFLiteModel, normalization: str | None = None, as_network: bool = False
-):
-    """Loads whatever segments: a file as it is, a checkpoint into the experiment's network.
+) -> tuple[predictors.Predictor, Variables | None]:
+    """Loads a predictor: an exported file as it is, or a checkpoint into the experiment's network.
 
     Args:
-      path: a SavedModel folder, a .tflite file, or a checkpoint as for `checkpoints.read`.
-      normalization: see `file_predictors.of_file`.
-      as_network: load a .tflite file's weights into the experiment's network.
+      path: path of a SavedModel folder, of a .tflite file or of a checkpoint as for
+        `checkpoints.loading.read`, or an opened TFLite file.
+      normalization: normalisation of a file's input, see `file_predictors.of_file`.
+      as_network: whether a .tflite file's weights are loaded into the experiment's network.
 
     Returns:
-      (predictor, what was loaded into the experiment's network (`checkpoints.Variables`), or None
-      for a file as it is).
+      (predictor, variables that were loaded into the experiment's network, or None for a file as it
+      is).
 
     Raises:
       UserError: it cannot be loaded.
@@ -107,7 +114,7 @@ def as_configured(
     """Gives a network images of the size at which the experiment scores it.
 
     Returns:
-      (predictor, the `input_size` to call it with, or None).
+      (predictor, `input_size` to call it with, or None).
     """
     evaluation = config.build("train.evaluation")
     if evaluation.padded_size:
@@ -116,7 +123,7 @@ def as_configured(
 
 
 def configured_dataset(names: Collection[str]) -> tuple[str, dict]:
-    """Returns which data set `train.dataset` is, and those of its arguments that `names` lists."""
+    """Returns the name of `train.dataset`'s class, and those of its arguments in `names`."""
     selector = gin.query_parameter("train.dataset").selector
     arguments = config.arguments("train.dataset")
     return selector.rpartition(".")[2], {k: v for k, v in arguments.items() if k in names}

@@ -26,8 +26,8 @@ class StreetScenesConfig(tfds.core.BuilderConfig):
 
     Attributes:
       size: (height, width) in pixels.
-      counts: scenes by split.
-      seed: scenes of different seeds have nothing in common.
+      counts: number of scenes by split.
+      seed: seed of the scenes; scenes of different seeds have nothing in common.
     """
 
     size: tuple[int, int] = (128, 256)
@@ -68,15 +68,15 @@ def street_scenes(
     data_dir: str | None = None,
     augment: Augment | None = None,
 ) -> Dataset:
-    """Drawn street scenes; built in seconds where they are not there yet.
+    """Drawn street scenes, which are built in seconds if they are not there yet.
 
     Args:
-      size: (height, width) in pixels, from 64x64 on.
-      num_train: scenes of the training split.
-      num_val: scenes of the validation split.
-      seed: from 0 to 99; another one, other scenes.
-      data_dir: where the records go; TFDS's own folder if None.
-      augment: of training examples.
+      size: (height, width) in pixels, at least 64x64.
+      num_train: number of scenes of the training split.
+      num_val: number of scenes of the validation split.
+      seed: seed of the scenes, 0 to 99.
+      data_dir: folder for the records; TFDS's own folder if None.
+      augment: augmentation of training examples.
 
     Raises:
       DataError: the size or the seed is out of range.
@@ -92,6 +92,6 @@ def street_scenes(
         data_dir=data_dir or records_dir(), config=config, file_format="array_record"
     )
     splits = {split: split for split, _ in counts}
-    # The scenes hold train ids, not the label ids of Cityscapes' files.
+    # The scenes have train ids, not the label ids of Cityscapes' files.
     label_map = LabelMap.named("cityscapes").indexed()
     return Dataset(prepare(builder), label_map, splits, augment)

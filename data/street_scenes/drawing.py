@@ -16,7 +16,7 @@ ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN = range
 VEGETATION, TERRAIN, SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = range(8, 19)
 IGNORE = 255
 _NEAR, _FAR = 0.8, 75.0  # Depth limits in metres.
-_LININGS = (BUILDING, BUILDING, WALL, FENCE, VEGETATION)  # What lines the street, equally often.
+_LININGS = (BUILDING, BUILDING, WALL, FENCE, VEGETATION)  # Linings of the street, equally often.
 _ALL, _UPRIGHT = np.array([[0.0, 1.0]]), np.eye(2, 3)
 _SHADES = np.linspace(0.7, 1.15, 7)[:, None]  # Foliage, back to front.
 
@@ -153,10 +153,10 @@ _MODELS = {
     "lamp": [_Model(_face(POLE, "metal -.16 0 .16 7.5; metal 0 7.2 2.2 7.5"))],
 }
 
-# What stands on the street: kind, largest number and probability of each, place across (0 to 1
-# from the middle of the road to the kerb, 1 to 2 over the pavement), depths in metres, choice of
-# directions in degrees (0 is a side view) and largest deviation from them. What finds no free
-# place is left out, so large things come first.
+# What stands on the street: kind, largest number and probability of each, place across (0 to 1 from
+# the middle of the road to the kerb, 1 to 2 over the pavement), depths in metres, choice of
+# directions in degrees (0 is a side view) and largest deviation from them. Things that find no free
+# place are left out, so large things come first.
 _SPAWNS = (
     ("train", 1, 0.36, (0.3, 0.6), (10, 20), (90, 0, 0), 4),
     ("bus", 1, 0.42, (0.4, 0.5), (8, 18), (90, 270, 0, 180), 6),
@@ -173,11 +173,11 @@ _SPAWNS = (
 )
 
 
-def _spans(count: int, share: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-    """Returns `count` even spans [count, 2] over low..high, each filling a share of its cell."""
+def _spans(count: int, fraction: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Returns `count` even spans [count, 2] over low..high, each filling a fraction of its cell."""
     cell = (high - low) / count
-    start = low + cell * (np.arange(count) + (1 - share) / 2)
-    return np.column_stack([start, start + cell * share])
+    start = low + cell * (np.arange(count) + (1 - fraction) / 2)
+    return np.column_stack([start, start + cell * fraction])
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> np.ndarray:
@@ -249,13 +249,13 @@ class _Scene:
     def building(self, side: int, x: float, z0: float, z1: float) -> None:
         """Paints the front and the near end of a building with rows of windows."""
         rng, colour = self.rng, self.paint("masonry")
-        height, pitch, share = rng.uniform(5, 18), rng.uniform(2.0, 3.4), rng.uniform(0.4, 0.65)
-        # Windows are darker or brighter than the masonry, whichever shows.
+        height, pitch, fraction = rng.uniform(5, 18), rng.uniform(2.0, 3.4), rng.uniform(0.4, 0.65)
+        # Windows are darker or brighter than the masonry, whichever is visible.
         glass = colour * (0.5 if colour.mean() > 95 else 1.6) + self.paint("glass") * 0.2
         floors = _spans(max(1, int(height / 3)), 0.5, 0.3, height - 0.3) / height
         for along, shade in (((side * 9.0, 0, 0), 0.78), ((0, 0, z1 - z0), 1.0)):
             plane = (x, 0, z0), along, (0, height, 0)
-            columns = _spans(max(2, int(abs(sum(along)) / pitch)), share)
+            columns = _spans(max(2, int(abs(sum(along)) / pitch)), fraction)
             self.grid(*plane, _ALL, _ALL, BUILDING, colour * shade)
             self.grid(*plane, columns, floors, BUILDING, glass * shade)
 
@@ -354,7 +354,7 @@ class _Scene:
             self.model(*thing)
 
     def paint_ignored(self) -> None:
-        """Paints what has no class: the hood of the own car, or a shapeless thing."""
+        """Paints things without a class: the hood of the own car, or a shapeless thing."""
         height, width = self.canvas.shape[:2]
         x, y, a, b, kind = self.rng.uniform((0.1, 0.4, 0.01, 0.02, 0), (0.9, 0.8, 0.03, 0.04, 1.2))
         x, y, a, b = (0.5, 1.0, 0.45 + 8 * a, 3 * b) if kind < 0.5 else (x, y, a, b)

@@ -1,4 +1,4 @@
-"""What exported files cost: computation, latency, memory, here and on a phone.
+"""The cost of exported files: computation, latency and memory, here and on a phone.
 
-How well they segment is `mosaic.evaluation`.
+How well they segment is measured in `mosaic.evaluation`.
 """

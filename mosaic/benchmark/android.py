@@ -19,16 +19,16 @@ _FIGURE = re.compile(r"(\w+)=([\d.]+(?:e[+-]?\d+)?)")
 
 @dataclasses.dataclass(frozen=True)
 class PhoneResult:
-    """What benchmark_model reported.
+    """Measurements that benchmark_model reported.
 
     Attributes:
-      phone: its model's name.
-      runs: that were timed.
-      mean: of one run, in milliseconds.
-      deviation: the runs' standard deviation, in milliseconds.
-      least: the fastest, in milliseconds.
-      median: in milliseconds; None where an old benchmark_model does not tell it.
-      memory: bytes by which the tool's footprint grew; None where it does not tell it.
+      phone: name of the phone's model.
+      runs: number of timed runs.
+      mean: mean time of a run, in milliseconds.
+      deviation: standard deviation of the times, in milliseconds.
+      least: time of the fastest run, in milliseconds.
+      median: median time, in milliseconds; None where an old benchmark_model does not report it.
+      memory: growth of the tool's memory footprint, in bytes; None where it is not reported.
     """
 
     phone: str
@@ -52,7 +52,7 @@ class Phone:
             raise UserError("--adb: no adb on the PATH; install Android's platform tools")
         lines = self._adb("devices").splitlines()
         serials = [line.split()[0] for line in lines if line.endswith("\tdevice")]
-        # adb itself goes by this variable.
+        # adb itself reads this variable.
         chosen = os.environ.get("ANDROID_SERIAL")
         if not serials or (chosen and chosen not in serials):
             name = f"phone {chosen}" if chosen else "phone"
@@ -62,7 +62,7 @@ class Phone:
                 f"--adb: several phones ({', '.join(serials)}); choose one by ANDROID_SERIAL"
             )
         self.name = self._adb("shell", "getprop ro.product.model").strip()
-        # Exit codes come through adb only since Android 7.
+        # adb returns exit codes only since Android 7.
         if "yes" not in self._adb("shell", f"test -x {BINARY} && echo yes || echo no"):
             raise UserError(f"--adb: no {BINARY} on the phone; push it and chmod +x ({_HOW})")
 
@@ -72,22 +72,22 @@ class Phone:
             lines = (result.stderr or result.stdout).strip().splitlines()
             reason = lines[-1] if lines else f"exit code {result.returncode}"
             raise RunError(f"adb {arguments[0]} failed: {reason}")
-        # benchmark_model reports on standard error, which adb passes on as it is.
+        # benchmark_model reports on standard error, which adb passes on.
         return result.stdout + result.stderr
 
     def measure(self, path: str, threads: int, runs: int, warmup: int) -> PhoneResult:
         """Pushes a TFLite file, runs it on the phone's CPU, and removes it.
 
         Args:
-          path: of the file.
-          threads: of the interpreter, which uses XNNPACK.
-          runs: that are timed; benchmark_model adds some until a second has passed.
-          warmup: runs before them.
+          path: path of the file.
+          threads: number of threads of the interpreter, which uses XNNPACK.
+          runs: number of timed runs; benchmark_model adds some until a second has passed.
+          warmup: number of runs before them.
 
         Raises:
           RunError: adb or benchmark_model failed.
         """
-        # A name of its own: what lies there already may be somebody's.
+        # A new name: files that are there already may be somebody else's.
         remote = f"{FOLDER}/{uuid.uuid4().hex}.tflite"
         self._adb("push", path, remote)
         try:
@@ -102,25 +102,25 @@ class Phone:
 
 
 def parse(output: str, phone: str, path: str) -> PhoneResult:
-    """Reads what benchmark_model prints.
+    """Parses the output of benchmark_model.
 
     Args:
-      output: all of it; times are in microseconds, memory in units of 2^20 bytes.
-      phone: the phone's name.
-      path: of the file, for messages.
+      output: whole output; times are in microseconds, memory in units of 2^20 bytes.
+      phone: name of the phone.
+      path: path of the file, for messages.
 
     Raises:
       RunError: there are no timings in it.
     """
     lines = output.splitlines()
-    # The first such line is of the warm-up, the last of the timed runs.
+    # The first such line is about the warm-up, the last about the timed runs.
     timings = [dict(_FIGURE.findall(line)) for line in lines if "count=" in line]
     memory = [dict(_FIGURE.findall(line)) for line in lines if "Memory footprint delta" in line]
     if not timings or "Inference (avg)" not in output:
         errors = [line for line in lines if "ERROR" in line or "rror:" in line] or lines[-1:]
         raise RunError(f"{path}: benchmark_model failed on {phone}: {' '.join(errors[:1])}")
     found = {key: float(value) for key, value in timings[-1].items()}
-    # A single run is all of these at once.
+    # With a single run, one number is all of these.
     only = found["curr"]
     median = found.get("median")
     return PhoneResult(

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of exported files: what `counting` is for networks."""
+"""Parameters and multiply-adds of exported files, as `mosaic.models.cost` has them of networks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mosaic.tflite.model_file import TFLiteModel
 
 @dataclasses.dataclass(frozen=True)
 class FileCost:
-    """What a file holds and computes for one image.
+    """Size of a file and its computation for one image.
 
     Attributes:
-      size: in bytes; of a SavedModel all its files.
-      parameters: weights and biases of its convolutions, each counted once however often it is
-        used; a batch norm that is not folded counts as one bias per channel.
-      multiply_adds: of its convolutions and matrix products with weights.
+      size: size in bytes; for a SavedModel that of all its files.
+      parameters: number of weights and biases of its convolutions, each counted once however often
+        it is used; a batch norm that is not folded counts as one bias per channel.
+      multiply_adds: number of multiply-adds of its convolutions and matrix products with weights.
     """
 
     size: int
@@ -30,15 +30,15 @@ class FileCost:
 
 
 def of_tflite(file: TFLiteModel, size: tuple[int, int]) -> FileCost:
-    """Counts a TFLite file.
+    """Counts parameters and multiply-adds of a TFLite file.
 
     Args:
-      file: the TFLite file.
+      file: TFLite file, opened.
       size: (height, width) of the image, in pixels, where the file takes any.
     """
     operators = file.operators
     shapes = _shapes(file, size)
-    # A dilated convolution works on shifted copies of a padded map; what is left of them counts.
+    # A dilated convolution works on shifted copies of a padded map; only its final output counts.
     merged = {op.inputs[0]: op.outputs[0] for name, op in operators if name == "BATCH_TO_SPACE_ND"}
     # Weights of a float16 file pass through DEQUANTIZE.
     stored = {op.outputs[0]: op.inputs[0] for name, op in operators if name == "DEQUANTIZE"}
@@ -72,11 +72,11 @@ def _shapes(file: TFLiteModel, size: tuple[int, int]) -> list[tuple[int, ...]]:
 
 
 def of_saved_model(path: str, size: tuple[int, int]) -> FileCost:
-    """Counts the signature of a SavedModel that `SavedModelPredictor` runs.
+    """Counts the same of a SavedModel, in the signature that `SavedModelPredictor` runs.
 
     Args:
-      path: of the folder.
-      size: (height, width) of the image, in pixels, where it takes any.
+      path: path of the folder.
+      size: (height, width) of the image, in pixels, where the SavedModel takes any.
 
     Raises:
       UserError: it cannot be loaded, or has no such signature.
@@ -103,7 +103,7 @@ def of_saved_model(path: str, size: tuple[int, int]) -> FileCost:
 
 
 def _constant(tensor: tf.Tensor) -> tf.Operation | None:
-    """The constant that a tensor is, or None if it is computed."""
+    """The constant operation that a tensor comes from, or None if it is computed."""
     op = tensor.op
     while op.type in ("Identity", "ReadVariableOp"):
         op = op.inputs[0].op

@@ -15,20 +15,20 @@ from mosaic.utils.progress import Progress
 
 
 def use_threads(threads: int) -> None:
-    """Binds TensorFlow, which runs SavedModels, to a number of threads before it starts."""
+    """Limits TensorFlow, which runs SavedModels, to a number of threads, before it starts."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @dataclasses.dataclass(frozen=True)
 class Latency:
-    """What one image took, in milliseconds.
+    """Time for one image, in milliseconds.
 
     Attributes:
-      median: of all runs.
+      median: median of all runs.
       lower: lower quartile.
       upper: upper quartile.
-      least: the fastest run.
+      least: fastest run.
     """
 
     median: float
@@ -38,7 +38,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency:
-        """Summarises runs."""
+        """Returns the latency of runs, from their times in seconds."""
         milliseconds = 1e3 * np.asarray(seconds)
         lower, median, upper = np.percentile(milliseconds, (25, 50, 75))
         return cls(float(median), float(lower), float(upper), float(milliseconds.min()))
@@ -51,21 +51,21 @@ def interleaved(
     runs: int,
     warmup: int,
 ) -> list[Latency]:
-    """Runs each model once, then each again, so that what slows the machine slows all alike.
+    """Runs each model once, then each again, so that a slow machine slows all models alike.
 
-    Timed is the computation alone: of a TFLite file `Interpreter.invoke`, the image being in its
-    input already; of a SavedModel the call of its signature on one image, a conversion to float
-    included.
+    Only the computation is timed: for a TFLite file `Interpreter.invoke`, after the image was
+    copied to its input; for a SavedModel the call of its signature on one image, with a conversion
+    to float.
 
     Args:
-      predictors: of TFLite files and SavedModels.
-      images: uint8 [height, width, 3]; every model sees the same one in the same round.
-      size: (height, width) of images for what takes any size.
-      runs: rounds that are timed.
-      warmup: rounds before them.
+      predictors: predictors of TFLite files and SavedModels.
+      images: uint8 [height, width, 3] each; every model gets the same one in the same round.
+      size: (height, width) of the images, in pixels, for models that take any size.
+      runs: number of timed rounds.
+      warmup: number of rounds before them.
 
     Returns:
-      The latency of each.
+      The latency of each predictor.
     """
     fitted = [[fit_image(image, p.input_size or size) for image in images] for p in predictors]
     preparations = [_preparation(predictor) for predictor in predictors]
@@ -82,7 +82,7 @@ def interleaved(
 
 
 def _preparation(predictor: Predictor) -> Callable[[np.ndarray], Callable]:
-    """From an image to what is timed."""
+    """A function that prepares an image and returns the computation to be timed."""
 
     def prepare(image):
         if isinstance(predictor, TFLitePredictor):

@@ -1,4 +1,4 @@
-"""What exported files cost, side by side: computation, latency, memory, and where time goes."""
+"""The cost of exported files, side by side: computation, latency, memory, operators."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ from mosaic.utils.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """All that was measured of one model.
+    """All measurements of one model.
 
     Attributes:
-      name: its file's, or its path where two have one name.
-      path: of the file or folder.
-      format: `tflite` or `saved_model`.
+      name: name of its file, or its path where two files have the same name.
+      path: path of the file or folder.
+      format: format of the model, `tflite` or `saved_model`.
       input_size: (height, width) of the image, in pixels.
       cost: size, parameters and multiply-adds.
-      latency: on this machine.
-      ratio: of its median latency to that of the first model.
-      peak_memory: bytes above the bare interpreter; None where the system does not tell.
-      mean_iou: 0 to 1, where it is known.
-      operators: its profile; None where there is none.
-      phone: what it takes on the phone; None where that was not asked for.
+      latency: latency on this machine.
+      ratio: ratio of its median latency to that of the first model.
+      peak_memory: peak memory above that of the bare interpreter, in bytes; None where the system
+        does not report it.
+      mean_iou: mean IoU, 0 to 1, or None where it is not known.
+      operators: profile by operator; None where there is none.
+      phone: measurements on the phone; None where it was not measured there.
     """
 
     name: str
@@ -70,17 +71,17 @@ def benchmark(
     """Measures models.
 
     Args:
-      paths: of TFLite files and SavedModel folders.
+      paths: paths of TFLite files and SavedModel folders.
       images: paths of images, folders or videos; noise if there are none.
-      size: (height, width) of images for models that take any; by default what the first that
-        takes only one takes, or the first image's own.
-      threads: of every TFLite file's computation; for SavedModels see `use_threads`.
-      runs: timed, of every model.
-      warmup: runs before them.
-      scores: `MODEL=VALUE` each: a model's path or name, and its mIoU, 0 to 1, or the
+      size: (height, width) of images, in pixels, for models that take any; if None, that of the
+        first model that takes only one, or else the first image's own.
+      threads: number of threads for each TFLite file; for SavedModels see `use_threads`.
+      runs: number of timed runs of each model.
+      warmup: number of runs before them.
+      scores: texts `MODEL=VALUE`: a model's path or name, and its mIoU, 0 to 1, or the path of the
         `report.json` that has it.
-      profile: also time the operators of TFLite files.
-      adb: also measure TFLite files on the connected phone.
+      profile: whether the operators of TFLite files are timed too.
+      adb: whether TFLite files are measured on the connected phone too.
 
     Raises:
       UserError: a model, an image or a score cannot be read, or there is no phone.
@@ -175,7 +176,7 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
 
 def _load(path: str, threads: int) -> Predictor:
     if format_of(path) == "tflite":
-        # What normalises its input elsewhere takes as long without.
+        # A model without normalisation inside takes as long for images that are not normalised.
         return TFLitePredictor(TFLiteModel.open(path), "none", threads)
     return SavedModelPredictor(path)
 
@@ -187,6 +188,6 @@ def _cost(predictor: Predictor, path: str, size: tuple[int, int]) -> FileCost:
 
 
 def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:
-    """As many images as there are rounds at most, uint8 [height, width, 3] each."""
+    """At most `most` images, uint8 [height, width, 3] each."""
     frames = itertools.chain.from_iterable(map(image_files.read, image_files.find(images)))
     return [picture for _, picture in itertools.islice(frames, most)]

@@ -1,9 +1,9 @@
 """Where a TFLite file's time goes, operator by operator.
 
-The interpreter's Python interface has no profiler. So each operator is cut out as a file of its own
-and timed alone, on the values that it gets inside the network, all operators in turn, so that none
-finds its data in the processor's first caches. What an operator costs alone is not exactly what it
-costs inside: compare the sum with the latency of the whole.
+The interpreter's Python interface has no profiler. So each operator becomes a file of its own and
+is timed alone, on the values that it gets inside the network. The operators take turns, so that
+none has its data in the processor's first caches. Alone, an operator does not take exactly the same
+time as inside the network: compare the sum with the latency of the whole.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Operator:
     """One operator of a file.
 
     Attributes:
-      kind: of the schema's names, such as CONV_2D.
-      name: of its first output.
-      shape: of its first output.
-      milliseconds: median, alone.
-      delegated: whether the kernel library (XNNPACK) takes it; TensorFlow Lite's own kernel does
-        what it does not take.
+      kind: name in the schema, such as CONV_2D.
+      name: name of its first output.
+      shape: shape of its first output.
+      milliseconds: median time when run alone.
+      delegated: whether the kernel library (XNNPACK) runs it, instead of TensorFlow Lite's own
+        kernel.
     """
 
     kind: str
@@ -44,13 +44,13 @@ def profile(file: TFLiteModel, image: np.ndarray, threads: int, runs: int) -> li
     """Times every operator of a file's main graph.
 
     Args:
-      file: the TFLite file.
-      image: [1, height, width, 3] in the format that its input takes.
-      threads: of the interpreter.
-      runs: of each operator.
+      file: TFLite file, opened.
+      image: [1, height, width, 3], of the type of its input.
+      threads: number of the interpreter's threads.
+      runs: number of timed runs of each operator.
 
     Returns:
-      The operators in their order of execution; what only concerns constants is left out.
+      The operators in their order of execution, without those that only process constants.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -84,7 +84,7 @@ def profile(file: TFLiteModel, image: np.ndarray, threads: int, runs: int) -> li
 
 
 def _values(path: str, image: np.ndarray) -> dict[int, np.ndarray]:
-    """What all tensors hold after one image."""
+    """The values of all tensors after one image."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -107,14 +107,14 @@ def _values(path: str, image: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def _parts(file: TFLiteModel, values) -> list[tuple[str, int, bytes, list[int]]]:
-    """Each operator as (kind, its first output, the content of a file, the inputs it is fed)."""
+    """Each operator as (kind, first output's index, content of a file, indices of its inputs)."""
     computed = set(file.graph.inputs)
     before: dict[int, object] = {}
     parts = []
     for kind, operator in file.operators:
         inputs = [index for index in operator.inputs if index in computed]
         if not inputs:
-            # Weights that pass through DEQUANTIZE stay with the operator that they are for.
+            # A DEQUANTIZE of weights stays with the operator that uses them.
             before.update(dict.fromkeys(operator.outputs, operator))
             continue
         computed.update(operator.outputs)
@@ -126,7 +126,7 @@ def _parts(file: TFLiteModel, values) -> list[tuple[str, int, bytes, list[int]]]
 
 
 def _alone(model, operators: list, inputs: list[int], values) -> bytes:
-    """A file of a few operators of a model."""
+    """The content of a file with a few operators of a model."""
     graph = copy.copy(model.subgraphs[0])
     used = sorted({i for op in operators for i in (*op.inputs, *op.outputs) if i >= 0})
     place = {index: number for number, index in enumerate(used)}

@@ -1,8 +1,9 @@
 """Peak memory of a model, measured in a process of its own.
 
-Run as a program, this is that process for TFLite files: `python -m mosaic.benchmark.peak_memory
-FILE HEIGHT WIDTH THREADS` prints bytes. It does without TensorFlow, whose own memory would hide a
-file's; `mosaic.benchmark.peak_memory_saved_model` is the program for SavedModels.
+Run as a program, this module is that process for TFLite files: `python -m
+mosaic.benchmark.peak_memory FILE HEIGHT WIDTH THREADS` prints bytes. It does not import TensorFlow,
+whose own memory would hide a file's; `mosaic.benchmark.peak_memory_saved_model` is the program for
+SavedModels.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ RUNS = 3
 def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     """Measures how far a model raises the peak of resident memory above the interpreter's.
 
-    Counted is what loading it and running it three times adds to a process that has imported
-    `ai_edge_litert`, or for a SavedModel TensorFlow: weights, buffers, and what a kernel library
-    packs for itself.
+    This is the memory that loading it and running it three times adds to a process that has
+    imported `ai_edge_litert`, or for a SavedModel TensorFlow: weights, buffers, and a kernel
+    library's own copies of weights.
 
     Args:
-      path: of a TFLite file or a SavedModel folder.
+      path: path of a TFLite file or a SavedModel folder.
       size: (height, width) of the black image that it runs on, in pixels.
-      threads: of the computation.
+      threads: number of threads of the computation.
 
     Returns:
-      Bytes, or None where the system does not tell: only Linux does, and not in every container.
+      Bytes, or None where the system does not report it: only Linux does, and not in every
+      container.
 
     Raises:
       RunError: the process failed.
@@ -58,14 +60,14 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
 
 
 def resident(field: str) -> int:
-    """This process's memory in bytes: `VmRSS:` now, `VmHWM:` at the most since `reset`."""
+    """Returns this process's memory in bytes: `VmRSS:` now, `VmHWM:` the peak since `reset`."""
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return 1024 * int(line.split()[1])
 
 
 def reset() -> int:
-    """Forgets the peak of the imports and returns what is resident now."""
-    # Any other count (getrusage's too) keeps the highest value since the process began.
+    """Resets the peak, without that of the imports, and returns the memory in use, in bytes."""
+    # Other counters (getrusage's too) keep the highest value since the process began.
     _CLEAR.write_text("5")
     return resident("VmRSS:")
 

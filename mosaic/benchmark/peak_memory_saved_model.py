@@ -15,7 +15,7 @@ from mosaic.inference.file_predictors import SavedModelPredictor
 
 
 def run(path: str, height: int, width: int, threads: int) -> int:
-    """Loads a SavedModel, runs it on a black image, and returns how far the peak rose, in bytes."""
+    """Loads a SavedModel, runs it on a black image, and returns the rise of the peak, in bytes."""
     use_threads(threads)
     image = tf.zeros([1, height, width, 3], tf.uint8)
     before = reset()

@@ -1,4 +1,4 @@
-"""What `benchmark` measured, as a table, as JSON, and as a picture of mIoU over latency."""
+"""Results of `benchmark` as a table, as JSON, and as a picture of mIoU over latency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mosaic.utils.provenance import provenance
 
 
 def table(results: Sequence[Result]) -> str:
-    """The figures of all models, one a line, and below them the profiles."""
+    """Returns the metrics of all models, one model a line, and below them the profiles."""
     heads = ["model", "params", "mult-adds", "MB", "ms", "quartiles", "ratio", "memory MB"]
     rows = [
         [
@@ -44,11 +44,11 @@ def table(results: Sequence[Result]) -> str:
 
 
 def profile_table(result: Result, most: int = 12) -> str:
-    """Where a model's time goes: by kind of operator, and the costliest operators."""
+    """Returns a model's time by kind of operator, and its slowest operators."""
     total = sum(operator.milliseconds for operator in result.operators)
     kinds = collections.defaultdict(list)
     for operator in result.operators:
-        # An operator that the kernel library does not take interrupts it.
+        # An operator that the kernel library does not run interrupts it.
         kinds[operator.kind if operator.delegated else f"{operator.kind} *"].append(operator)
     by_kind = sorted(
         ((sum(o.milliseconds for o in found), kind, len(found)) for kind, found in kinds.items()),
@@ -83,7 +83,7 @@ def profile_table(result: Result, most: int = 12) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: int | None = None) -> str:
-    """Columns side by side: the first to the left, numbers to the right."""
+    """Aligns columns: the first to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = []
     for row in rows:
@@ -103,13 +103,13 @@ def save(
     """Writes benchmark.json and, where scores are known, benchmark.png.
 
     Args:
-      results: of `benchmark`.
-      output_dir: for the files.
-      command: that led here.
-      settings: threads, runs and the like, as given.
+      results: results of `benchmark`.
+      output_dir: folder for the files.
+      command: command that was run, for the record.
+      settings: number of threads, of runs and the like, as given.
 
     Returns:
-      What was written.
+      Paths of the files.
     """
     folder = pathlib.Path(output_dir)
     report = {
@@ -145,7 +145,7 @@ def _entry(result: Result) -> dict:
 
 
 def draw(results: Sequence[Result], path: pathlib.Path) -> None:
-    """Draws mIoU over latency, the quartiles as a bar, as a PNG."""
+    """Draws mIoU over latency, with the quartiles as a bar, and writes it as a PNG."""
     from matplotlib.figure import Figure
 
     known = [result for result in results if result.mean_iou is not None]
@@ -156,7 +156,7 @@ def draw(results: Sequence[Result], path: pathlib.Path) -> None:
         spread = [[latency.median - latency.lower], [latency.upper - latency.median]]
         axis.errorbar(latency.median, score, xerr=spread, fmt="o", capsize=3, label=result.name)
     axis.set(xlabel="latency, ms (median and quartiles)", ylabel="mIoU, %", xlim=(0, None))
-    # Differences of some hundredths of a point must not look like a slope.
+    # Differences of some hundredths of a percentage point must not look like a slope.
     low, high = axis.get_ylim()
     room = max(0.0, 2.0 - (high - low)) / 2
     axis.set_ylim(low - room, high + room)

@@ -1,4 +1,4 @@
-"""Checkpoints of this project and of the Model Garden: read into networks, and kept in run folders.
+"""Checkpoints of this project and of the Model Garden: loading them, and the folders of runs.
 
-The name tables of forms that others published stand here.
+The variable names of other published formats are listed here.
 """

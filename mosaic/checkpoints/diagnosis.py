@@ -16,9 +16,9 @@ from mosaic.models.resnet import DILATED_RESNETS, STEMS
 Shape = tuple[int, ...]
 Settings = dict[str, object]
 
-_MOST = 70  # Blocks, branches or convolutions of one kind that a network may have.
+_MOST = 70  # Largest number of blocks, branches or convolutions of one kind in a network.
 _WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
-# Layers whose kernels tell the settings.
+# Layers whose kernels show the settings.
 _MOBILENET = (
     "backbone_{:02}_conv",
     "backbone_{:02}_spatial_depthwise",
@@ -40,16 +40,17 @@ _DEEPLAB = (
 
 
 def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool) -> str:
-    """Says what a network would have to be for a checkpoint to fit it.
+    """Says which settings a network must have for a checkpoint to fit it.
 
     Args:
-      model: the network that it does not fit.
-      shapes: of the checkpoint's variables, by this project's names or the Garden's.
-      is_garden: whether they are the Garden's.
+      model: network that the checkpoint does not fit.
+      shapes: shape of each variable of the checkpoint, by its name in this project or in the
+        Model Garden.
+      is_garden: whether the names are the Garden's.
 
     Returns:
-      Such as "it fits `NUM_CLASSES = 19`, `mosaic.bins = (4, 8, 16)`", with those settings that
-      are other than the network's; or nothing, where none can be told.
+      A text such as "it fits `NUM_CLASSES = 19`, `mosaic.bins = (4, 8, 16)`", with the settings
+      that differ from the network's; empty where none can be found.
     """
     own = _kernels({v.name.removesuffix(":0"): tuple(v.shape) for v in model.variables})
     found = _garden_kernels(shapes) if is_garden else _kernels(shapes)
@@ -61,11 +62,11 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
     levels = sorted(int(level) for level in bins if level != "1")
     try:
         if not _backbone(found, other) and not _backbone_kernels(found) <= own.items():
-            # Whatever else may fit, its backbone does not.
+            # The backbone of the checkpoint is unknown: the other settings would not help.
             return ""
         here, there = _settings(own, kind, levels), _settings(found, other, levels)
     except (LookupError, ValueError, ArithmeticError):
-        # Parts of a network, or an unusual one: the lists of variables must do.
+        # Only parts of a network, or an unusual one: the lists of variables must suffice.
         return ""
     different = [f"`{k} = {v!r}`" for k, v in there.items() if k not in here or here[k] != v]
     if other != kind:
@@ -75,14 +76,14 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], is_garden: bool)
 
 
 def mobilenet(model: tf_keras.Model) -> tuple[str, float] | None:
-    """Returns the Garden's id and width multiplier of a network's MobileNet, or None without."""
+    """Returns the Garden's id and the width multiplier of a network's MobileNet, if it has one."""
     kernels = _kernels({v.name.removesuffix(":0"): tuple(v.shape) for v in model.variables})
     found = _mobilenet(kernels, "deeplab")
     return (found["backbone"], found["width_multiplier"]) if found else None
 
 
 def _kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Layers and the shapes of their kernels, by this project's names."""
+    """The shape of each layer's kernel, by this project's name of the layer."""
     return {
         name.rpartition("/")[0]: shape
         for name, shape in shapes.items()
@@ -91,14 +92,14 @@ def _kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _garden_kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The same of a Garden checkpoint, as far as this project's names are known."""
+    """As `_kernels`, for a Garden checkpoint: its layers that this project has a name for."""
     is_deeplab = any(name.startswith("decoder/aspp/") for name in shapes)
     # A MobileNet's first convolution is in a block.
     is_resnet = "backbone/layer_with_weights-0/kernel" in shapes
     templates = (_RESNET if is_resnet else _MOBILENET) + (_DEEPLAB if is_deeplab else _MOSAIC)
     candidates = {t.format(k): None for k in range(_MOST) for t in templates}
     found: dict[str, Shape] = {}
-    # Twice, as where one layer is kept may depend on which others there are.
+    # Twice, since the Garden's name of a layer may depend on which other layers there are.
     for _ in range(2):
         known: Collection[str] = found or list(candidates)
         found = {}
@@ -111,26 +112,27 @@ def _garden_kernels(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _backbone_kernels(kernels: Mapping[str, Shape]) -> Set[tuple[str, Shape]]:
-    """The layers of the backbone, as far as they tell the settings, with their shapes."""
+    """The layers of the backbone that show the settings, with their shapes."""
     # Without `backbone_{:02}_conv`: the Garden keeps other blocks' expansion under the same name.
     names = {t.format(k) for k in range(_MOST) for t in _MOBILENET[1:] + _RESNET}
     return {item for item in kernels.items() if item[0] in names}
 
 
 def _kind(kernels: Mapping[str, Shape]) -> str:
-    """Whose they are: `mosaic`, `deeplab`, or nothing where they are a backbone alone."""
+    """The network they belong to: `mosaic`, `deeplab`, or "" for a backbone alone."""
     if "encoder_project_conv" in kernels:
         return "mosaic"
     return "deeplab" if "aspp_project_conv" in kernels else ""
 
 
 def _settings(kernels: Mapping[str, Shape], kind: str, levels: Sequence[int]) -> Settings:
-    """Gin's names of the settings that shapes can tell, and their values.
+    """Returns the settings that shapes can show: gin names and values.
 
     Args:
-      kernels: of the network, or of its backbone alone.
-      kind: `mosaic` or `deeplab`.
-      levels: bins above 1 to assume where their number is right: shared convolutions do not tell.
+      kernels: shape of each kernel of the network, or of its backbone alone.
+      kind: kind of the network, `mosaic` or `deeplab`.
+      levels: bins above 1, which are assumed where their number is right: the shapes of shared
+        convolutions do not show them.
     """
     settings: Settings = {}
     if _kind(kernels) == "mosaic":
@@ -187,7 +189,7 @@ def _deeplab(kernels: Mapping[str, Shape]) -> Settings:
     ]
     settings: Settings = {
         "num_classes": kernels["logits"][-1],
-        # Their values leave no trace; those of three are v3's.
+        # The checkpoint does not show their values; for three rates these are v3's.
         "atrous_rates": tuple(6 * (k + 1) for k in range(rates)),
         "image_pooling": "aspp_pooling_conv" in kernels,
         "aspp_filters": kernels["aspp_project_conv"][-1],
@@ -203,7 +205,7 @@ def _deeplab(kernels: Mapping[str, Shape]) -> Settings:
 
 
 def _low_level(kernels: Mapping[str, Shape], channels: int) -> Settings:
-    """Which map of stride 4 the decoder takes, if it takes one."""
+    """The map of stride 4 that the decoder takes, if there is a decoder."""
     maps = {"2": kernels.get("backbone_block00_expand_conv")}
     if found := _mobilenet(kernels, "deeplab"):
         first = _first_output(found["backbone"])
@@ -218,7 +220,7 @@ def _low_level(kernels: Mapping[str, Shape], channels: int) -> Settings:
 
 
 def _backbone(kernels: Mapping[str, Shape], kind: str) -> Settings:
-    """What the backbone is, as far as it is in a table of the Garden."""
+    """The settings of the backbone, if it is in a table of the Garden."""
     if kind == "deeplab" and "backbone_stem0_conv" in kernels:
         return _resnet(kernels)
     return _mobilenet(kernels, kind)
@@ -245,7 +247,7 @@ def _resnet(kernels: Mapping[str, Shape]) -> Settings:
 
 
 def _se_ratio(squeezes: Sequence[Shape | None]) -> float:
-    """The share with the fewest digits that gives all blocks' filters of squeeze and excitation."""
+    """The fraction with the fewest digits that gives the filters of squeeze and excitation."""
     if None in squeezes:
         return 0.0
     ratio = squeezes[-1][3] / squeezes[-1][2]
@@ -275,7 +277,7 @@ def _mobilenet(kernels: Mapping[str, Shape], kind: str) -> Settings:
 
 
 def _first_output(model_id: str) -> int:
-    """The number of a MobileNet's block that gives its map of stride 4."""
+    """The index of the MobileNet block whose output is the map of stride 4."""
     specs = tables.block_spec_decoder(
         specs=tables.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=1.0
     )
@@ -284,7 +286,7 @@ def _first_output(model_id: str) -> int:
 
 @functools.cache
 def _mobilenets(width: float) -> dict[str, tuple[int, list]]:
-    """The Garden's table: how many blocks are read, and depth and kernel of those with weights."""
+    """The Garden's table: number of blocks in use, and filters and kernel of those with weights."""
     found = {}
     for model_id, table in tables.SUPPORTED_SPECS_MAP.items():
         specs = tables.block_spec_decoder(specs=table, filter_size_scale=width)

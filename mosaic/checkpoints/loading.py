@@ -1,7 +1,7 @@
-"""Checkpoints read into networks: this project's, and by name tables the Model Garden's.
+"""Loading checkpoints into networks: this project's, and by tables of names the Model Garden's.
 
 Every format is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned
-in one place, where a variable that matches nothing, on either side, is an error.
+in one place. A variable of the network or of the checkpoint that has no counterpart is an error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _located(path: str) -> Iterator[str]:
 
 
 def _prefix_in(folder: str, path: str) -> str:
-    """Finds the one checkpoint below a folder, or the uppermost that a state file names."""
+    """Finds the only checkpoint below a folder, or the uppermost that a state file names."""
     found = sorted(
         os.path.join(root, name).removesuffix(".index")
         for root, _, names in os.walk(folder)
@@ -65,18 +65,18 @@ def _prefix_in(folder: str, path: str) -> str:
 
 
 def state(folder: str):
-    """Returns what a folder's state file says (TensorFlow's `CheckpointState`).
+    """Returns the content of a folder's state file (TensorFlow's `CheckpointState`).
 
     It is None where the file is missing, empty or damaged.
     """
     try:
         return tf.train.get_checkpoint_state(folder)
-    except ValueError:  # It names no checkpoint, or is no text.
+    except ValueError:  # The file names no checkpoint, or is not text.
         return None
 
 
 def _latest(folder: str) -> str | None:
-    """The prefix that a folder's state file names, wherever the folder was when it was written."""
+    """The prefix that a folder's state file names, even if the folder was moved since."""
     said = state(folder)
     return said and os.path.join(folder, os.path.basename(said.model_checkpoint_path))
 
@@ -85,10 +85,11 @@ def read(path: str) -> Variables:
     """Reads a checkpoint of this project or of the Model Garden.
 
     Args:
-      path: folder (its latest checkpoint), file prefix, index file, or .tar.gz as published.
+      path: path of a folder (its latest checkpoint is read), a file prefix, an index file, or a
+        .tar.gz as published.
 
     Raises:
-      UserError: there is none, it cannot be read, or its format is unknown.
+      UserError: there is no checkpoint, it cannot be read, or its format is unknown.
     """
     with _located(path) as prefix:
         try:
@@ -112,14 +113,14 @@ def read(path: str) -> Variables:
         except UserError:
             raise
         except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-            # TensorFlow turns its own errors into Python's, by their message.
+            # Depending on their message, TensorFlow turns its errors into Python's.
             reason = str(error).splitlines()[0]
             raise UserError(f"{path}: the checkpoint cannot be read ({reason})") from None
     return Variables(path, format_, None if step is None else int(step), arrays)
 
 
 def _mosaic_names(graph) -> dict[str, str]:
-    """Variable names and keys of this project's format, where the object graph keeps the names."""
+    """Keys of the variables in this project's format, by name; the object graph has the names."""
     return {
         attribute.full_name: attribute.checkpoint_key
         for node in graph.nodes
@@ -138,18 +139,20 @@ def load(
     """Loads a checkpoint, or a TFLite file, into a network, completely or not at all.
 
     Args:
-      model: a network of this project.
-      path: as for `read`, or a TFLite file (`mosaic.tflite.weights`), by its path or opened.
-      prefixes: which of the network's variables to load, by the start of their names;
-        `("backbone_",)` takes the backbone alone and leaves the rest as it is.
-      images: uint8 [height, width, 3] each, for a TFLite file, which has no statistics of its own.
+      model: network of this project.
+      path: path of a checkpoint as for `read`, or a TFLite file (`mosaic.tflite.weights`), by its
+        path or opened.
+      prefixes: beginnings of the names of the variables to load; `("backbone_",)` loads the
+        backbone alone and leaves the rest as it is.
+      images: uint8 [height, width, 3] each, to measure batch norm's statistics on for a TFLite
+        file, which has none.
 
     Returns:
-      What was read.
+      The variables that were read.
 
     Raises:
-      UserError: variables that match nothing, on either side, or differ in shape; all are listed
-        and none is assigned.
+      UserError: variables of the network or of the checkpoint have no counterpart or differ in
+        shape; all are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
         file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
@@ -205,7 +208,7 @@ def _difference(
     wrong: list[str],
     unused: list[str],
 ) -> str:
-    """Tells why a checkpoint does not fit a network, and what would."""
+    """Says why a checkpoint does not fit a network, and which network it would fit."""
     lists = (
         ("of another shape", wrong),
         ("not in the checkpoint", missing),

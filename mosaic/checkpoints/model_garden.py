@@ -1,4 +1,4 @@
-"""The Model Garden's format of checkpoints: which names it gives to this project's variables.
+"""The Model Garden's checkpoint format: its names of this project's variables.
 
 The names are those of the Garden's object graph: attributes of its classes, `layer_with_weights-N`
 in Keras models, and numbers in lists.
@@ -19,15 +19,15 @@ from mosaic.models.resizing import half_pixel_centers
 
 _VALUE = "VARIABLE_VALUE"
 _ROOTS = ("backbone", "neck", "decoder", "head")
-# Whole classification models keep their backbone under the second name.
+# Whole classification models have their backbone under the second name.
 _ALIASES = {**{root: root for root in _ROOTS}, "_backbone": "backbone"}
 
-# This project's layer names (regular expressions) and where the Garden keeps the same layer: a
-# format of the expression's numbers, or, where that takes arithmetic or depends on the rest of the
-# network, a function of all of the network's layer names and the numbers.
+# This project's layer names (regular expressions) and the Garden's name of the same layer: a format
+# string for the numbers in the expression, or a function of all layer names of the network and
+# these numbers, where the name needs arithmetic or depends on other layers.
 Table = tuple[tuple[str, str | Callable[..., str]], ...]
 
-# Blocks of the Garden's MobileNet number their layers.
+# The blocks of the Garden's MobileNet number their layers.
 MOBILENET: Table = (
     (r"backbone_(\d+)_(?:expand_)?conv", "backbone/layer_with_weights-{}/_conv0"),
     (r"backbone_(\d+)_(?:expand_)?bn", "backbone/layer_with_weights-{}/_norm0"),
@@ -39,7 +39,7 @@ MOBILENET: Table = (
 
 
 def _resnet(place: str) -> Callable[..., str]:
-    """A ResNet's blocks come after its stem, each of whose convolutions and batch norms counts."""
+    """Names blocks of a ResNet, numbered after each convolution and batch norm of the stem."""
 
     def name(layers: Collection[str], block: int) -> str:
         stem = sum(bool(re.fullmatch(r"backbone_stem\d_conv", layer)) for layer in layers)
@@ -64,8 +64,8 @@ RESNET: Table = (
 )
 
 BACKBONE = MOBILENET + RESNET
-# Lists in the encoder and decoder number what they apply, activations included: hence the gaps.
-# The Garden's optional classifier ends with an activation, and so is not this project's.
+# Lists in the encoder and decoder also number their activations: hence the gaps. The Garden's
+# optional classifier ends with an activation: this project has no such layer.
 _GROUP = "neck/_multi_kernel_group_conv/_conv_branches/{}"
 MOSAIC: Table = (
     (r"encoder_group(\d)_spatial_depthwise", f"{_GROUP}/0"),
@@ -90,12 +90,12 @@ MOSAIC: Table = (
 
 
 def _pooling(layers: Collection[str]) -> str:
-    """ASPP's list ends with the image-level features, which are a model within a model."""
+    """Names the image-level features: a model within a model, at the end of ASPP's list."""
     branches = sum(bool(re.fullmatch(r"aspp\d+_conv", layer)) for layer in layers)
     return f"decoder/aspp/aspp_layers/{branches}/layer_with_weights-0"
 
 
-# The head's two lists hold both halves of each depthwise separable convolution.
+# The head's two lists have both halves of each depthwise separable convolution.
 DEEPLAB: Table = (
     (r"aspp(\d+)_conv", "decoder/aspp/aspp_layers/{}/layer_with_weights-0"),
     (r"aspp(\d+)_bn", "decoder/aspp/aspp_layers/{}/layer_with_weights-1"),
@@ -116,11 +116,11 @@ DEEPLAB: Table = (
 
 
 def layer_name(layer: str, layers: Collection[str]) -> str | None:
-    """Returns where the Garden keeps a layer, or None where it has no such layer.
+    """Returns the Garden's name of a layer, or None where it has no such layer.
 
     Args:
-      layer: its name in this project.
-      layers: the names of all layers of its network.
+      layer: name of the layer in this project.
+      layers: names of all layers of the network.
     """
     is_deeplab = any(name.startswith("aspp") for name in layers)
     for pattern, place in BACKBONE + (DEEPLAB if is_deeplab else MOSAIC):
@@ -132,10 +132,10 @@ def layer_name(layer: str, layers: Collection[str]) -> str | None:
 
 
 def names(variables: Iterable[str]) -> dict[str, str]:
-    """Returns the Garden's names of a network's variables, without those that it has no name for.
+    """Returns the Garden's name of each variable of a network, as far as it has one.
 
     Args:
-      variables: all of the network's, as `layer/kernel`.
+      variables: names of all variables of the network, such as `layer/kernel`.
     """
     split = {variable: variable.rpartition("/") for variable in variables}
     layers = {layer for layer, _, _ in split.values()}
@@ -150,12 +150,12 @@ def names(variables: Iterable[str]) -> dict[str, str]:
 def is_unread(name: str, known: Collection[str]) -> bool:
     """Whether a Garden variable belongs to a MobileNet's classification head.
 
-    It is one or two 1x1 convolutions after the last block that a segmentation network reads; the
-    Garden's segmentation networks have them all the same.
+    That head is one or two 1x1 convolutions after the last block that a segmentation network uses;
+    the Garden's segmentation networks have it although they do not use it.
 
     Args:
-      name: the Garden's.
-      known: Garden names of the variables that the network has.
+      name: name of the variable in the Garden.
+      known: names of the network's variables in the Garden.
     """
     block = re.compile(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)\d/")
     match = re.match(r"backbone/layer_with_weights-(\d+)/_(?:conv|norm)0/", name)
@@ -166,13 +166,13 @@ def is_unread(name: str, known: Collection[str]) -> bool:
 
 
 def blank_head(model_id: str, width_multiplier: float) -> dict[str, np.ndarray]:
-    """Returns blank values for what `is_unread` tells of, by the Garden's names.
+    """Returns blank values for the variables of `is_unread`, by the Garden's names.
 
-    The Garden's segmentation networks have these variables and insist on finding them.
+    The Garden's segmentation networks have these variables and require them in a checkpoint.
 
     Args:
-      model_id: of a MobileNet in the Garden's table.
-      width_multiplier: of its filters.
+      model_id: id of a MobileNet in the Garden's table.
+      width_multiplier: factor of its numbers of filters.
     """
     specs = mobilenet.block_spec_decoder(
         specs=mobilenet.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=width_multiplier
@@ -196,16 +196,15 @@ def blank_head(model_id: str, width_multiplier: float) -> dict[str, np.ndarray]:
 def variables(graph) -> dict[str, str]:
     """Finds the network in the object graph of a Garden checkpoint.
 
-    The keys of a checkpoint are no guide: they are the shortest way to each variable, which may
-    lead through a classification model, an optimizer or a moving average.
+    The keys of a checkpoint do not help: each is the shortest path to a variable, which may lead
+    through a classification model, an optimizer or a moving average.
 
     Args:
-      graph: a `TrackableObjectGraph`, of the network's parts alone, of a trainer, or of a whole
-        model.
+      graph: `TrackableObjectGraph` of the network's parts alone, of a trainer, or of a whole model.
 
     Returns:
-      The Garden's names, from `backbone`, `neck`, `decoder` or `head` on, and the checkpoint's
-      keys; nothing where the graph has none of these parts.
+      The checkpoint's keys by the Garden's names, from `backbone`, `neck`, `decoder` or `head` on;
+      empty where the graph has none of these parts.
     """
     starts = {0: graph.nodes[0]}
     starts.update((c.node_id, graph.nodes[c.node_id]) for c in starts[0].children)
@@ -222,7 +221,7 @@ def variables(graph) -> dict[str, str]:
 
 
 def _below(graph, start: int, root: str) -> dict[str, str]:
-    """Names and keys of all variables below a node; of several ways to one the shortest."""
+    """Keys of all variables below a node of the object graph, by the shortest name of each."""
     paths, queue, found = {start: root}, [start], {}
     for node in queue:
         for attribute in graph.nodes[node].attributes:
@@ -236,9 +235,9 @@ def _below(graph, start: int, root: str) -> dict[str, str]:
 
 
 def unlike(model: tf_keras.Model) -> list[str]:
-    """Lists the settings by which a network computes something else than the Garden's does.
+    """Lists the settings that make a network compute something else than the Garden's.
 
-    They leave no trace in a checkpoint. Of dilations only a MobileNet's first one is looked at:
+    A checkpoint does not show them. Of the dilations only a MobileNet's first one is checked:
     output strides may differ.
     """
     layers = {layer.name: layer for layer in model.layers}
@@ -253,7 +252,7 @@ def unlike(model: tf_keras.Model) -> list[str]:
         for name, layer in layers.items()
         if re.fullmatch(r"backbone_\d+_spatial_depthwise", name) and max(layer.dilation_rate) > 1
     ]
-    # The Garden dilates 4 blocks at output stride 16 and 11 at 8, the first of them included.
+    # The Garden dilates 4 blocks at output stride 16 and 11 at 8, counting the first one.
     if len(dilated) in (3, 10):
         differences.append("first_atrous_dilation")
     for name, setting in (

@@ -1,4 +1,4 @@
-"""A run's folder of checkpoints: kept whole, and what it tells of a model."""
+"""A run's folder of checkpoints: keeping it consistent, and what it says about a model."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
 
 
 def check_start(folder: str, init_checkpoint: str | None) -> None:
-    """Finds out before long work whether the checkpoint that a new run starts from is there.
+    """Checks before long work that the checkpoint that a new run starts from is there.
 
     Raises:
-      UserError: it is not, and the run's folder has nothing to go on from either.
+      UserError: it is not, and the run's folder has no checkpoint to continue from either.
     """
     resumes = os.path.exists(os.path.join(folder, "checkpoint"))
     if init_checkpoint and not resumes and not is_there(init_checkpoint):
@@ -39,14 +39,14 @@ def check_start(folder: str, init_checkpoint: str | None) -> None:
 
 
 def prepare(folder: str, model: tf_keras.Model) -> None:
-    """Makes a run's folder whole before training begins or goes on there.
+    """Makes a run's folder consistent before training starts or continues there.
 
     Args:
-      folder: folder of the run; it may not be there yet.
+      folder: folder of the run; it need not exist yet.
       model: network that is to be trained.
 
     Raises:
-      UserError: its checkpoints are of another kind of network, or no state file lists them.
+      UserError: its checkpoints are from another kind of network, or no state file lists them.
     """
     tidy(folder)
     tidy(os.path.join(folder, BEST_FOLDER))
@@ -55,19 +55,20 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
     try:
         saved = latest and loading.read(latest)
     except UserError:
-        return  # `restoring` tells what is wrong with it, and the fix.
+        return  # `restoring` says what is wrong with it, and the fix.
     if saved:
         quantization_aware.check_kind(model, latest, saved.arrays)
 
 
 def tidy(folder: str) -> None:
-    """Makes a checkpoint folder's files and its state agree.
+    """Makes a checkpoint folder's files and its state file agree.
 
-    What a killed process left half written is removed; what the user removed is taken from the
-    state, so that a run goes on from the checkpoint before. Whole checkpoints stay, listed or not.
+    Files that a killed process left incomplete are removed. Checkpoints that the user removed are
+    taken out of the state file, so that a run continues from the one before. Complete checkpoints
+    stay, listed or not.
 
     Raises:
-      UserError: whole checkpoints are there, and no state that lists any of them.
+      UserError: there are complete checkpoints, but no state file that lists any of them.
     """
     names = os.listdir(folder) if os.path.isdir(folder) else []
     # TensorFlow writes the index last.
@@ -78,7 +79,8 @@ def tidy(folder: str) -> None:
     listed = state.all_model_checkpoint_paths or [state.model_checkpoint_path] if state else []
     there = [path for path in listed if os.path.exists(f"{path}.index")]
     if whole and not there:
-        # A score precedes its checkpoint, and that the state: this one was only not listed yet.
+        # The score is written first, then the checkpoint, then the state: only the last was
+        # missing.
         scored = [f"ckpt-{step}" for step in steps if f"{METRIC}-{step}.json" in names]
         if not scored:
             raise UserError(
@@ -105,7 +107,7 @@ def tidy(folder: str) -> None:
 
 
 def forget_start(folder: str) -> None:
-    """Removes a checkpoint of step 0: a run that got no further starts from what it is told now."""
+    """Removes a checkpoint of step 0: a run that got no further starts anew, as configured now."""
     latest = tf.train.latest_checkpoint(folder) or ""
     if os.path.basename(latest) == "ckpt-0":
         tf.compat.v1.train.remove_checkpoint(latest)
@@ -113,9 +115,10 @@ def forget_start(folder: str) -> None:
 
 
 def set_aside_later(folder: str) -> None:
-    """Moves a best checkpoint away that is later than where training goes on.
+    """Moves away a best checkpoint that is later than the step where training continues.
 
-    Its steps are about to be done again, maybe otherwise, and its score would be the bar for those.
+    Its steps will be repeated, perhaps with other results, and its score would be compared with
+    theirs.
     """
     best = os.path.join(folder, BEST_FOLDER)
     steps = [
@@ -140,7 +143,8 @@ def set_aside_later(folder: str) -> None:
 def announce_first(folder: str) -> None:
     """Lists a run's first checkpoint, of step 0, before it is saved.
 
-    A process killed before TensorFlow lists it would else leave what `tidy` takes for another's.
+    Otherwise a process killed before TensorFlow lists it would leave a checkpoint that `tidy` takes
+    for someone else's.
     """
     os.makedirs(folder, exist_ok=True)
     tf.compat.v1.train.update_checkpoint_state(folder, os.path.join(folder, "ckpt-0"))
@@ -148,7 +152,7 @@ def announce_first(folder: str) -> None:
 
 @contextlib.contextmanager
 def restoring(folder: str) -> Iterator[None]:
-    """Turns a failure to restore the latest checkpoint of a folder into one line with the mend."""
+    """Turns a failure to restore the latest checkpoint of a folder into one line with the fix."""
     latest = tf.train.latest_checkpoint(folder)
     try:
         yield
@@ -163,22 +167,22 @@ def restoring(folder: str) -> Iterator[None]:
 
 
 def has_classes(path: str) -> bool:
-    """Whether a checkpoint's folder names the classes, as those that this project writes do."""
+    """Whether a checkpoint's folder names the classes, as in folders that this project writes."""
     if os.path.isfile(path):
-        return False  # an archive: what lies with it tells nothing
+        return False  # an archive: files beside it need not belong to it
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     return os.path.isfile(os.path.join(folder, class_names.FILE))
 
 
 def steps_of(path: str | TFLiteModel, loaded: Variables | None = None) -> int | None:
-    """Returns how many steps of this project's training are behind a model, or None if unknown.
+    """Returns the number of steps that this project trained a model, or None if unknown.
 
-    A run's best checkpoint and its SavedModel were chosen from all of the run, and count as its
-    latest checkpoint; others stand for themselves.
+    A run's best checkpoint and its SavedModel were chosen from the whole run: they have the number
+    of steps of its latest checkpoint. Others have their own.
 
     Args:
-      path: a checkpoint, a SavedModel's folder, or an opened TFLite file.
-      loaded: what was read from there, if it is a checkpoint.
+      path: path of a checkpoint or of a SavedModel's folder, or an opened TFLite file.
+      loaded: variables that were read from there, if it is a checkpoint.
     """
     if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).steps

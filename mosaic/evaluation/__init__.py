@@ -1,4 +1,4 @@
 """How well a network segments: one loop over a split, metrics, published results, reports.
 
-How fast it is, is `mosaic.benchmark`.
+How fast it is, is measured in `mosaic.benchmark`.
 """

@@ -1,4 +1,4 @@
-"""What answers without a network reach: the least that a trained one must be far above."""
+"""Predictions without a network: a trained network must be far better than these."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _BINS = 16
 
 
 def _colors(image: np.ndarray) -> np.ndarray:
-    """Index of each pixel's colour, each channel in 16 steps, [height * width]."""
+    """Index of each pixel's colour, each channel in 16 bins, [height * width]."""
     steps = (image // (256 // _BINS)).astype(np.int64).reshape(-1, 3)
     return steps @ np.array([_BINS * _BINS, _BINS, 1])
 
 
 class Baselines:
-    """Observer of what two answers reach that look at no shapes.
+    """Observer that scores two predictions that do not look at shapes.
 
     `constant` is the most frequent class everywhere; `colour lookup` the most frequent class of
-    each colour (16 steps per channel; the constant for colours never seen).
+    each colour (16 bins per channel; the constant for colours never seen).
 
     Args:
-      dataset: the data set, whose training images they learn from.
+      dataset: data set whose training images they learn from.
       num_train: number of training images that they learn from.
 
     Raises:
@@ -58,7 +58,7 @@ class Baselines:
         self._matrices[name] += counts.numpy()
 
     def mean_iou(self, ignored_classes: Sequence[int] = ()) -> dict[str, float | None]:
-        """Mean IoU of each, 0 to 1, over the images that were seen.
+        """Returns the mean IoU of each, 0 to 1, over the images that were seen.
 
         Args:
           ignored_classes: classes whose pixels the protocol leaves out of the truth.
@@ -70,7 +70,7 @@ class Baselines:
 
 
 def _counts_by_color(dataset: SegmentationDataset, num_images: int) -> np.ndarray:
-    """Training pixels by colour and class, int64 [colours, classes]."""
+    """Numbers of training pixels by colour and class, int64 [colours, classes]."""
     classes = dataset.num_classes
     counts = np.zeros((_BINS**3, classes), np.int64)
     for index in range(num_images):

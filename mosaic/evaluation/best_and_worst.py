@@ -1,4 +1,4 @@
-"""Keeps the images of a split that a network does best and worst, as small pictures."""
+"""Keeps the images of a split with the best and the worst predictions, as small pictures."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import cv2
 import numpy as np
 
 from mosaic.evaluation.loop import ScoredImage
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.visualize import palette
 
-# Pixels on the longer side: sharp where three stand beside each other on a wide screen.
+# Longer side, in pixels: enough for three pictures beside each other on a wide screen.
 _SIDE = 560
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An image of a report, with what it should have been and what it became.
+    """An image of a report, with its truth and its prediction.
 
     Attributes:
-      name: of the image.
-      mean_iou: of this image alone, 0 to 1.
+      name: name of the image.
+      mean_iou: mean IoU of this image alone, 0 to 1.
       image: data URI of a JPEG.
       truth: data URI of a PNG in the classes' colours.
-      predicted: likewise.
+      predicted: data URI of a PNG in the classes' colours.
       size: (height, width) of all three, in pixels.
-      classes: (name, #rrggbb) of what truth and prediction show, the largest first.
+      classes: (name, #rrggbb) of the classes in truth and prediction, the largest first.
     """
 
     name: str
@@ -42,16 +43,17 @@ class Example:
 class BestAndWorst:
     """Observer that keeps the best and the worst images by their mean IoU.
 
-    Of equal figures the earlier image is the better one, and none is among both. Only these are
-    held, at the size in which a report shows them.
+    Of two images with equal mean IoU the earlier one is the better. No image is in both lists. Only
+    these images are kept in memory, at the size of a report's pictures.
 
     Args:
-      count: how many best, and how many worst; fewer where the split has not twice as many.
-      num_images: of the split.
-      dataset: gives colours, class names and the ignore label.
+      count: number of best and of worst images each; fewer where the split has less than twice as
+        many.
+      num_images: number of images of the split.
+      dataset: data set with colours, class names and the ignore label.
     """
 
-    def __init__(self, count: int, num_images: int, dataset):
+    def __init__(self, count: int, num_images: int, dataset: SegmentationDataset):
         self._best_count = min(count, num_images // 2)
         self._worst_count = min(count, num_images - self._best_count)
         self._dataset = dataset
@@ -74,7 +76,7 @@ class BestAndWorst:
             self.add(image.name, image.mean_iou, image.image, image.truth, image.predicted)
 
     def takes(self, mean_iou: float | None) -> bool:
-        """Returns whether the next image, with this figure or None for none, is one of them."""
+        """Returns whether an image with this mean IoU, or None for none, is one of them so far."""
         return mean_iou is not None and (
             len(self._best) < self._best_count
             or len(self._worst) < self._worst_count
@@ -93,11 +95,12 @@ class BestAndWorst:
         """Adds an image that `takes` took.
 
         Args:
-          name: of the image.
-          mean_iou: of this image alone, 0 to 1.
+          name: name of the image.
+          mean_iou: mean IoU of this image alone, 0 to 1.
           image: uint8 [height, width, 3].
           truth: class indices [height, width].
-          predicted: likewise; beyond the classes where the answer is none of them.
+          predicted: class indices [height, width], `num_classes` or above for predictions of no
+            class.
         """
         scale = min(1.0, _SIDE / max(image.shape[:2]))
         size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
@@ -114,7 +117,7 @@ class BestAndWorst:
 
 
 class _Kept(NamedTuple):
-    """An image as it is held: uint8 arrays of the size that is shown."""
+    """An image as it is kept: uint8 arrays of the size that is shown."""
 
     name: str
     mean_iou: float

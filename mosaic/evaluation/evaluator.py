@@ -33,10 +33,10 @@ class Origin:
     """Where a network comes from, for the report.
 
     Attributes:
-      checkpoint: path of what its weights came from.
-      command: command that led here.
-      network: further settings of what segments, such as `normalization`.
-      recipe: how it was trained, by gin parameter; None for weights trained elsewhere.
+      checkpoint: path of the file or folder with its weights.
+      command: command that was run.
+      network: further settings of the network or file, such as `normalization`.
+      recipe: settings of its training, by gin parameter; None for weights trained elsewhere.
     """
 
     checkpoint: str
@@ -53,25 +53,25 @@ def evaluate(
     output_dir: str,
     submission_dir: str | None = None,
 ) -> dict:
-    """Scores what segments; writes report.json, report.html, confusion.png and overlays.
+    """Scores a predictor; writes report.json, report.html, confusion.png and overlays.
 
     Args:
-      predictor: what segments images [batch, height, width, 3].
-      dataset: the data set.
-      evaluation: what to score, and how.
-      origin: where the network comes from.
-      output_dir: folder for what is written; each file appears only once it is whole.
-      submission_dir: folder for predictions as official scorers and benchmark servers take them
-        (`observers.Submission`).
+      predictor: predictor to score.
+      dataset: data set to score it on.
+      evaluation: settings of the evaluation.
+      origin: origin of the network, for the report.
+      output_dir: folder for the files; each appears only once it is complete.
+      submission_dir: folder for predictions in the format of official scorers and benchmark servers
+        (`observers.Submission`); None to write none.
 
     Returns:
       The report.
 
     Raises:
-      UserError: a setting does not fit the data set or what segments.
+      UserError: a setting does not fit the data set or the predictor.
     """
     if evaluation.published:
-        results.result(evaluation.published)  # an unknown key is told before the work
+        results.result(evaluation.published)  # an unknown key is reported before the work
     baselines = Baselines(dataset) if evaluation.baselines else None
     taken = predictor.input_size
     predictor = _as_configured(predictor, evaluation)
@@ -109,7 +109,7 @@ def evaluate(
 
 
 def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
-    """A predictor with padding, several scales, mirroring and windows as an evaluation has them."""
+    """A predictor with the padding, scales, mirroring and windows of an evaluation."""
     if evaluation.padded_size:
         predictor = letterbox(predictor, evaluation.padded_size, evaluation.padding)
     if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
@@ -122,9 +122,9 @@ def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
 def _segmenting(
     predictor: Predictor, dataset: SegmentationDataset, evaluation: Evaluation
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """From a batch to predictions in the data set's classes, at the labels' size."""
+    """From images and labels to predictions in the data set's classes, at the labels' size."""
     classes = dataset.num_classes
-    table = tf.constant(_answers(evaluation.class_map, classes))
+    table = tf.constant(_class_table(evaluation.class_map, classes))
     is_known = evaluation.class_map is None and predictor.num_classes == classes
 
     @tf.function(reduce_retracing=True)
@@ -141,14 +141,14 @@ def _segmenting(
     return segment
 
 
-def _answers(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
-    """The data set's class for each answer, int32; `classes` for none."""
+def _class_table(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
+    """The data set's class for each class of the network, int32; `classes` for none."""
     table = np.arange(classes) if class_map is None else np.array(class_map)
     return np.where((table >= 0) & (table < classes), table, classes).astype(np.int32)
 
 
 def _comparison(report: Mapping, key: str, recipe: Mapping[str, Any] | None) -> dict:
-    """What a report says of the published result that its experiment reproduces."""
+    """The part of a report about the published result that its experiment reproduces."""
     precision = report["settings"].get("numbers", "float32")
     published = results.for_precision(results.result(key), precision, report["mean_iou"])
     verdict = results.verdict(published, report["mean_iou"], report["settings"], recipe)
@@ -187,7 +187,7 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         "pixel_accuracy": metrics.number(metrics.pixel_accuracy(matrix, ignored)),
         "mean_accuracy": metrics.number(metrics.mean_accuracy(matrix, ignored)),
         "frequency_weighted_iou": metrics.number(metrics.frequency_weighted_iou(matrix, ignored)),
-        **_category_figures(matrix, dataset.categories),
+        **_category_metrics(matrix, dataset.categories),
         "num_images": 0,
         "num_pixels": int(matrix.sum()),
         "protocol": evaluation.protocol,
@@ -196,13 +196,13 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         "checkpoint": checkpoint,
         "class_names": list(dataset.class_names),
         "confusion_matrix": matrix[:, :classes].tolist(),
-        # By true class: answers that are no class of the data set.
+        # By true class: predictions of no class of the data set.
         "other_answers": matrix[:, classes].tolist(),
     }
     return report
 
 
-def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
+def _category_metrics(matrix: np.ndarray, categories: Sequence[str]) -> dict:
     if not categories:
         return {}
     ious = {k: metrics.number(v) for k, v in metrics.category_iou(matrix, categories).items()}
@@ -213,7 +213,7 @@ def _category_figures(matrix: np.ndarray, categories: Sequence[str]) -> dict:
 def _settings(
     report: dict, predictor, taken, dataset, evaluation: Evaluation, network: Mapping
 ) -> dict:
-    """All that a metric depends on, by the names that published.json and older reports have.
+    """All settings that metrics depend on, by their names in published.json and older reports.
 
     `taken` is the only size that the model itself takes, or None.
     """
@@ -233,7 +233,7 @@ def _settings(
         "window": evaluation.window and list(evaluation.window),
         "overlap": evaluation.overlap if evaluation.window else None,
         "class_map": evaluation.class_map and list(evaluation.class_map),
-        # Answers of padded images go to the images' size in one step.
+        # Predictions of padded images are resized to the images' size in one step.
         "labels_first": predictor.num_classes is None
         or (evaluation.argmax_before_resize and not evaluation.padded_size),
         "form": predictor.format,
@@ -242,14 +242,14 @@ def _settings(
 
 
 def table(report: dict) -> str:
-    """The report as a table for people: IoU and share of the labelled pixels by class."""
+    """Returns the report as a table: IoU and fraction of the labelled pixels of each class."""
     pixels = np.array(report["confusion_matrix"]).sum(1) + np.array(report["other_answers"])
-    shares = dict(zip(report["class_names"], pixels / max(pixels.sum(), 1)))
+    fractions = dict(zip(report["class_names"], pixels / max(pixels.sum(), 1)))
     width = max(map(len, report["per_class_iou"]), default=5)
     rows = [f"{'class':{width}}   IoU, %   pixels, %", "-" * (width + 22)]
     for name, value in report["per_class_iou"].items():
         text = "      -" if value is None else f"{100 * value:7.2f}"
-        rows.append(f"{name:{width}}  {text}    {100 * shares[name]:7.2f}")
+        rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}")
     rows.append("-" * (width + 22))
     mean = report["mean_iou"]
     rows.append(f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}"))

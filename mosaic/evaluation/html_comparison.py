@@ -13,7 +13,7 @@ from mosaic.utils.errors import UserError
 
 FILE = "compare.html"
 _REPORTS = ("report.json", os.path.join("eval", "report.json"))
-# Where runs differ in one of these, their figures are of different things.
+# Metrics of runs that differ in one of these cannot be compared.
 _SAME = ("dataset", "split", "protocol", "num_images")
 _COLORS = 6
 
@@ -38,7 +38,7 @@ def read(path: str) -> dict:
     """Reads a report.
 
     Raises:
-      UserError: there is none, or what is there is none.
+      UserError: there is no report, or the file is not a report.
     """
     file = find(path)
     try:
@@ -54,7 +54,7 @@ def read(path: str) -> dict:
 
 
 def _fault(report) -> str | None:
-    """What a comparison could not be made from, or None."""
+    """Returns why a report cannot be compared, or None if it can."""
     if not isinstance(report, dict):
         return "no JSON object"
     for name in ("mean_iou", "per_class_iou", "dataset", "split"):
@@ -64,10 +64,10 @@ def _fault(report) -> str | None:
         absent = name != "per_class_iou" and report.get(name) is None
         if not (absent or isinstance(report[name], dict)):
             return f"{name!r} is no object"
-    figures = {name: report.get(name) for name in FIGURES}
+    metrics = {name: report.get(name) for name in FIGURES}
     if report.get("published"):
-        figures["published mean_iou"] = report["published"].get("mean_iou")
-    for name, value in {**figures, **report["per_class_iou"]}.items():
+        metrics["published mean_iou"] = report["published"].get("mean_iou")
+    for name, value in {**metrics, **report["per_class_iou"]}.items():
         number = isinstance(value, (int, float)) and math.isfinite(value)
         if value is not None and not number:
             return f"{name!r} is {value!r}, no number"
@@ -78,11 +78,11 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     """Writes compare.html from several reports.
 
     Args:
-      paths: as for `find`; at least two.
-      output_dir: for the page.
+      paths: paths of at least two reports, as for `find`.
+      output_dir: folder for the page.
 
     Returns:
-      Names, mean IoU and verdicts of the runs as a table for people.
+      A table of the runs' names, mean IoU and verdicts.
 
     Raises:
       UserError: fewer than two reports, one of them twice, or one that cannot be read.
@@ -103,21 +103,21 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     ]
     write_text(os.path.join(output_dir, FILE), render(runs))
     width = max(map(len, names))
-    figures = [percent(report["mean_iou"]) for report in reports]
+    means = [percent(report["mean_iou"]) for report in reports]
     return "\n".join(
-        f"{run['name']:{width}}  {figure:>6}  {run['verdict']['status']}"
-        for run, figure in zip(runs, figures)
+        f"{run['name']:{width}}  {mean:>6}  {run['verdict']['status']}"
+        for run, mean in zip(runs, means)
     )
 
 
 def _names(files: Sequence[str]) -> list[str]:
-    """What distinguishes the reports' places: their paths below what all have in common."""
+    """Names that distinguish the reports: their paths without the part that all have in common."""
     places = [os.path.dirname(os.path.realpath(file)) for file in files]
     if len(set(map(os.path.realpath, files))) < len(files):
         raise UserError("--compare: a report is named twice; leave one out")
     if len(set(places)) < len(places):
         places = [os.path.realpath(file) for file in files]
-    # A run's own folder says more than the `eval` in it, as long as that tells them apart.
+    # A run's own folder says more than the `eval` in it, as long as the names stay different.
     runs = [os.path.dirname(p) if os.path.basename(p) == "eval" else p for p in places]
     places = runs if len(set(runs)) == len(runs) else places
     common = os.path.commonpath(places)
@@ -128,7 +128,7 @@ def render(runs: Sequence[Mapping]) -> str:
     """Returns the page of several runs.
 
     Args:
-      runs: each with `name`, `report`, `verdict`, `settings` and `color`, a number from 1.
+      runs: runs, each with `name`, `report`, `verdict`, `settings` and `color`, a number from 1.
     """
     reports = [run["report"] for run in runs]
     settings = _rows([run["settings"] for run in runs], "not recorded")
@@ -152,7 +152,7 @@ def render(runs: Sequence[Mapping]) -> str:
 
 
 def _rows(tables: Sequence[Mapping], missing=None) -> list[dict]:
-    """A row for each name in any of the tables, with the values of all in their order."""
+    """A row for each name in any of the tables, with each table's value."""
     names = dict.fromkeys(name for table in tables for name in table)
     return [{"name": n, "values": [table.get(n, missing) for table in tables]} for n in names]
 
@@ -162,7 +162,7 @@ def _best_rows(tables: Sequence[Mapping]) -> list[dict]:
 
 
 def _best(values: Sequence[float | None]) -> dict:
-    """Values, and which of them are the highest; none where all are alike."""
+    """Values, and which of them are the highest; none where all are equal."""
     known = [value for value in values if value is not None]
     alike = len(set(known)) < 2
     return {

@@ -1,4 +1,4 @@
-"""The report for people: a page of HTML that needs no other file and no network."""
+"""The report as a page of HTML that needs no other file and no connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import jinja2
 if TYPE_CHECKING:
     from mosaic.evaluation.best_and_worst import Example
 
-# What of a report says under which conditions it came about, beside its `settings`.
+# Keys of a report with the conditions of the evaluation, besides its `settings`.
 CONDITIONS = ("dataset", "split", "protocol", "num_images", "checkpoint", "form", "input_size")
 FIGURES = {
     "mean_iou": "mean IoU",
@@ -23,7 +23,7 @@ FIGURES = {
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
 _TONES = {"reproduced": "good", "not reproduced": "bad", "not comparable": "doubtful"}
-# Below this share a cell of the confusion matrix stays empty.
+# Below this fraction a cell of the confusion matrix stays empty.
 _VISIBLE = 0.005
 _LEVELS = 5
 _MISTAKES = 12
@@ -33,13 +33,13 @@ def render(report: Mapping, best: Sequence[Example] = (), worst: Sequence[Exampl
     """Returns the page of one report.
 
     Args:
-      report: what `evaluate` returns, or what was read from its report.json. `verdict`,
-        `published`, `settings`, `categories`, `baselines`, `images` and `command` may be absent.
-        `verdict` is {"status", "difference" (of the mean IoU, -1 to 1, or None), "departures":
-        [{"setting", "here", "published"}], "not_known": [setting]}; `published` may have
-        `per_class_iou` by name.
-      best: the images with the highest mean IoU, the best first.
-      worst: those with the lowest, the worst first.
+      report: report as `evaluate` returns it, or as read from report.json. `verdict`, `published`,
+        `settings`, `categories`, `baselines`, `images` and `command` may be absent. `verdict` is
+        {"status", "difference" (of the mean IoU, -1 to 1, or None), "departures": [{"setting",
+        "here", "published"}], "not_known": [setting]}; `published` may have `per_class_iou` by
+        name.
+      best: images with the highest mean IoU, the best first.
+      worst: images with the lowest mean IoU, the worst first.
     """
     return (
         environment()
@@ -61,7 +61,7 @@ def render(report: Mapping, best: Sequence[Example] = (), worst: Sequence[Exampl
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Returns the templates' environment; what they insert is escaped."""
+    """Returns the templates' environment; inserted values are escaped."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("mosaic.evaluation"),
         autoescape=True,
@@ -74,19 +74,19 @@ def environment() -> jinja2.Environment:
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """A share as percent without the sign: `77.24`, or a dash where there is none."""
+    """A fraction in percent, without the sign: `77.24`, or a dash for None."""
     return "\N{EN DASH}" if value is None else f"{100 * value:.{digits}f}"
 
 
 def points(value: float | None) -> str:
-    """A difference of shares in points, with its sign, or a dash where there is none."""
+    """A difference of fractions in percentage points, with its sign, or a dash for None."""
     if value is None:
         return "\N{EN DASH}"
     return f"{100 * value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def plain(value) -> str:
-    """A setting's value as people write it."""
+    """A setting's value as readable text."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):
@@ -99,17 +99,17 @@ def plain(value) -> str:
 
 
 def title(report: Mapping) -> str:
-    """What was scored on what, in a line."""
+    """The title of a report: network and split."""
     path = pathlib.PurePath(str(report.get("checkpoint") or "network"))
-    # Checkpoints of all runs are called alike; files are not.
+    # Checkpoints of all runs have the same name; files have not.
     name = path.name if path.suffix else "/".join(path.parts[-2:])
     return f"{name} on {report['dataset']} {report['split']}"
 
 
 def verdict(report: Mapping) -> dict:
-    """The verdict with everything filled in, and the `tone` in which the page shows it.
+    """The verdict of a report with defaults for missing keys, and the `tone` in which it is shown.
 
-    Without one, the status says whether there is a published figure at all.
+    Without a verdict, the status says whether there is a published result at all.
     """
     given = report.get("verdict") or {}
     published = report.get("published") or {}
@@ -133,7 +133,7 @@ def conditions(report: Mapping) -> dict:
 
 
 def _classes(report: Mapping) -> list[dict]:
-    """A row per class: IoU, the published IoU, and its share of the labelled pixels."""
+    """A row per class: IoU, the published IoU, and its fraction of the labelled pixels."""
     published = (report.get("published") or {}).get("per_class_iou") or {}
     labelled = dict(zip(report["class_names"], map(sum, _counts(report))))
     total = sum(labelled.values())
@@ -154,24 +154,24 @@ def _classes(report: Mapping) -> list[dict]:
 
 
 def _counts(report: Mapping) -> list[list[int]]:
-    """Rows of the confusion matrix, with answers of no class as the last column."""
+    """Rows of the confusion matrix, with predictions of no class as the last column."""
     return [
         [*row, other] for row, other in zip(report["confusion_matrix"], report["other_answers"])
     ]
 
 
 def _matrix(report: Mapping) -> dict:
-    """The confusion matrix as the shares of each true class's pixels that the page shows."""
+    """The confusion matrix for the page, as fractions of each true class's pixels."""
     counts, names = _counts(report), list(report["class_names"])
     columns = [*names, "no class"] if any(report["other_answers"]) else names
     rows = []
     for index, (name, row) in enumerate(zip(names, counts)):
         total, cells = sum(row), []
         for column, count in enumerate(row[: len(columns)]):
-            share = count / total if total else 0.0
-            level = min(_LEVELS, 1 + int(share * _LEVELS)) if share >= _VISIBLE else 0
+            fraction = count / total if total else 0.0
+            level = min(_LEVELS, 1 + int(fraction * _LEVELS)) if fraction >= _VISIBLE else 0
             kind = ("r" if column == index else "w") + str(level) if level else ""
-            cells.append({"kind": kind, "share": share, "count": count})
+            cells.append({"kind": kind, "share": fraction, "count": count})
         name = name if name in report["per_class_iou"] else f"{name} (not counted)"
         rows.append({"name": name, "pixels": total, "cells": cells})
     return {"columns": columns, "rows": rows, "overview": _overview(rows)}
@@ -187,7 +187,7 @@ def _overview(rows: Sequence[Mapping]) -> list[dict]:
     return [
         {
             "color": "right" if kind.startswith("r") else "wrong",
-            # Small squares need more of their colour than cells that hold a number.
+            # Small squares need a stronger colour than cells with a number.
             "opacity": round(0.3 + 0.7 * int(kind[1:]) / _LEVELS, 2),
             "squares": "".join(found),
         }
@@ -196,7 +196,7 @@ def _overview(rows: Sequence[Mapping]) -> list[dict]:
 
 
 def _mistakes(report: Mapping) -> list[dict]:
-    """The confusions of most pixels, the largest first, of the classes that the protocol counts."""
+    """The largest confusions, in pixels, of the classes that the protocol counts."""
     names = [*report["class_names"], "no class"]
     counts = [
         row if name in report["per_class_iou"] else [0] * len(row)
@@ -221,7 +221,7 @@ def _mistakes(report: Mapping) -> list[dict]:
 
 
 def _spread(report: Mapping) -> dict | None:
-    """Lowest, median and highest mean IoU of single images, or None where there are none."""
+    """Lowest, median and highest mean IoU of single images, or None without images."""
     values = [image["mean_iou"] for image in report.get("images") or []]
     values = [value for value in values if value is not None]
     if not values:

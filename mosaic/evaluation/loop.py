@@ -1,4 +1,4 @@
-"""The one loop over a split: every image is segmented and counted, and observers look at it."""
+"""The loop over a split: every image is segmented and counted, and observers look at it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """An image of a split with its truth and its prediction; what is not asked for costs nothing.
+    """An image of a split with its truth and its prediction, which are only made when needed.
 
     Attributes:
       index: number of the image in its split.
@@ -56,12 +56,12 @@ class ScoredImage:
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
-        """Class indices [height, width]; the number of classes where a prediction is none."""
+        """Class indices [height, width]; the number of classes for predictions of no class."""
         return self._tensors[2].numpy()
 
 
 class Observer(Protocol):
-    """What looks at the images of an evaluation, one after the other in the split's order."""
+    """Looks at the images of an evaluation, one after the other in the split's order."""
 
     def see(self, image: ScoredImage) -> None:
         """Looks at an image."""
@@ -95,16 +95,16 @@ def run(
     """Segments every image of a split once and shows it to the observers.
 
     Args:
-      segment: from a batch of images and labels, uint8 [batch, height, width, 3] and [batch,
-        height, width], to predictions: class indices [batch, height, width], the number of classes
-        for none.
-      dataset: the data set.
+      segment: function of a batch of images and labels, uint8 [batch, height, width, 3] and [batch,
+        height, width], that returns predictions: class indices [batch, height, width], the number
+        of classes for none.
+      dataset: data set to segment.
       split: name of the split.
-      observers: what looks at each image.
+      observers: observers that look at each image.
       batch_size: number of images in a batch, where all have one size.
-      ignored_classes: see `ScoredImage`.
-      threads: number of batches that are computed side by side.
-      title: what the progress is called.
+      ignored_classes: classes whose pixels the protocol leaves out of the truth.
+      threads: number of batches that are computed at the same time.
+      title: name of the work in the progress line.
 
     Returns:
       The number of images.
@@ -121,7 +121,7 @@ def run(
         for images, labels, predicted, counts in ahead(score, batches, threads):
             for at, image_counts in enumerate(counts.numpy()):
                 index = done + at
-                name = functools.partial(dataset.image_id, split, index)
+                name = functools.partial(_name, dataset, split, index)
                 tensors = images[at], labels[at], predicted[at]
                 scored = ScoredImage(index, image_counts, ignored_classes, name, tensors)
                 for observer in observers:
@@ -131,8 +131,12 @@ def run(
     return done
 
 
+def _name(dataset: SegmentationDataset, split: str, index: int) -> str:
+    return dataset.image_id(split, index)
+
+
 def _counter(num_classes: int, ignore_label: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """From labels and predictions of a batch to the counts of each image."""
+    """A function of a batch of labels and predictions that counts the pixels of each image."""
 
     def count_image(pair):
         return metrics.count_pixels(*pair, num_classes, ignore_label, True)
@@ -148,9 +152,9 @@ def ahead(compute: Callable, items: Iterable[tuple], threads: int) -> Iterator:
     """Yields `compute(*item)` for all items, in their order, while the next are computed.
 
     Args:
-      compute: what is computed of one item; its errors come out here.
-      items: drawn from this thread, no further than the threads need.
-      threads: number of threads that compute side by side.
+      compute: function of one item; its errors are raised here.
+      items: arguments of `compute`; they are read in this thread, only as far as needed.
+      threads: number of threads that compute at the same time.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque()

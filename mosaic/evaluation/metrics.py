@@ -1,4 +1,4 @@
-"""One confusion matrix over all pixels, and the figures that follow from it."""
+"""One confusion matrix over all pixels, and the metrics that follow from it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def count_pixels(
     Args:
       labels: class indices of any shape, any integer type.
       predicted: class indices of the same shape.
-      num_classes: what both count up to.
-      ignore_label: pixels whose label this is count nowhere.
-      others: add a column for answers that are none of the classes.
+      num_classes: number of classes; indices of both are below it.
+      ignore_label: label of pixels that are not counted.
+      others: whether to add a column for predictions of no class.
 
     Returns:
-      int64 [num_classes, num_classes (+ 1)], rows the truth, columns the prediction.
+      Numbers of pixels, int64 [num_classes, num_classes (+ 1)], rows the truth, columns the
+      prediction.
     """
     labels = tf.reshape(tf.cast(labels, tf.int32), [-1])
     predicted = tf.reshape(tf.cast(predicted, tf.int32), [-1])
     columns = num_classes + others
     size = num_classes * columns
-    # Ignored pixels go to one bin after the last, which is cheaper than to gather the others.
+    # Ignored pixels are counted in one extra cell: that is faster than to gather the others.
     cells = tf.where(tf.equal(labels, ignore_label), size, labels * columns + predicted)
     counts = tf.math.bincount(cells, minlength=size + 1, maxlength=size + 1)
     return tf.reshape(tf.cast(counts[:-1], tf.int64), [num_classes, columns])
@@ -63,10 +64,10 @@ def iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> np.ndarray:
     """Per-class IoU, TP / (TP + FP + FN), of a confusion matrix with the truth in rows.
 
     Args:
-      matrix: [classes, classes], or one column more for answers that are no class: they are false
-        negatives of the true class and nothing else.
-      ignored_classes: classes whose pixels are as good as not labelled: what is predicted there is
-        no false positive, and they have no IoU.
+      matrix: confusion matrix [classes, classes], or with one more column for predictions of no
+        class, which only count as false negatives of the true class.
+      ignored_classes: indices of classes whose pixels count as not labelled: predictions there are
+        not false positives, and these classes have no IoU.
 
     Returns:
       float64 [classes], 0 to 1; NaN for a class that is ignored, or neither in the truth nor
@@ -95,19 +96,19 @@ def _mean(values: np.ndarray) -> float:
 
 
 def number(value: float) -> float | None:
-    """A figure as JSON has it, which knows no NaN: None for one that does not exist."""
+    """A metric for JSON, which has no NaN: None instead."""
     return None if np.isnan(value) else float(value)
 
 
 def pixel_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
-    """Share of the labelled pixels that are predicted right; NaN without any."""
+    """Fraction of the labelled pixels that are predicted right, 0 to 1; NaN without any."""
     matrix = _counted(matrix, ignored_classes)
     total = np.sum(matrix)
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
 def mean_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
-    """Mean over the classes in the truth of the share that is predicted right; NaN without any."""
+    """Mean over the classes in the truth of the fraction predicted right; NaN without any."""
     matrix = _counted(matrix, ignored_classes)
     labelled = matrix.sum(1)
     values = np.full(len(matrix), np.nan)
@@ -115,21 +116,21 @@ def mean_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> fl
 
 
 def frequency_weighted_iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
-    """Mean of `iou` weighted by each class's share of the labelled pixels; NaN without any."""
+    """Mean of `iou` weighted by each class's fraction of the labelled pixels; NaN without any."""
     labelled = _counted(matrix, ignored_classes).sum(1)
     values = np.nan_to_num(iou(matrix, ignored_classes))
     return float(values @ labelled / labelled.sum()) if labelled.any() else float("nan")
 
 
 def category_iou(matrix: np.ndarray, categories: Sequence[str]) -> dict[str, float]:
-    """IoU of groups of classes, within which a confusion is none.
+    """IoU of groups of classes; confusions within a group do not count.
 
     Args:
-      matrix: as for `iou`.
-      categories: of each class.
+      matrix: confusion matrix, as for `iou`.
+      categories: category of each class.
 
     Returns:
-      IoU by category, 0 to 1, in the order in which they first occur; NaN as for `iou`.
+      IoU by category, 0 to 1, in the order in which the categories first occur; NaN as for `iou`.
     """
     names = list(dict.fromkeys(categories))
     member = np.array([[category == name for category in categories] for name in names], np.int64)

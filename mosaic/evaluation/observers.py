@@ -1,4 +1,4 @@
-"""What looks at the images of an evaluation: figures of each, overlays, files for scorers."""
+"""Observers of an evaluation's images: metrics of each, overlays, files for official scorers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
 class ImageScores:
-    """Observer that notes the mean IoU of every image.
+    """Observer that records the mean IoU of every image.
 
     Attributes:
-      entries: `id` and `mean_iou` (0 to 1, or None) of each, as report.json has them.
+      entries: `id` and `mean_iou` (0 to 1, or None) of each image, as in report.json.
     """
 
     def __init__(self):
@@ -29,10 +29,10 @@ class Overlays:
     """Observer that draws some images, evenly spread over the split, as FOLDER/NAME.png.
 
     Args:
-      folder: where they go.
+      folder: folder for the pictures.
       count: number of images.
       num_images: number of images of the split.
-      dataset: gives colours, class names and the ignore label.
+      dataset: data set with colours, class names and the ignore label.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Overlays:
 
 
 class Submission:
-    """Observer that writes predictions as official scorers take them, as FOLDER/NAME.png.
+    """Observer that writes predictions for official scorers, as FOLDER/NAME.png.
 
-    They have the values of the data set's own label files and the size of the ground truth;
+    The pictures have the values of the data set's own label files and the size of the ground truth;
     predictions of no class become 0.
 
     Args:
-      folder: where they go.
-      dataset: gives the values.
+      folder: folder for the pictures.
+      dataset: data set with the values of its label files.
     """
 
     def __init__(self, folder: str, dataset: SegmentationDataset):

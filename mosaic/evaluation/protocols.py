@@ -10,7 +10,7 @@ import gin
 from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.utils.errors import UserError, check_positive, nearest
 
-# The classes of each protocol, by name, whose pixels count nowhere in the truth.
+# For each protocol the names of the classes whose pixels are left out of the truth.
 PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
 
 
@@ -19,32 +19,35 @@ PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31":
 class Evaluation:
     """How networks of an experiment are scored, during training and afterwards.
 
-    From `scales` on they are for scoring afterwards; in training, images go in as they are.
+    Settings from `scales` on are for scoring after training; during training, images are not
+    changed.
 
     Attributes:
-      split: of the data set.
-      batch_size: images in one step, where all have one size; the figures do not depend on it.
-      protocol: a key of `PROTOCOLS`. All count every pixel of full-size ground truth but the
-        ignored ones in one confusion matrix, and average the classes that occur.
-        `mlperf_ade20k_top31` leaves out pixels of no class in the truth, while an answer of no
-        class is a false negative (MLPerf Mobile).
+      split: name of the split of the data set.
+      batch_size: number of images in a batch, where all have one size; metrics do not depend on it.
+      protocol: key of `PROTOCOLS`. All count every pixel of full-size ground truth but the ignored
+        ones in one confusion matrix, and average the classes that occur. `mlperf_ade20k_top31`
+        leaves out pixels of no class in the truth; a prediction of no class is a false negative
+        (MLPerf Mobile).
       published: key in published.json of the result that the experiment reproduces.
-      num_pictures: images of the split of which overlays are written, evenly spread.
-      num_best_and_worst: best and worst images, of each so many, that report.html shows.
-      baselines: also score answers without a network (`mosaic.evaluation.baselines`), for
-        comparison.
-      scales: of the images, whose probabilities are averaged; (1.0,) is plain.
-      flip: also average with the mirrored image's.
-      window: (height, width) of sliding windows, or None for whole images.
-      overlap: least share of a window in common with the next.
-      input_size: (height, width) that images are resized to for the network; None leaves them.
-      padded_size: (height, width) that images are scaled to fit into, keeping their aspect, and
-        padded to (`mosaic.inference.letterbox`), or the model's own where it takes one only; None
-        leaves them.
-      padding: level of that padding by channel, 0 to 255.
-      argmax_before_resize: see `mosaic.inference.predictors.Predictor`.
-      class_map: for a network with other classes than the data set's: for each of its classes the
-        index of the data set's class that it stands for, or -1 for none: a wrong answer.
+      num_pictures: number of overlays that are written, of images evenly spread over the split.
+      num_best_and_worst: number of best images and of worst images in report.html.
+      baselines: whether predictions without a network (`mosaic.evaluation.baselines`) are scored
+        too, for comparison.
+      scales: factors of the images' size, over which probabilities are averaged; (1.0,) for none.
+      flip: whether the mirrored image's probabilities are averaged too.
+      window: (height, width) of sliding windows, in pixels, or None for whole images.
+      overlap: least overlap of neighbouring windows, as a fraction of a window, from 0 to below 1.
+      input_size: (height, width) that images are resized to for the network, in pixels; None for
+        their own size.
+      padded_size: (height, width), in pixels, that images are scaled to fit into, keeping their
+        aspect, and padded to (`mosaic.inference.letterbox`); a model that takes only one size gets
+        that; None for no padding.
+      padding: value of that padding for each channel, 0 to 255.
+      argmax_before_resize: whether class indices are resized instead of logits, see
+        `mosaic.inference.predictors.Predictor`.
+      class_map: index of the data set's class for each class of a network with other classes, or -1
+        for none, which is a wrong prediction; None for a network with the data set's classes.
     """
 
     split: str = "val"

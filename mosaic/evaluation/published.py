@@ -16,16 +16,16 @@ REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
 NOT_COMPARABLE = "not comparable"
 
-# Difference in mIoU, 0 to 1, up to which a figure counts as reproduced. Published weights have
-# one score, which was printed with two decimals of a per cent; a training run of one's own draws
-# other random numbers, and runs of one recipe differ by some tenths of a point.
+# Difference in mIoU, 0 to 1, up to which a result counts as reproduced. Published weights have one
+# score, which was printed in percent with two decimals; a new training run has other random
+# numbers, and runs of one recipe differ by some tenths of a percentage point.
 TOLERANCE_WEIGHTS = 0.0005
 TOLERANCE_TRAINING = 0.005
 
-# What a file may keep to itself, and what stands in its place.
+# Settings that a file need not show, and the value that stands in their place.
 _KEPT_INSIDE = ("normalization", "output_stride")
 INSIDE = "inside the file"
-# What training started from. Its path tells nothing: that there is one is compared.
+# The checkpoint that training started from. Only whether there is one is compared, not its path.
 _START = "train.init_checkpoint"
 
 
@@ -42,13 +42,14 @@ def result(key: str) -> dict:
 
 
 def for_precision(published: Mapping[str, Any], precision: str, mean_iou: float | None) -> dict:
-    """The result for what computes in another precision than float32, if one was published.
+    """Returns the published result for a precision other than float32, if there is one.
 
     Args:
-      published: of `result`; `quantized` has the mean IoUs of 8-bit files by their type and how
-        they were made: as a file does not tell the latter, the nearest counts, and is named.
-      precision: as `mosaic.tflite.model_file.TFLiteModel.precision` calls it.
-      mean_iou: of the run, 0 to 1, or None.
+      published: published result, from `result`; `quantized` has the mean IoUs of int8 and uint8
+        files by their type and how they were made. A file does not show how it was made: the
+        nearest mean IoU is used, and named.
+      precision: precision of the file, as in `mosaic.tflite.model_file.TFLiteModel.precision`.
+      mean_iou: mean IoU of the run, 0 to 1, or None.
     """
     found = dict(published)
     scores = found.pop("quantized", {}).get(precision)
@@ -67,8 +68,8 @@ def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[di
     """Lists the settings in which a run differs from a published one.
 
     Args:
-      published: settings by name.
-      here: those of the run; a setting that it does not know of is one in which it departs.
+      published: published settings, by name.
+      here: settings of the run, by name; a setting that is missing here counts as different.
 
     Returns:
       `{"setting", "here", "published"}` for each.
@@ -96,17 +97,16 @@ def verdict(
     """Compares a run with a published result.
 
     Args:
-      published: of `result`.
-      mean_iou: of the run, 0 to 1; None where nothing was labelled.
-      settings: of its evaluation, by the names in published.json; `INSIDE` or nothing for what a
-        file does not tell of its network.
-      recipe: of its training, by gin parameter; None for weights that others published, which no
-        recipe here has touched.
+      published: published result, from `result`.
+      mean_iou: mean IoU of the run, 0 to 1; None where nothing was labelled.
+      settings: settings of its evaluation, by the names in published.json; `INSIDE` or missing if a
+        file does not show them.
+      recipe: settings of its training, by gin parameter; None for weights that others published.
 
     Returns:
       `status`, one of `REPRODUCED`, `NOT_REPRODUCED`, `NOT_COMPARABLE`; `difference` in mIoU or
-      None; `tolerance`; `departures`; and `not_known`, the settings that the file does not tell,
-      which are left out. With any departure it is not comparable.
+      None; `tolerance`; `departures`; and `not_known`, the settings that the file does not show,
+      which are not compared. A run with any departure is not comparable.
     """
     hidden = [name for name in _KEPT_INSIDE if settings.get(name, INSIDE) == INSIDE]
     known = {name: value for name, value in published["settings"].items() if name not in hidden}
@@ -121,7 +121,7 @@ def verdict(
     if found or difference is None:
         status = NOT_COMPARABLE
     else:
-        # Figures of two decimals have no more digits than these to compare.
+        # Published results with two decimals have no more digits than these to compare.
         status = REPRODUCED if round(abs(difference), 9) <= tolerance else NOT_REPRODUCED
     return {
         "status": status,
@@ -133,7 +133,7 @@ def verdict(
 
 
 def lines(verdict: Mapping[str, Any]) -> list[str]:
-    """The verdict for people."""
+    """Returns the verdict as lines of text."""
     text = verdict["status"]
     if verdict["difference"] is not None:
         text += f" ({100 * verdict['difference']:+.2f} points"

@@ -1,4 +1,4 @@
-"""From an experiment and a checkpoint, or an exported file, to a report."""
+"""Scoring a checkpoint or an exported file under an experiment, with a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mosaic.utils.provenance import command
 
 
 def _network_settings(predictor: predictors.Predictor) -> dict:
-    """Settings of what segments, by the names in published.json, as far as it tells them."""
+    """Known settings of a network or a file, by the names in published.json."""
     if predictor.format != "network":
         return {
             "numbers": predictor.precision,
@@ -38,9 +38,9 @@ def _network_settings(predictor: predictors.Predictor) -> dict:
 
 
 def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
-    """Whether this project's training left the weights; those that others published have no recipe.
+    """Whether this project trained the weights; weights that others published have no recipe.
 
-    Files that this project wrote count, whatever they were made of.
+    Files that this project wrote count as trained here, whatever they were made from.
     """
     if isinstance(path, TFLiteModel):
         return tflite_metadata.read(path).is_own
@@ -52,7 +52,7 @@ def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
 def _recipe(key: str | None, steps: int | None) -> dict:
     """The configured values of the gin parameters that a published recipe names.
 
-    Of `train.steps` it is those that were done; left out where nobody knows.
+    `train.steps` is the number of steps that were done; it is left out where that is not known.
     """
     names = results.result(key).get("recipe", {}) if key else {}
     recipe = {name: config.spoken(name) for name in names if name != "train.steps"}
@@ -60,11 +60,11 @@ def _recipe(key: str | None, steps: int | None) -> dict:
 
 
 def _check_answers(path: str | TFLiteModel, predictor, dataset, evaluation: Evaluation) -> None:
-    """Checks that what segments knows the classes that it is scored on, as far as it tells."""
+    """Checks that a predictor has the classes that it is scored on, as far as it names them."""
     if predictor.format == "tflite":
         said = tflite_metadata.read(path).classes
     else:
-        # What lies beside an archive tells nothing of what is in it.
+        # Files beside an archive say nothing about what is in it.
         said = None if os.path.isfile(path) else model_classes.find(path)
     names = said.class_names if said else ()
     count = predictor.num_classes or (len(names) if predictor.format == "tflite" else 0)
@@ -95,18 +95,18 @@ def score(
     """Scores under the configured experiment, prints the table, writes the report.
 
     Args:
-      path: as for `load_predictor`.
-      output_dir: for report.json and the pictures.
-      split: instead of the experiment's own.
-      normalization: see `file_predictors.of_file`.
-      as_network: see `load_predictor`.
-      submission_dir: see `evaluate`.
+      path: path of a checkpoint or an exported file, as for `load_predictor`.
+      output_dir: folder for report.json and the pictures.
+      split: name of a split to score instead of the experiment's own.
+      normalization: normalisation of a file's input, see `file_predictors.of_file`.
+      as_network: whether a TFLite file's weights are loaded into the network, see `load_predictor`.
+      submission_dir: folder for predictions for official scorers, see `evaluate`.
 
     Returns:
       The report.
 
     Raises:
-      UserError: the classes disagree with the data set's, or it cannot be loaded.
+      UserError: its classes disagree with the data set's, or it cannot be loaded.
     """
     evaluation: Evaluation = config.build("train.evaluation")
     if split:

@@ -1,4 +1,4 @@
-"""Networks written for others: SavedModel, TFLite, the Model Garden's checkpoints, each checked.
+"""Exports: SavedModel, TFLite and the Model Garden's checkpoints, each checked.
 
 Reading them back is `mosaic.inference`, `mosaic.tflite` and `mosaic.checkpoints`.
 """

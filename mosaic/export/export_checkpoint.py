@@ -1,4 +1,4 @@
-"""Exports: SavedModel with the TF Hub module's contract, and TFLite, checked before they count."""
+"""Exports of a checkpoint: SavedModel, TFLite files and Model Garden checkpoint, each checked."""
 
 from __future__ import annotations
 
@@ -42,22 +42,21 @@ def export_checkpoint(
     """Exports the configured experiment's network with a checkpoint's weights.
 
     Args:
-      checkpoint: as for `loading.load`.
-      export_dir: receives saved_model/, {network}_{quantize}_{output}.tflite, of which `none` is
-        called float32 (of int8 input, {network}_int8_int8_input_{output}.tflite), and
-        garden_checkpoint/.
-      formats: of `FORMATS`.
-      quantize: of the TFLite files, one for each; `none`, or `int8` for a network of
-        quantization-aware training, if None.
-      size: (height, width) of TFLite's input; the images' own size if None.
-      output: of TFLite, one of `OUTPUTS`.
-      num_images: of the evaluation split, on which each export is checked.
-      input_type: of int8 TFLite files, one of `INPUT_TYPES`.
-      evaluate: also score each export and the network on the whole evaluation split.
+      checkpoint: path of a checkpoint, as for `loading.load`.
+      export_dir: folder for saved_model/, {network}_{quantize}_{output}.tflite, with float32 for
+        `none` (with int8 input {network}_int8_int8_input_{output}.tflite), and garden_checkpoint/.
+      formats: formats to export, of `FORMATS`.
+      quantize: quantization of each TFLite file; if None, one file with `none`, or with `int8` for
+        a network of quantization-aware training.
+      size: (height, width) of the TFLite files' input, in pixels; the images' own size if None.
+      output: output of the TFLite files, one of `OUTPUTS`.
+      num_images: number of images of the evaluation split on which each export is checked.
+      input_type: input type of int8 TFLite files, one of `INPUT_TYPES`.
+      evaluate: whether each export and the network are scored on the whole evaluation split too.
 
     Raises:
-      UserError: nothing that was asked for can be exported as asked; nothing is written.
-      RunError: an export differs from the network by more than it may, and is not kept.
+      UserError: an export is not possible with these arguments; nothing is written.
+      RunError: an export differs from the network by more than its limit, and is not kept.
     """
     for name, values, known in (
         ("format", formats, FORMATS),
@@ -107,10 +106,10 @@ def export_checkpoint(
 def _check_files(
     model: tf_keras.Model, dataset: SegmentationDataset, files: Sequence[tflite.TFLiteOptions]
 ) -> None:
-    """Checks before any work whether TFLite files can be written as asked.
+    """Checks before any work that TFLite files with these options are possible.
 
     Raises:
-      UserError: one of them cannot.
+      UserError: one of them is not.
     """
     for options in files:
         check_size(model, *options.size)
@@ -123,14 +122,14 @@ def _check_files(
 
 
 def _training_images(dataset: SegmentationDataset) -> Iterator[np.ndarray]:
-    """Images that ranges and statistics are measured on; none without a training split."""
+    """Images to measure ranges and statistics on; none without a training split."""
     count = min(_MEASURED, dataset.num_images("train")) if "train" in dataset.splits else 0
     for index in range(count):
         yield dataset.example("train", index)[0]
 
 
 def _calibrate(model, dataset) -> None:
-    """Gives a network of a TFLite file batch norm's statistics, for who trains it further."""
+    """Measures batch norm's statistics of a network from a TFLite file, for further training."""
     fitting = [image for image in _training_images(dataset) if _takes(model, image)]
     if fitting:
         batch_norm.calibrate(model, fitting)

@@ -1,9 +1,9 @@
-"""Networks restructured for 8-bit files: the same function of the image, in cheaper operators.
+"""Networks restructured for int8 files: the same function of the image, in faster operators.
 
-Measured per operator (`python benchmark.py --profile`), two things besides the convolutions cost an
-8-bit file most: normalisation, three operators over the whole image, and average pooling, which
-kernel libraries do not have in 8 bits. Here the first convolution takes the image's bytes as they
-are, and pooling is done by convolutions (`mosaic.models.pooling`).
+Measured per operator (`python benchmark.py --profile`), two things besides the convolutions take
+most of an int8 file's time: normalisation, three operators over the whole image, and average
+pooling, which kernel libraries do not have in int8. Here the first convolution takes the image's
+bytes without normalisation, and pooling is done by convolutions (`mosaic.models.pooling`).
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _IN_INTEGERS = {PoolToBins: PoolToBinsByConvolution, ResizeLike: ResizeAlways}
 
 
 def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
-    """Takes normalisation into the first convolution.
+    """Makes normalisation part of the first convolution.
 
-    What that convolution pads the image with is the centre, which must be a single number: where
-    normalisation has one mean for each channel, its padding is not quite the mean's black. Only
-    the outermost row and column of its output see that.
+    That convolution pads the image with the centre, which must be a single number. So if
+    normalisation has a different mean for each channel, padding is not exactly the mean colour;
+    this only changes the outermost row and column of its output.
 
     Args:
-      model: a network of this project.
+      model: network of this project.
 
     Returns:
-      (function, centre): logits of [batch, height, width, 3], float32 images in 0..255 less the
-      centre. A network that does not begin with normalisation and a plain convolution is left as
-      it is, with centre 0.
+      (function, centre): the function returns logits of [batch, height, width, 3], float32 images
+      in 0..255 minus the centre. A network that does not begin with normalisation and a plain
+      convolution is not changed, with centre 0.
     """
     normalize, first = beginning(model)
-    # Of a copy: a model that begins inside another leaves its traces on the layers of both.
+    # Of a copy: a model that starts inside another would add nodes to the layers of both.
     copy = in_integers(model)
     if first is None:
         return lambda images: copy(images, training=False), 0
@@ -63,10 +63,10 @@ def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor]
 
 
 def in_integers(model: tf_keras.Model) -> tf_keras.Model:
-    """Returns a copy of a network with layers in the place of those that 8-bit files lack.
+    """Returns a copy of a network in which other layers replace those that int8 files lack.
 
     Args:
-      model: a functional model of plain layers; it stays as it is.
+      model: functional model of plain layers, which stays as it is.
     """
 
     def convert(layer):
@@ -79,14 +79,14 @@ def in_integers(model: tf_keras.Model) -> tf_keras.Model:
 
 
 def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:
-    """Representative images for `from_pixels`' function, in the converter's form.
+    """Representative images for `from_pixels`' function, in the converter's format.
 
-    The converter takes the input's scale from the values that it sees: from black to white, so
-    that one step of the file's input is one step of the image's.
+    The converter derives the input's scale from the values that it sees. They go from black to
+    white, so that one quantization step of the input is one step of the image's bytes.
 
     Args:
       images: uint8 [height, width, 3] each.
-      centre: from `from_pixels`.
+      centre: centre from `from_pixels`.
     """
     for number, image in enumerate(images):
         if number == 0:

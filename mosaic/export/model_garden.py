@@ -1,4 +1,4 @@
-"""Checkpoints as the Model Garden's own code restores them."""
+"""Checkpoints that the Model Garden's own code can restore."""
 
 from __future__ import annotations
 
@@ -14,29 +14,36 @@ from mosaic.models.variables import Variables, variable_name
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
-def save(model: tf_keras.Model, folder: str, loaded: Variables | None = None, dataset=None) -> str:
+def save(
+    model: tf_keras.Model,
+    folder: str,
+    loaded: Variables | None = None,
+    dataset: SegmentationDataset | None = None,
+) -> str:
     """Writes a network as a checkpoint of the Model Garden's format, and reads it back to check it.
 
     The Garden restores it by `tf.train.Checkpoint(**model.checkpoint_items).read(prefix)`.
 
     Args:
-      model: a network of this project with the Garden's arithmetic
+      model: network of this project with the Garden's arithmetic
         (`mosaic.checkpoints.model_garden.unlike`).
-      folder: receives ckpt-{step}, 0 where no step is known, and a state file that names it.
-      loaded: what the network was loaded from. Of a Garden checkpoint the classification head,
-        which no network here reads, is kept; else it is blank. The Garden's own networks have it,
-        and insist on finding it.
-      dataset: a description, whose class names and colours are written beside it; they also tell
-        it from what others published.
+      folder: folder for ckpt-{step}, 0 where no step is known, and a state file that names it.
+      loaded: variables that the network was loaded from. The classification head of a Garden
+        checkpoint, which no network here uses, is kept; without one it is blank. The Garden's own
+        networks have it, and require it.
+      dataset: data set whose class names and colours are written beside the checkpoint; they also
+        mark it as this project's.
 
     Returns:
       The checkpoint's prefix.
 
     Raises:
       UserError: the Garden has no such network.
-      RunError: what was written reads otherwise; nothing is left under `folder`.
+      RunError: the checkpoint reads differently from what was written; nothing is left under
+        `folder`.
     """
     values = {variable_name(variable): variable.numpy() for variable in model.variables}
     theirs = model_garden.names(values)
@@ -55,7 +62,7 @@ def save(model: tf_keras.Model, folder: str, loaded: Variables | None = None, da
     name = f"ckpt-{(loaded and loaded.step) or 0}"
     with replacing(folder) as aside:
         write(arrays, aside / name)
-        # TensorFlow's own function would name the folder aside.
+        # TensorFlow's own function would write the name of the temporary folder.
         (aside / "checkpoint").write_text(f'model_checkpoint_path: "{name}"\n')
         found = loading.read(str(aside)).arrays
         if found.keys() != arrays.keys() or any(
@@ -71,8 +78,8 @@ def write(arrays: Mapping[str, np.ndarray], prefix: str | os.PathLike) -> None:
     """Writes an object checkpoint.
 
     Args:
-      arrays: the Garden's names and values.
-      prefix: of its files.
+      arrays: value of each variable, by the Garden's name.
+      prefix: prefix of its files.
     """
     tree: dict = {}
     for name, array in arrays.items():

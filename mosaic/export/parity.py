@@ -1,4 +1,4 @@
-"""Exports beside the networks that they came from: logits, pixels and mIoU."""
+"""Exports compared with the networks that they came from: logits, pixels and mIoU."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from mosaic.evaluation import loop, metrics
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.export.tolerances import Limit
 from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Agreement:
     Attributes:
       difference: largest absolute difference of a logit; None for an export of labels.
       mean_difference: mean absolute difference of the logits; None for an export of labels.
-      equal: share of pixels with the same class, 0 to 1.
-      images: how many were compared.
-      mean_iou: (network's, export's) on the evaluation split, 0 to 1; None where not scored.
-      scored: images that the two were scored on.
+      equal: fraction of pixels with the same class, 0 to 1.
+      images: number of images that were compared.
+      mean_iou: mean IoU (network's, export's) on the evaluation split, 0 to 1; None where not
+        scored.
+      scored: number of images that both were scored on.
     """
 
     difference: float | None
@@ -38,7 +42,7 @@ class Agreement:
 
     @property
     def kept(self) -> float | None:
-        """The share of the network's mIoU that the export keeps; None where there is none."""
+        """The fraction of the network's mIoU that the export keeps; None where there is none."""
         return self.mean_iou[1] / self.mean_iou[0] if self.mean_iou and self.mean_iou[0] else None
 
     def __str__(self) -> str:
@@ -57,7 +61,7 @@ class Agreement:
         return text
 
     def misses(self, limit: Limit) -> str:
-        """Tells what the format usually reaches and this export does not; empty if nothing."""
+        """Says what the format usually reaches and this export does not; empty if nothing."""
         missed = []
         if self.equal < limit.usual_equal:
             missed.append(f"{100 * limit.usual_equal:g} % equal pixels")
@@ -72,16 +76,16 @@ class EvaluationSplit:
     The network is scored once for each size that exports have.
 
     Args:
-      model: the network.
-      dataset: a description with batches.
-      evaluation: what to score, and how, padded images included; averages over scales and windows
-        are left out.
+      model: network of the exports.
+      dataset: data set that they are scored on.
+      evaluation: settings of the evaluation; its padding is used, but no averages over scales and
+        windows.
 
     Raises:
-      UserError: the split has no labelled pixels (once it was read).
+      UserError: the split has no labelled pixels (raised when it is read).
     """
 
-    def __init__(self, model, dataset, evaluation):
+    def __init__(self, model: tf_keras.Model, dataset: SegmentationDataset, evaluation: Evaluation):
         self._network = predictors.of_network(model)
         self._dataset = dataset
         self._evaluation = evaluation
@@ -91,8 +95,8 @@ class EvaluationSplit:
     def mean_iou(self, export: Predictor) -> tuple[float, float]:
         """Returns the mIoU of the network and of an export, 0 to 1.
 
-        Both get images of the size that the export takes; where it answers with labels, the
-        network's answers too are resized as labels.
+        Both get images of the size that the export takes. If its predictions are labels, the
+        network's predictions are resized as labels too.
         """
         size = export.input_size or self._evaluation.padded_size or self._evaluation.input_size
         argmax_before_resize = self._evaluation.argmax_before_resize or export.num_classes is None
@@ -131,7 +135,7 @@ class EvaluationSplit:
 
 
 def _labels_of(predictor: Predictor) -> Predictor:
-    """A predictor that answers with labels of the size that it gets."""
+    """A predictor of labels, at the size of its input."""
     return Predictor(
         lambda images: predictor(images, argmax_before_resize=True),
         predictor.format,
@@ -141,7 +145,7 @@ def _labels_of(predictor: Predictor) -> Predictor:
 
 
 def check(
-    model,
+    model: tf_keras.Model,
     export: Predictor,
     images: Sequence[np.ndarray],
     limit: Limit,
@@ -151,21 +155,21 @@ def check(
     """Compares an export with its network.
 
     Args:
-      model: the network.
-      export: what was exported, as it was written.
+      model: network that the export was made from.
+      export: predictor of the export, as it was written.
       images: uint8 [height, width, 3] each, of the size that the export takes.
-      limit: what is allowed.
-      path: of the export, for messages.
-      split: to score both on; None leaves that out.
+      limit: largest differences that are allowed.
+      path: path of the export, for messages.
+      split: evaluation split to score both on; None to score neither.
 
     Raises:
-      RunError: it differs by more than that.
+      RunError: the export differs by more than the limit.
     """
     result = _compare(predictors.of_network(model).logits, export.run, images)
     allowed = f"{100 * limit.equal:g} % equal pixels"
     if limit.difference is not None:
         allowed += f" and a logit difference of {limit.difference:g}"
-    # So written, not a number is too far as well.
+    # Written so that NaN is too far as well.
     too_far = result.difference is not None and not (
         result.difference <= (np.inf if limit.difference is None else limit.difference)
     )
@@ -183,7 +187,7 @@ def check(
 
 
 def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> Agreement:
-    """Compares answers with the logits of a network, resized to the answers' size."""
+    """Compares predictions with the logits of a network, resized to the predictions' size."""
     largest, total, values = 0.0, 0.0, 0
     equal, pixels = 0, 0
     for image in images:
@@ -192,7 +196,7 @@ def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> A
         expected = logits(tf.constant(batch), got.shape[1:3]).numpy()
         if got.ndim == 4:
             difference = np.abs(got - expected)
-            # `np.max` hands a NaN on, `max` may not.
+            # `np.max` passes a NaN on, `max` may not.
             largest = float(np.max([largest, np.max(difference)]))
             total += float(np.sum(difference, dtype=np.float64))
             values += difference.size

@@ -1,4 +1,4 @@
-"""SavedModels with the TF Hub module's contract, checked before they count."""
+"""SavedModels with the TF Hub module's contract, checked before they get their name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from mosaic.export import tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, check
@@ -13,13 +14,14 @@ from mosaic.export.serving_module import Serving
 from mosaic.inference.file_predictors import SavedModelPredictor
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import replacing
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
 def write(
-    model,
+    model: tf_keras.Model,
     images: Sequence[np.ndarray],
     path: str,
-    dataset=None,
+    dataset: SegmentationDataset | None = None,
     split: EvaluationSplit | None = None,
 ) -> Agreement:
     """Writes a SavedModel, checks it on images, and only then gives it its name.
@@ -29,15 +31,14 @@ def write(
     of either type.
 
     Args:
-      model: the network.
+      model: network to export.
       images: uint8 [height, width, 3] each, to check it on.
-      path: of the folder.
-      dataset: a description, whose class names and colours are written into
-        assets.extra/classes.json.
-      split: also scores it and the network.
+      path: path of the folder.
+      dataset: data set whose class names and colours are written into assets.extra/classes.json.
+      split: evaluation split to score it and the network on; None to score neither.
 
     Raises:
-      RunError: it differs from the network by more than it may; nothing is left under `path`.
+      RunError: it differs from the network by more than its limit; nothing is left under `path`.
     """
     module = Serving(model)
     with replacing(path) as aside:

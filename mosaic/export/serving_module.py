@@ -1,4 +1,4 @@
-"""Networks as SavedModels serve them: TF Hub's contract, and images as files have them."""
+"""Networks as SavedModels serve them: TF Hub's contract, and images from image files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Serving(tf.Module):
     def __init__(self, model):
         super().__init__(name="segmentation")
         # Only the variables are tracked: a tracked Keras model would be saved a second time, layer
-        # by layer, in a form that needs Keras to load.
+        # by layer, in a format that needs Keras to load.
         self._weights = model.variables
         self._forward = lambda images: model(images, training=False)
         self._half_pixel_centers = half_pixel_centers(model)
@@ -35,17 +35,19 @@ class Serving(tf.Module):
 
         Returns:
           `logits` as `__call__`, and `labels` [batch, height, width], int32: the class with the
-          largest logit, a fraction of the bytes.
+          largest logit, in far fewer bytes.
         """
-        answer = self(decode(image_bytes))
-        return {**answer, "labels": tf.argmax(answer["logits"], -1, output_type=tf.int32)}
+        outputs = self(decode(image_bytes))
+        return {**outputs, "labels": tf.argmax(outputs["logits"], -1, output_type=tf.int32)}
 
-    def signature(self, dtype: tf.DType, shape: Sequence[int | None] = (None, None, None, 3)):
+    def signature(
+        self, dtype: tf.DType, shape: Sequence[int | None] = (None, None, None, 3)
+    ) -> tf.types.experimental.ConcreteFunction:
         """Returns the concrete function for one input type and shape."""
         return self.__call__.get_concrete_function(tf.TensorSpec(shape, dtype, "images"))
 
     def signatures(self) -> dict:
-        """Returns all that a SavedModel serves, by name."""
+        """Returns all signatures of a SavedModel, by name."""
         return {
             "serving_default": self.signature(tf.float32),
             "serving_uint8": self.signature(tf.uint8),
@@ -57,14 +59,14 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes image files to one batch.
 
     Args:
-      image_bytes: string [batch], each a JPEG or PNG file; grey ones become RGB, and transparency
-        is dropped.
+      image_bytes: string [batch], the content of a JPEG or PNG file each; grey images become RGB,
+        and transparency is dropped.
 
     Returns:
       uint8 [batch, height, width, 3].
 
     Raises:
-      tf.errors.InvalidArgumentError: one is no image, or they differ in size.
+      tf.errors.InvalidArgumentError: one is not an image, or they differ in size.
     """
     count = tf.size(image_bytes)
     images = tf.TensorArray(tf.uint8, count, infer_shape=False, element_shape=[None, None, 3])

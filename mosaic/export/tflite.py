@@ -1,10 +1,10 @@
-"""TFLite files of fixed size, checked before they count."""
+"""TFLite files of fixed size, checked before they get their name."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -33,16 +33,17 @@ INPUT_TYPES = {"uint8": tf.uint8, "int8": tf.int8}
 
 @dataclasses.dataclass(frozen=True)
 class TFLiteOptions:
-    """What a TFLite file takes and gives, and how it computes.
+    """Input, output and precision of a TFLite file.
 
     Attributes:
       size: (height, width) of its input, in pixels.
-      output: `logits` [1, height, width, classes]; `logits_stride4`, the same at a quarter of the
-        height and width, rounded up; or `labels` [1, height, width], int32. Logits are float32,
-        those of int8 files of the input's type.
-      quantize: `none`; `float16` weights; `dynamic` range, 8-bit weights; or `int8` throughout.
-      input_type: type of an int8 file's input: `uint8`, the image's bytes, or `int8`, those less
-        128. Other files take float32, the same numbers.
+      output: kind of output: `logits` [1, height, width, classes]; `logits_stride4`, the same at a
+        quarter of the height and width, rounded up; or `labels` [1, height, width], int32. Logits
+        are float32, or of the input's type in int8 files.
+      quantize: kind of quantization: `none`; `float16` weights; `dynamic` range with int8 weights;
+        or `int8` weights and maps.
+      input_type: type of an int8 file's input: `uint8`, the image's bytes, or `int8`, the bytes
+        minus 128. Other files take the bytes' values in float32.
 
     Raises:
       UserError: an option has a value that is not known.
@@ -72,7 +73,7 @@ class TFLiteOptions:
 
     @property
     def suffix(self) -> str:
-        """What follows the network's name in the file's."""
+        """Part of the file's name after the network's name."""
         name = "float32" if self.quantize == "none" else self.quantize
         if self.is_int8 and self.input_type != "uint8":
             name += f"_{self.input_type}_input"
@@ -92,30 +93,33 @@ def write(
     """Writes a TFLite file of fixed size, checks it on images, and only then gives it its name.
 
     Args:
-      model: the network.
+      model: network to export.
       images: uint8 [height, width, 3] each, to check it on; resized to the file's size where they
         differ.
       path: path of the file.
-      options: what the file takes and gives, and how it computes.
-      representative: yields images for an int8 file to measure ranges on. A network of
-        quantization-aware training has learnt its ranges, and becomes nothing but int8.
+      options: input, output and precision of the file.
+      representative: function that yields images to measure an int8 file's ranges on. A network of
+        quantization-aware training has learnt its ranges, and can only become an int8 file.
       dataset: data set whose class names and colours are written into the file's metadata.
-      split: also scores the file and the network.
+      split: evaluation split to score the file and the network on; None to score neither.
       steps: number of steps of the network's training by this project, for the metadata.
 
     Raises:
-      UserError: an option is not for this network, its size too small for it, or it has operators
-        that TFLite has not.
-      RunError: it differs from the network by more than it may, or has float operators after
-        quantization-aware training; nothing is left under `path`.
+      UserError: an option is not possible for this network, the size is too small for it, or it has
+        operators that TFLite lacks.
+      RunError: the file differs from the network by more than its limit, or has float operators
+        after quantization-aware training; nothing is left under `path`.
     """
     learnt = is_learnt(model, options.quantize)
     if options.is_int8 and not learnt and representative is None:
         raise UserError("--quantize=int8 needs representative images; use a data set")
     check_size(model, *options.size)
+    # The function keeps the variables of what it was traced from alive.
     answer, centre = _graph(model, options, learnt)
-    # The converter saves what it is given: a Keras model layer by layer, at some ten seconds.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([answer], Serving(model))
+    # The converter saves its last argument: a Keras model layer by layer, in about ten seconds.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [answer.get_concrete_function()], Serving(model)
+    )
     _set_precision(converter, options)
     if options.is_int8 and not learnt:
         converter.representative_dataset = lambda: int8_rewrite.samples(
@@ -134,9 +138,9 @@ def write(
 
 
 def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
-    """Returns the concrete function that becomes the file, and the centre of its input.
+    """Returns the function of images that becomes the file, and the centre of its input.
 
-    The centre is what its input is less than pixels in 0..255: 0 but for int8 files.
+    The centre is subtracted from pixels in 0..255: 0 but for int8 files.
     """
     network, centre = functools.partial(model, training=False), 0
     if options.is_int8:
@@ -152,7 +156,7 @@ def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}
 
-    return answer.get_concrete_function(), centre
+    return answer, centre
 
 
 def _set_precision(converter: tf.lite.TFLiteConverter, options: TFLiteOptions) -> None:
@@ -166,17 +170,17 @@ def _set_precision(converter: tf.lite.TFLiteConverter, options: TFLiteOptions) -
             converter.inference_output_type = INPUT_TYPES[options.input_type]
 
 
-def check_choice(name: str, value: str, known) -> None:
-    """Refuses a flag's value that is none of those known."""
+def check_choice(name: str, value: str, known: Collection[str]) -> None:
+    """Raises a UserError if a flag's value is not one of those known."""
     if value not in known:
         raise UserError(f"--{name}={value}: not one of {', '.join(known)}")
 
 
-def is_learnt(model, quantize: str) -> bool:
-    """Whether a network has learnt the ranges of its 8-bit file.
+def is_learnt(model: tf_keras.Model, quantize: str) -> bool:
+    """Whether a network has learnt the ranges of its int8 file.
 
     Raises:
-      UserError: it has, and is to become another file.
+      UserError: it has, but `quantize` is not `int8`.
     """
     learnt = quantization_aware.is_quantized(model)
     if learnt and quantize != "int8":

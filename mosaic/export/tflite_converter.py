@@ -1,4 +1,4 @@
-"""Conversion to TFLite with nothing but its own operators, and errors of one line."""
+"""Conversion to TFLite with TFLite's own operators only, and errors of one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
 
-# What the converter writes of operators that it would hand to TensorFlow's runtime (Flex, "TF
+# The converter's message about operators that it would leave to TensorFlow's runtime (Flex, "TF
 # Select") or to the application (custom ones).
 _FOREIGN = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 
@@ -24,14 +24,14 @@ def convert(converter: tf.lite.TFLiteConverter, path: str) -> bytes:
     """Runs a converter.
 
     Args:
-      converter: with all its settings.
-      path: of the file to be, for messages.
+      converter: converter with all its settings.
+      path: path of the new file, for messages.
 
     Returns:
       The file's content.
 
     Raises:
-      UserError: the network has operators that are none of TFLite's; they are named.
+      UserError: the network has operators that are not TFLite's; the message names them.
     """
     try:
         with _quiet():
@@ -55,7 +55,7 @@ def _foreign(path: str, names: list[str]) -> UserError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps from the terminal what the converter logs: a page of its own code for every error."""
+    """Hides the converter's log, which shows a page of its own code for every error."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

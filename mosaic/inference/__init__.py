@@ -1,4 +1,4 @@
-"""Whatever segments behind one call: networks, SavedModels and TFLite files, and images for them.
+"""One interface to networks, SavedModels and TFLite files, and the images they segment.
 
-How well one segments is `mosaic.evaluation`.
+How well they segment is measured in `mosaic.evaluation`.
 """

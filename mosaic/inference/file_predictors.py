@@ -1,4 +1,4 @@
-"""Exported files as predictors: SavedModels and TFLite files, run as they are."""
+"""Exported files as predictors: SavedModels and TFLite files, run without changes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mosaic.utils.errors import UserError
 
 
 def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predictor:
-    """Returns a predictor of a SavedModel or a TFLite file, as it is.
+    """Returns a predictor that runs a SavedModel or a TFLite file without changes.
 
     Args:
       model: path of a SavedModel's folder or archive, or an opened TFLite file.
-      normalization: what a TFLite file expects its float input to be normalised with, a key of
+      normalization: normalisation that a TFLite file expects of its float input: a key of
         `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the
         file does not say.
 
     Raises:
-      UserError: it cannot be read, or is no segmentation network.
+      UserError: it cannot be read, or is not a segmentation network.
     """
     if isinstance(model, TFLiteModel):
         return TFLitePredictor(model, normalization)
@@ -36,7 +36,7 @@ def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predi
 
 
 class SavedModelPredictor(Predictor):
-    """A SavedModel, a folder or an archive, by TF Hub's contract or near it.
+    """A SavedModel, a folder or an archive, by TF Hub's contract or similar.
 
     The signature is `serving_default`, or the only one; it takes one batch of RGB images in
     0..255, float or uint8, and its output is called `logits` or is the only one.
@@ -61,19 +61,19 @@ class SavedModelPredictor(Predictor):
                 "batch of images and one answer"
             )
         ((self._input, self._spec),) = inputs.items()
-        answer = outputs[self._output]
+        prediction = outputs[self._output]
         shape = self._spec.shape.as_list()
         _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
-        self._answer_spec = tf.TensorSpec(answer.shape[1:], answer.dtype)
+        self._answer_spec = tf.TensorSpec(prediction.shape[1:], prediction.dtype)
         self._is_labels = (
-            answer.dtype.is_integer and answer.shape.rank == 4 and answer.shape[-1] == 1
+            prediction.dtype.is_integer and prediction.shape.rank == 4 and prediction.shape[-1] == 1
         )
-        classes = None if self._is_labels else _classes(answer.shape)
+        classes = None if self._is_labels else _classes(prediction.shape)
         super().__init__(self._segment, "saved_model", classes, _fixed(shape[1:3]))
 
     def _segment(self, images):
-        answer = self._call(tf.cast(images, self._spec.dtype))
-        return tf.squeeze(answer, -1) if self._is_labels else answer
+        prediction = self._call(tf.cast(images, self._spec.dtype))
+        return tf.squeeze(prediction, -1) if self._is_labels else prediction
 
     def _call(self, images):
         if self._spec.shape[0] != 1:
@@ -88,20 +88,20 @@ class SavedModelPredictor(Predictor):
 class TFLitePredictor(Predictor):
     """A TFLite file of any input type and size, logits or labels out.
 
-    Quantized inputs take the image's bytes; those of int8, shifted by 128. The three steps of one
-    image stand apart for measuring: `prepare`, `feed` and `invoke`.
+    uint8 inputs take the image's bytes, int8 inputs the bytes less 128. The three steps for one
+    image are separate, for measuring: `prepare`, `feed` and `invoke`.
 
     Args:
-      file: the TFLite file.
-      normalization: as for `of_file`.
+      file: TFLite file, opened.
+      normalization: normalisation of the input, as for `of_file`.
       threads: number of the interpreter's threads; all cores if None.
 
     Attributes:
-      file: the TFLite file.
+      file: TFLite file, opened.
 
     Raises:
-      UserError: it cannot be run, is no segmentation network, or is a float file that leaves
-        normalisation to its caller and `normalization` is not given.
+      UserError: it cannot be run; or it is not a segmentation network; or it is a float file that
+        leaves normalisation to its caller and `normalization` is not given.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class TFLitePredictor(Predictor):
         found = self._target["shape"]
         self._is_logits = _classes(found) is not None and found[-1] > 1
         size = _fixed(shape[1:3])
-        # An answer of the input's size is resized as images are, a smaller one as the network
-        # resizes.
+        # A prediction of the input's size is resized as images are, a smaller one by the network's
+        # rule.
         like_images = size == _fixed(found[1:3]) or not self._is_logits
         super().__init__(
             self._segment,
@@ -148,20 +148,20 @@ class TFLitePredictor(Predictor):
         self._interpreter.set_tensor(self._source["index"], self.prepare(image[np.newaxis]))
 
     def invoke(self) -> None:
-        """Computes the answer of the image that was fed."""
+        """Computes the prediction for the image that was fed."""
         self._interpreter.invoke()
 
     def _segment(self, images) -> np.ndarray:
-        answers = []
+        predicted = []
         for image in np.asarray(images):
             self.feed(image)
             self.invoke()
-            answers.append(self._interpreter.get_tensor(self._target["index"])[0])
-        answer = np.stack(answers)
+            predicted.append(self._interpreter.get_tensor(self._target["index"])[0])
+        prediction = np.stack(predicted)
         if not self._is_logits:
-            return answer.reshape(answer.shape[:3])
+            return prediction.reshape(prediction.shape[:3])
         scale, zero = self._target["quantization"]
-        return (answer.astype(np.float32) - zero) * scale if scale else answer
+        return (prediction.astype(np.float32) - zero) * scale if scale else prediction
 
 
 def _load(path: str):

@@ -26,9 +26,11 @@ class Source:
     """An image file or a video.
 
     Attributes:
-      path: of the file.
-      name: of what is written for it, without suffix; below a folder, the path from there.
-      frames: of a video, as its header has it, or None where it does not; 1 for an image.
+      path: path of the file.
+      name: name of the files written for it, without suffix; in a given folder, the path from
+        there.
+      frames: number of frames of a video by its header, or None where that does not say; 1 for an
+        image.
     """
 
     path: pathlib.Path
@@ -41,11 +43,11 @@ class Source:
 
 
 def find(paths: Sequence[str]) -> list[Source]:
-    """Lists the images and videos of files and folders, folders with all below them.
+    """Lists images and videos by their paths and those of folders, with all folders below.
 
     Raises:
-      UserError: a path does not exist, is neither image nor video, or holds none; or two would be
-        written under one name.
+      UserError: a path does not exist, is neither image nor video, or is a folder without any; or
+        two outputs would have the same name.
     """
     sources: dict[str, Source] = {}
     for path in map(pathlib.Path, paths):
@@ -75,7 +77,7 @@ def find(paths: Sequence[str]) -> list[Source]:
 
 
 def _below(folder: pathlib.Path) -> list[pathlib.Path]:
-    """All files below, links to folders included, but no hidden ones, in order of their names."""
+    """All files below a folder, in linked folders too, but no hidden ones, sorted by name."""
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -129,11 +131,11 @@ def predict(
     """Segments images and writes labels/NAME.png and overlays/NAME.png for each.
 
     Args:
-      predictor: of images.
-      sources: what `find` lists.
-      output_dir: for what is written. Labels are class indices, 8-bit PNG of one channel, of the
+      predictor: predictor that segments the images.
+      sources: images and videos, as `find` lists them.
+      output_dir: folder for the files. Labels are class indices, 8-bit PNG of one channel, of the
         image's size; overlays show the image and, over it, its classes with a legend.
-      classes: for names and colours; numbers if None.
+      classes: names and colours of the classes; None to use numbers as names.
       input_size: (height, width) that images are resized to for the network; None leaves them.
 
     Returns:

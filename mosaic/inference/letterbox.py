@@ -1,4 +1,4 @@
-"""Scoring at one padded size: images scaled to fit in, answers brought back to their size."""
+"""Scoring at one padded size: images are scaled to fit in, predictions are scaled back."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from mosaic.models.resizing import size_of
 def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float]) -> Predictor:
     """Gives a predictor every image scaled to fit into `size` and padded at the bottom and right.
 
-    The Garden's evaluation of PASCAL VOC: sides are rounded to whole pixels, and logits go to the
-    image's size in one bilinear step, without those of the padding. Labels, which cannot, go there
-    by nearest neighbour.
+    As in the Model Garden's evaluation of PASCAL VOC: sides are rounded to whole pixels, and
+    logits, without those of the padding, are resized to the image's size in one bilinear resize.
+    Labels are resized by nearest neighbour.
 
     Args:
-      predictor: of logits or labels.
-      size: (height, width) that it gets, unless it takes one size only: then that.
-      level: of padding, 0 to 255, by channel; the mean that images are normalised with is black
-        to the network.
+      predictor: predictor of logits or labels.
+      size: (height, width) of the padded images, in pixels; a predictor's own if it takes only one
+        size.
+      level: value of the padding, 0 to 255, for each channel; for the network, the mean of the
+        normalisation is 0.
     """
     size = tuple(map(int, predictor.input_size or size))
 

@@ -1,4 +1,4 @@
-"""What a model says its classes are called: inside its file, or in files beside it."""
+"""The names that a model gives its classes: inside its file, or in files beside it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def find(model: str | TFLiteModel) -> Classes | None:
     """Returns the classes that a model names: inside a TFLite file, or else beside it.
 
     Args:
-      model: a run's folder, a checkpoint in it, a SavedModel folder or an opened file. What lies
-        in its folder or in that of its run counts as its own.
+      model: path of a run's folder, of a checkpoint in it or of a SavedModel folder, or an opened
+        TFLite file. Names in its own folder or in that of its run are used.
 
     Raises:
-      UserError: what names them is there but cannot be read.
+      UserError: the file that names them is there but cannot be read.
     """
     if isinstance(model, TFLiteModel) and (inside := tflite_metadata.read(model).classes):
         return inside

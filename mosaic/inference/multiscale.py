@@ -1,4 +1,4 @@
-"""Scoring at several scales, mirrored, and in sliding windows: probabilities are averaged."""
+"""Scoring at several scales, mirrored and in sliding windows, with averaged probabilities."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ def average(
     window: Sequence[int] | None = None,
     overlap: float = 1 / 3,
 ) -> Predictor:
-    """Returns a predictor of the mean of a predictor's probabilities.
+    """Returns a predictor that averages another predictor's probabilities.
 
     Args:
-      predictor: gives logits.
-      scales: factors of the image's size, above 0.
-      flip: also of the mirrored image.
-      window: (height, width) of windows that a scaled image larger than that is taken in; None
-        takes images whole.
-      overlap: least share of a window that it has in common with the next, 0 to below 1.
+      predictor: predictor of logits.
+      scales: factors of the image's height and width, each above 0.
+      flip: whether the mirrored image is averaged too.
+      window: (height, width) of sliding windows, in pixels, for scaled images larger than that;
+        None for whole images.
+      overlap: least overlap of neighbouring windows, as a fraction of a window, from 0 to below 1.
 
     Raises:
-      UserError: it gives no logits, takes a single size, or an argument is out of its range.
+      UserError: the predictor gives no logits or takes a single size, or an argument is out of
+        range.
     """
     if predictor.num_classes is None:
         raise UserError("several scales, flip and windows need logits; the model answers labels")
@@ -48,9 +49,9 @@ def average(
             scaled = fit(images, [max(1, round(float(side) * scale)) for side in size])
             for mirrored in (False, True) if flip else (False,):
                 seen = tf.reverse(scaled, [2]) if mirrored else scaled
-                share = _windows(predictor, seen, window, overlap)
-                share = tf.reverse(share, [2]) if mirrored else share
-                total += resize_bilinear(share, size)
+                probabilities = _windows(predictor, seen, window, overlap)
+                probabilities = tf.reverse(probabilities, [2]) if mirrored else probabilities
+                total += resize_bilinear(probabilities, size)
         return total
 
     return Predictor(
@@ -69,15 +70,15 @@ def _windows(predictor: Predictor, images, window, overlap: float) -> tf.Tensor:
         for left in _starts(width, window[1], overlap):
             part = images[:, top : top + window[0], left : left + window[1]]
             size = tuple(part.shape[1:3])
-            share = tf.nn.softmax(predictor.logits(part, size))
+            probabilities = tf.nn.softmax(predictor.logits(part, size))
             room = [[0, 0], [top, height - top - size[0]], [left, width - left - size[1]], [0, 0]]
-            total += tf.pad(share, room)
+            total += tf.pad(probabilities, room)
             count += tf.pad(tf.ones([1, *size, 1]), room)
     return total / count
 
 
 def _starts(size: int, window: int, overlap: float) -> Iterator[int]:
-    """Where windows start that cover `size`, evenly spread, with at least the overlap."""
+    """The starts of evenly spread windows that cover `size`, with at least the overlap."""
     if size <= window:
         return iter((0,))
     steps = -(-(size - window) // max(1, int(window * (1 - overlap))))

@@ -1,4 +1,4 @@
-"""What segments images behind one call: the call, and networks of this project behind it."""
+"""One interface to everything that segments images, and this project's networks behind it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
@@ -13,21 +14,21 @@ from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilin
 
 
 class Predictor:
-    """Segments batches of images, whatever the format of what does it.
+    """Segments batches of images with a network or a file, whatever its format.
 
     Args:
-      run: from uint8 [batch, height, width, 3] to logits [batch, h, w, classes] or class indices
-        [batch, h, w] of any size.
-      format: `network`, `saved_model` or `tflite`.
-      num_classes: of the logits; None where only class indices come out.
-      input_size: (height, width) where it takes no other.
-      half_pixel_centers: rule by which its logits are resized.
+      run: function of images, uint8 [batch, height, width, 3], that returns logits [batch, h, w,
+        classes] or class indices [batch, h, w] of any size.
+      format: format of the model: `network`, `saved_model` or `tflite`.
+      num_classes: number of classes of the logits; None for class indices.
+      input_size: (height, width) of the input, in pixels, if it takes only one size.
+      half_pixel_centers: rule by which logits are resized, see `mosaic.models.resizing`.
       traceable: whether `run` consists of TensorFlow's operations.
-      check: of (height, width) of images that go in; raises a UserError where `run` cannot take
-        them. None where it takes all sizes, or tells by itself.
-      normalization: what a file gets its images normalised with, for reports; None where they go
-        in as they are.
-      precision: what it computes in, as `TFLiteModel.precision` calls it.
+      check: function of (height, width) of the input that raises a UserError where `run` cannot
+        take that size. None where it takes all sizes, or raises by itself.
+      normalization: normalisation of the images for a file, for reports; None where the file gets
+        them unchanged.
+      precision: type of numbers that the model computes with, such as `float32` or `int8`.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Predictor:
         self.format = format
         self.num_classes = num_classes
         self.input_size = input_size
-        # TensorFlow computes batches side by side; a TFLite interpreter takes one at a time.
+        # TensorFlow can compute several batches at once; a TFLite interpreter takes one at a time.
         self.threads = 2 if traceable else 1
         self.normalization = normalization
         self.precision = precision
@@ -67,30 +68,31 @@ class Predictor:
 
         Args:
           images: uint8 [batch, height, width, 3].
-          size: (height, width) of the answer; the images' own if None.
+          size: (height, width) of the prediction; the images' own if None.
           input_size: (height, width) that images are resized to first, bilinearly and rounded to
-            uint8; their own if None. What takes a single size gets that.
-          argmax_before_resize: decide at the input's size and resize the decisions by nearest
-            neighbour, as what answers with class indices must, instead of resizing the logits.
+            uint8; their own if None. A model that takes only one size gets that.
+          argmax_before_resize: whether class indices are computed at the input's size and resized
+            by nearest neighbour, as for models whose outputs are class indices, instead of resizing
+            the logits.
 
         Returns:
           Class indices [batch, *size], int32.
 
         Raises:
-          UserError: what goes in is too small.
+          UserError: the input is too small.
         """
         images = tf.convert_to_tensor(images)
-        # Numbers, not TensorShapes: each of those would be traced anew.
+        # Integers, not TensorShapes: each new TensorShape would be traced again.
         size = tuple(map(int, size_of(images) if size is None else size))
         input_size = self.input_size or input_size
         self._check_size(input_size or size_of(images))
         return self._answer(images, size, input_size, argmax_before_resize)
 
     def logits(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
-        """Logits [batch, *size, classes], float32, of a batch of the size that goes in.
+        """Returns logits [batch, *size, classes], float32, of images that are not resized first.
 
         Raises:
-          UserError: that size is too small.
+          UserError: the images are too small.
         """
         self._check_size(size_of(images))
         return resize_bilinear(
@@ -98,18 +100,18 @@ class Predictor:
         )
 
     def _check_size(self, size) -> None:
-        # Inside a graph a network tells by itself, as far as sizes are known there.
+        # Inside a graph a network checks by itself, as far as sizes are known there.
         if self._check and tf.executing_eagerly():
             self._check(*map(int, size))
 
     def _compute(self, images, size, input_size, argmax_before_resize: bool):
         if input_size is not None:
             images = fit(images, input_size)
-        answer = tf.convert_to_tensor(self.run(images))
-        if answer.shape.rank == 4:
+        prediction = tf.convert_to_tensor(self.run(images))
+        if prediction.shape.rank == 4:
             between = size_of(images) if argmax_before_resize else size
-            answer = predictions(answer, between, self._half_pixel_centers)
-        return _nearest(tf.cast(answer, tf.int32), size)
+            prediction = predictions(prediction, between, self._half_pixel_centers)
+        return _nearest(tf.cast(prediction, tf.int32), size)
 
 
 def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
@@ -131,7 +133,7 @@ def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
     return tf.image.resize(labels[..., tf.newaxis], size, "nearest")[..., 0]
 
 
-def of_network(model) -> Predictor:
+def of_network(model: tf_keras.Model) -> Predictor:
     """Returns a predictor of a network of this project, with the weights that it has now."""
     inference = folded(model)
 

@@ -1,4 +1,4 @@
-"""From images' bytes to what a TFLite file's input takes."""
+"""Converting images' bytes to the input of a TFLite file."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ TYPES = (np.float32, np.uint8, np.int8, np.int16)
 def preparation(
     file: TFLiteModel, dtype, quantization: tuple[float, int], normalization: str | None
 ) -> tuple[Callable, str | None]:
-    """Returns what makes of images a file's input, and what it normalises them with.
+    """Returns the function that converts images to a file's input, and its normalisation.
 
-    Inputs of uint8 take the image's bytes and those of int8 the same less 128, unless a
-    normalization is given or their real range is about 0..255: then, and for int16, the real
-    numbers are quantized by the input's own scale and zero point.
+    uint8 inputs take the image's bytes and int8 inputs the same less 128. But if a normalization is
+    given, or the input's real range is only about 0..255, and for int16, the real numbers are
+    quantized by the input's own scale and zero point.
 
     Args:
-      file: the TFLite file.
-      dtype: of its input, one of `TYPES`.
-      quantization: (scale, zero point) of the input; a scale of 0 for none.
-      normalization: a key of `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;
+      file: TFLite file, opened.
+      dtype: type of its input, one of `TYPES`.
+      quantization: (scale, zero point) of the input; the scale is 0 if there is none.
+      normalization: key of `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255;
         needed only for float and int16 files that do not say.
 
     Returns:
-      (from uint8 images to values of `dtype`, the key or else the formula; None where the numbers
-      stay those of the image).
+      (function of uint8 images that returns values of `dtype`; key or formula of the normalisation,
+      None for pixels in 0..255).
 
     Raises:
-      UserError: an unknown normalization; none, where a float or int16 file leaves it to its caller
-        and does not say; or one for an input without a scale.
+      UserError: the normalization is unknown; or it is missing for a float or int16 file that
+        leaves it to its caller and does not say which; or it is given for an input without a scale.
     """
     if normalization not in (None, "none", *NORMALIZATIONS):
         raise UserError(
@@ -48,7 +48,7 @@ def preparation(
         return _to_real(file, "float", normalization, lambda: _normalizes_inside(file))
     (scale, zero), limits = quantization, np.iinfo(dtype)
     low, high = scale * (limits.min - zero), scale * (limits.max - zero)
-    # Calibration on images without white ends a little below.
+    # A range measured on images without white ends a little below.
     has_pixels = low <= 0 and abs(high - 255) < 25
     if dtype != np.int16 and normalization not in NORMALIZATIONS:
         is_bytes = low == 0 and abs(high - 255) < 0.5
@@ -72,7 +72,7 @@ def preparation(
 def _to_real(
     file: TFLiteModel, kind: str, normalization: str | None, takes_pixels: Callable[[], bool]
 ) -> tuple[Callable, str | None]:
-    """From the images' bytes to the real numbers that an input stands for, and the name of that."""
+    """The function from images to the real numbers of an input, and the normalisation's name."""
     if normalization is None:
         if said := tflite_metadata.read(file).normalization:
             return _normalizing(*said), _name(*said)
@@ -91,11 +91,11 @@ def _to_real(
 
 
 def _by_range(file: TFLiteModel) -> str | None:
-    """What a float input that is quantized at once stands for, by the range that this leaves it.
+    """The normalisation of a float input that is quantized directly, by its range.
 
     Returns:
-      A key of `mosaic.models.inputs.NORMALIZATIONS` or `none`; None where the range fits none of
-      them, or the input is not quantized.
+      A key of `mosaic.models.inputs.NORMALIZATIONS` or `none`; None where the range does not fit
+      exactly one of them, or the input is not quantized.
     """
     ends = graph_from_file.quantized_input(file)
     fits = []
@@ -104,7 +104,7 @@ def _by_range(file: TFLiteModel) -> str | None:
             end(np.divide(np.subtract(pixel, mean), std))
             for pixel, end in ((0.0, np.min), (255.0, np.max))
         ]
-        # Calibration on images without black or white ends a little within.
+        # A range measured on images without black or white is a little smaller.
         if ends and np.max(np.abs(np.subtract(ends, expected))) < 0.05 * np.ptp(expected):
             fits.append(name)
     return fits[0] if len(fits) == 1 else None
@@ -122,7 +122,7 @@ def _normalizing(mean: Sequence[float], std: Sequence[float]) -> Callable:
 
 
 def _name(mean: Sequence[float], std: Sequence[float]) -> str | None:
-    """What a normalisation is called, None for the one that changes nothing."""
+    """The name of a normalisation; None for the one that changes nothing."""
 
     def is_given(*known):
         return all(np.allclose(one, other) for one, other in zip((mean, std), known))

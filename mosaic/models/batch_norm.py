@@ -1,4 +1,4 @@
-"""Batch norm: folded into convolutions, and its moving averages measured on images."""
+"""Batch norm: folding it into convolutions, and measuring its moving averages on images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
 
 
 def folded(model: tf_keras.Model) -> tf_keras.Model:
-    """Simplifies a network for inference, exactly but for rounding.
+    """Simplifies a network for inference; outputs differ by rounding alone.
 
     On a CPU TensorFlow fuses batch norm with ordinary convolutions, but not with depthwise ones,
-    where it costs two thirds of what they cost, and it normalises the image in three passes.
-    A batch norm that alone takes a convolution's output becomes part of it, and normalisation's
-    division part of the first convolution.
+    where batch norm takes two thirds of the time of the convolution, and it normalises the image in
+    three passes. Here a batch norm that is the only user of a convolution's output becomes part of
+    the convolution, and normalisation's division becomes part of the first convolution.
 
     Args:
-      model: a functional model of plain layers.
+      model: functional model of plain layers.
 
     Returns:
       A network for inference with the weights that `model` has now; `model` itself if it has no
@@ -39,7 +39,7 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
         if layer.name in gone:
             return tf_keras.layers.Activation("linear", name=layer.name)
         if layer is normalize:
-            # Zero, with which convolutions pad, stays the mean.
+            # Convolutions pad with 0, which must still stand for the mean colour.
             return tf_keras.layers.Rescaling(1.0, [-m for m in layer.mean], name=layer.name)
         settings = layer.get_config()
         if layer.name in norms:
@@ -60,7 +60,7 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
 
 
 def beginning(model: tf_keras.Model) -> tuple[Normalize | None, tf_keras.layers.Conv2D | None]:
-    """Returns the normalisation and the convolution that alone takes what comes of it, or Nones."""
+    """Returns the normalisation and the convolution that is its only user, or (None, None)."""
     for layer in model.layers:
         if isinstance(layer, Normalize):
             after = _only_after(layer)
@@ -69,13 +69,13 @@ def beginning(model: tf_keras.Model) -> tuple[Normalize | None, tf_keras.layers.
 
 
 def _only_after(layer) -> tf_keras.layers.Layer | None:
-    """The layer that takes a layer's output, if no other does."""
+    """The only user of a layer's output; None if there are several or none."""
     following = {id(node.outbound_layer): node.outbound_layer for node in layer.outbound_nodes}
     return next(iter(following.values())) if len(following) == 1 else None
 
 
 def _norm_after(layer) -> tf_keras.layers.BatchNormalization | None:
-    """The batch norm that takes a convolution's outputs and nothing else, if there is one."""
+    """The batch norm that is the only user of a convolution and sees nothing else, or None."""
     if not isinstance(layer, _CONVOLUTIONS) or layer.activation is not tf_keras.activations.linear:
         return None
     norm = _only_after(layer)
@@ -86,7 +86,7 @@ def _norm_after(layer) -> tf_keras.layers.BatchNormalization | None:
 
 
 def _fold(layer, norm) -> list[np.ndarray]:
-    """Kernel and bias of both together, computed in double precision."""
+    """Kernel and bias of convolution and batch norm together, computed in double precision."""
     kernel, *bias = (np.asarray(value, np.float64) for value in layer.get_weights())
     ones = np.ones(norm.moving_mean.shape)
     gamma = norm.gamma.numpy() if norm.scale else ones
@@ -100,21 +100,22 @@ def _fold(layer, norm) -> list[np.ndarray]:
 
 
 def calibrate(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
-    """Sets batch norm's moving averages to statistics of images, inference unchanged.
+    """Sets batch norm's moving averages to statistics of images; inference stays the same.
 
-    Files with batch norm folded into convolutions do not say what its averages were. Any will do
-    for inference; for training mode to start where inference is, they must be those of what a
-    layer sees.
+    Files with batch norm folded into convolutions do not say what its averages were. Inference
+    works with any; but training mode computes the same as inference only if they are the statistics
+    of the layer's inputs.
 
-    What every batch norm sees in inference is measured in one pass, since no layer's output
+    The inputs of every batch norm in inference are measured in one pass, since no layer's output
     changes. Its scale and offset are set to give the same function of the input as before.
 
     Args:
-      model: a functional model of plain layers.
-      images: uint8 or float [height, width, 3] in 0..255; each counts by its pixels.
+      model: functional model of plain layers.
+      images: uint8 or float [height, width, 3] each, in 0..255; an image counts by its number of
+        pixels.
 
     Raises:
-      UserError: there are no images, or they lead to values that are not finite.
+      UserError: there are no images, or some statistics are not finite.
     """
     norm = tf_keras.layers.BatchNormalization
     norms = [layer for layer in model.layers if isinstance(layer, norm)]
@@ -135,7 +136,7 @@ def _statistics(
 
     @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)])
     def moments(pixels):
-        """Channel sums, sums of squared deviations and counts, so that maps are soon freed."""
+        """Means, variances and counts per channel, so that the feature maps are soon freed."""
         results = []
         for x in tf.nest.flatten(inputs(pixels, training=False)):
             mean, variance = tf.nn.moments(x, [0, 1, 2])

@@ -13,14 +13,15 @@ _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a network costs for one image.
+    """Cost of a network for one image.
 
     Attributes:
-      height: of the input image, in pixels.
-      width: of the input image, in pixels.
-      variables: all variables, moving averages of batch norm included.
-      weights: weights and biases left after batch norm is folded into the convolutions.
-      multiply_adds: of all convolutions; resizes, pooling and activations are not counted.
+      height: height of the input image, in pixels.
+      width: width of the input image, in pixels.
+      variables: number of all variables, moving averages of batch norm included.
+      weights: number of weights and biases after batch norm is folded into the convolutions.
+      multiply_adds: number of multiply-adds of all convolutions; resizes, pooling and activations
+        are not counted.
     """
 
     height: int
@@ -37,12 +38,12 @@ class Cost:
 
 
 def count(model: tf_keras.Model, height: int, width: int) -> Cost:
-    """Counts a functional model of plain layers.
+    """Counts variables and multiply-adds of a functional model of plain layers.
 
     Args:
-      model: takes [batch, height, width, 3].
-      height: of one image, in pixels.
-      width: of one image, in pixels.
+      model: network with inputs [batch, height, width, 3].
+      height: height of one image, in pixels.
+      width: width of one image, in pixels.
 
     Returns:
       Its cost for one image. A convolution that is applied several times (shared by the pyramid's

@@ -16,7 +16,7 @@ from mosaic.models.pooling import PoolWindows
 from mosaic.models.resizing import ResizeLike
 from mosaic.models.resnet import DILATED_RESNETS, dilated_resnet
 
-# The Garden's, of ASPP (`official.vision.modeling.decoders.aspp`).
+# The Model Garden's initializer of ASPP (`official.vision.modeling.decoders.aspp`).
 _ASPP_INITIALIZER = "VarianceScaling"
 
 
@@ -61,43 +61,46 @@ def deeplab(
     No layer's name or shape depends on `output_stride`: the same weights serve every stride.
 
     Args:
-      num_classes: logits of each pixel.
-      backbone: a MobileNet of the Garden's table, as for `mosaic.models.mobilenet.mobilenet`, or
-        one of `mosaic.models.resnet.DILATED_RESNETS`, whose own settings are those of
-        `mosaic.models.resnet.dilated_resnet`.
-      width_multiplier: of a MobileNet's filters.
-      width_divisor: of which the filters so multiplied are made a multiple: the Garden has 8,
-        DeepLab's first implementation 1 where the multiplier is not 1.
-      output_stride: of the backbone's last map, 8, 16 or 32.
+      num_classes: number of logits per pixel.
+      backbone: name of a MobileNet in the Garden's table, as for
+        `mosaic.models.mobilenet.mobilenet`, or one of `mosaic.models.resnet.DILATED_RESNETS`, whose
+        own settings are parameters of `mosaic.models.resnet.dilated_resnet`.
+      width_multiplier: factor of a MobileNet's numbers of filters.
+      width_divisor: number of which the multiplied numbers of filters are rounded to a multiple:
+        the Garden has 8, DeepLab's first implementation 1 where the multiplier is not 1.
+      output_stride: stride of the backbone's last map: 8, 16 or 32.
       first_atrous_dilation: dilation of a MobileNet's first block whose stride is removed: the
         Garden has 2, MLPerf's files 1.
       atrous_rates: dilations of ASPP's 3x3 convolutions at output stride 16, such as (6, 12, 18),
         or none. They cover the same part of the image at every stride: doubled at 8 (v3, section
         4.1), halved at 32.
-      image_pooling: ASPP's image-level features: average pooling and a 1x1 convolution.
-      pooling_window: (height, width) in pixels of the image that are pooled into one, or None for
-        the whole image. The Garden has its training crop for Cityscapes, so that a frame four
-        times as large is pooled into 2x2.
-      pooling_first: concatenate the image-level features before the other branches, as DeepLab's
-        first implementation did, instead of after them, as the Garden does.
-      aspp_filters: of each branch and of the projection after their concatenation.
-      decoder: v3+'s: the projection, resized, meets a low-level map before the head.
-      low_level: which of the backbone's endpoints the decoder takes, such as `2/depthwise` of a
+      image_pooling: whether ASPP has image-level features: average pooling and a 1x1 convolution.
+      pooling_window: (height, width), in pixels of the image, of the window that is averaged, or
+        None for the whole image. The Garden has its training crop for Cityscapes, so that a frame
+        four times as large is pooled into 2x2.
+      pooling_first: whether the image-level features are concatenated before the other branches, as
+        in DeepLab's first implementation, or after them, as in the Garden.
+      aspp_filters: number of filters of each branch and of the projection after their
+        concatenation.
+      decoder: whether there is v3+'s decoder, which resizes the projection and concatenates it with
+        a low-level map before the head.
+      low_level: endpoint of the backbone that the decoder takes, such as `2/depthwise` of a
         MobileNet or `2` of a ResNet.
-      low_level_filters: to which it is reduced by a 1x1 convolution.
-      head_convs: 3x3 convolutions before the classifier.
-      head_filters: of each of them.
-      separable_head: makes them depthwise separable, with batch norm and activation after both
-        halves.
-      activation: of all convolutions but a MobileNet's, whose table has its own, and the last.
+      low_level_filters: number of channels to which a 1x1 convolution reduces it.
+      head_convs: number of 3x3 convolutions before the classifier.
+      head_filters: number of filters of each of them.
+      separable_head: whether they are depthwise separable, with batch norm and activation after
+        both halves.
+      activation: activation of all convolutions but the last and a MobileNet's, whose table has its
+        own.
       half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
-      normalization: of the input, a key of `mosaic.models.inputs.NORMALIZATIONS`.
-      dropout: rate after ASPP's projection.
-      weight_decay: L2 weight decay in the sense of `tf.nn.l2_loss` of all kernels but the
-        backbone's depthwise ones.
-      norm_momentum: of batch normalisation.
-      norm_epsilon: of batch normalisation.
-      synchronized_norm: share batch statistics between replicas.
+      normalization: normalisation of the input, a key of `mosaic.models.inputs.NORMALIZATIONS`.
+      dropout: dropout rate after ASPP's projection, 0 to 1.
+      weight_decay: L2 weight decay as in `tf.nn.l2_loss`, for all kernels but the backbone's
+        depthwise ones.
+      norm_momentum: momentum of batch normalisation's moving averages, 0 to 1.
+      norm_epsilon: number that batch normalisation adds to the variance.
+      synchronized_norm: whether replicas share their batch statistics.
 
     Returns:
       A model from RGB images [batch, height, width, 3] in 0..255 to logits [batch, height / s,
@@ -180,5 +183,5 @@ def _decoder(x, low, conv, filters, half_pixel_centers):
 
 
 def _head_initializer() -> tf_keras.initializers.Initializer:
-    """The Garden's, of its segmentation head; one for each layer, or all would draw the same."""
+    """The Garden's, for its segmentation head; one for each layer, or all would draw the same."""
     return tf_keras.initializers.RandomNormal(stddev=0.01)

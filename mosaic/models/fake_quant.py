@@ -1,4 +1,4 @@
-"""Rounding to 8 bits in fixed ranges, as TFLite's converter reads them."""
+"""Rounding to 8 bits in fixed ranges, which TFLite's converter understands."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class FixedRange(tf_keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return round_to(x, self.low, self.high)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class RangedPool(PoolToBinsByConvolution):
-    """`PoolToBinsByConvolution` that rounds between its convolutions, where it takes several."""
+    """`PoolToBinsByConvolution` that also rounds between its convolutions, if there are several."""
 
     def __init__(self, bins: int, low: float, high: float, **kwargs):
         super().__init__(bins, **kwargs)
@@ -37,10 +37,10 @@ class RangedPool(PoolToBinsByConvolution):
     def between(self, x: tf.Tensor) -> tf.Tensor:
         return round_to(x, self.low, self.high)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
 def round_to(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Rounds to the 256 values of 8 bits from `low` to `high`."""
+    """Rounds to one of 256 values from `low` to `high`."""
     return tf.quantization.fake_quant_with_min_max_args(x, low, high)

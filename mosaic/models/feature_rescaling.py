@@ -1,8 +1,8 @@
-"""What loaded layers hand to new ones: brought to the scale that new layers are made for.
+"""Features of loaded layers, brought to the scale that new layers are made for.
 
-Batch norm and ReLU hand on whatever scale suited the next layer of the network that was loaded. A
-new layer in its place learns at a rate that goes with the square of that scale: features of root
-mean square 10 make a learning rate that suits 1 diverge.
+The scale of a loaded layer's features is whatever suited the next layer of its old network. A new
+layer in that place learns faster by the square of that scale: with features of root mean square 10,
+training diverges at a learning rate that suits features of root mean square 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tf_keras
 
 from mosaic.models.resizing import ResizeLike
 
-# A factor passes through them unchanged.
+# Layers that pass a factor of their input on to their output.
 _HOMOGENEOUS = (
     tf_keras.layers.ReLU,
     tf_keras.layers.Add,
@@ -32,17 +32,17 @@ def rescale_features(
 ) -> dict[str, float]:
     """Scales batch norms so that the inputs of new layers have a root mean square of 1.
 
-    Only those whose output goes to new layers and nowhere else, by way of ReLU, sums,
-    concatenations and resizes. What the loaded layers tell apart stays the same.
+    Only those batch norms change whose output goes to new layers alone, directly or through ReLU,
+    sums, concatenations and resizes. What the loaded layers can tell apart stays the same.
 
     Args:
-      model: a functional model of plain layers.
-      is_loaded: whether a layer of that name has loaded weights.
-      images: uint8 or float [height, width, 3] in 0..255, as in training.
-      above: inputs whose root mean square is at most this stay as they are.
+      model: functional model of plain layers.
+      is_loaded: function of a layer's name: whether the layer has loaded weights.
+      images: uint8 or float [height, width, 3] each, in 0..255, as in training.
+      above: root mean square up to which inputs stay as they are.
 
     Returns:
-      The root mean square, before, of the input of each new layer that was brought to 1.
+      The old root mean square of each input that was brought to 1, by the new layer's name.
     """
     images = list(images)
     found = {}
@@ -68,7 +68,7 @@ def rescale_features(
 
 
 def _norms_before(layer) -> list:
-    """The batch norms that a layer's input is made of; nothing if it is made of anything else."""
+    """The batch norms that a layer's input comes from; none if it also comes from anything else."""
     norms = []
     for source in _sources(layer):
         if isinstance(source, tf_keras.layers.BatchNormalization):
@@ -91,7 +91,7 @@ def _sources(layer) -> Iterator:
 
 
 def _feeds_only(layer, goal) -> bool:
-    """Whether a layer's output reaches `goal` on every way, through homogeneous layers alone."""
+    """Whether all paths from a layer's output lead to `goal`, through homogeneous layers alone."""
     following = [node.outbound_layer for node in layer.outbound_nodes]
     return bool(following) and all(
         after is goal or (isinstance(after, _HOMOGENEOUS) and _feeds_only(after, goal))

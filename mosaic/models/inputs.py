@@ -1,4 +1,4 @@
-"""What goes into a network: images in 0..255, how they are normalised, and of which sizes."""
+"""Inputs of networks: images in 0..255, their normalisation, and their sizes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NORMALIZATIONS = {
 
 
 def image_input(normalization: str):
-    """An input of RGB images in 0..255 of any size, and the same normalised.
+    """Makes an input for RGB images in 0..255 of any size, and normalises it.
 
     Args:
-      normalization: a key of `NORMALIZATIONS`: `imagenet`, or `symmetric` for x / 127.5 - 1.
+      normalization: key of `NORMALIZATIONS`: `imagenet`, or `symmetric` for x / 127.5 - 1.
 
     Returns:
       (input, normalised), Keras tensors [batch, height, width, 3], float32.
@@ -43,9 +43,9 @@ def check_size(model: tf_keras.Model, height: int, width: int) -> None:
     """Checks that a network takes images of a size.
 
     Args:
-      model: a network of this project.
-      height: of the image, in pixels.
-      width: of the image, in pixels.
+      model: network of this project.
+      height: height of the image, in pixels.
+      width: width of the image, in pixels.
 
     Raises:
       UserError: the size is too small for the network's pooling bins.
@@ -54,7 +54,7 @@ def check_size(model: tf_keras.Model, height: int, width: int) -> None:
 
 
 def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
-    """Returns `check_size` of a network, for many sizes: nothing is computed but shapes."""
+    """Returns `check_size` of a network as a function of (height, width), fast for many sizes."""
     pools = [layer for layer in model.layers if isinstance(layer, PoolToBins)]
     pools.sort(key=lambda pool: -pool.bins)
     if not pools:

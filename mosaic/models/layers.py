@@ -19,10 +19,10 @@ class Norm:
     """Batch normalisation and weight decay, the settings that every convolution shares.
 
     Attributes:
-      momentum: of the moving averages.
-      epsilon: added to the variance.
-      synchronized: whether replicas share their batch statistics, where there is more than one;
-        a single one has nothing to share and uses the faster fused kernel.
+      momentum: momentum of the moving averages, 0 to 1.
+      epsilon: number added to the variance.
+      synchronized: whether several replicas share their batch statistics; a single replica always
+        uses the faster fused kernel.
       weight_decay: L2 weight decay as in `tf.nn.l2_loss`, that is, half of it goes into the
         Keras regulariser.
     """
@@ -128,9 +128,9 @@ def _activation(activation: str | None, name: str) -> tf_keras.layers.Layer | No
 class Normalize(tf_keras.layers.Layer):
     """Normalises RGB in 0..255: (x / 255 - mean / 255) / (std / 255).
 
-    The operations and their order are those of the Garden's `preprocess_ops.normalize_image`:
-    training amplifies a difference in the last bit of its input to the third digit of the loss
-    within three steps, so that equal figures need equal rounding.
+    The operations and their order are those of the Model Garden's `preprocess_ops.normalize_image`.
+    Training amplifies a difference in the last bit of its input to the third digit of the loss
+    within three steps: equal metrics need equal rounding.
     """
 
     def __init__(self, mean, std, **kwargs):
@@ -143,27 +143,28 @@ class Normalize(tf_keras.layers.Layer):
         x -= tf.constant([m / 255 for m in self.mean], x.dtype)
         return x / tf.constant([s / 255 for s in self.std], x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "mean": self.mean, "std": self.std}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class Dropout(tf_keras.layers.Layer):
-    """Dropout whose random state is part of the checkpoint, so that a resumed run draws on.
+    """Dropout whose random state is part of the checkpoint, so that a resumed run continues it.
 
-    Keras' own keeps its state where no checkpoint looks.
+    Keras' own dropout keeps its state outside of checkpoints.
 
     Args:
-      rate: share of the values that become 0, 0 to 1; the others grow by as much.
-      per_example: keep or drop the whole map of an example: stochastic depth, where the map is a
-        residual.
+      rate: fraction of the values that become 0, from 0 to below 1; the others are divided
+        by (1 - rate).
+      per_example: whether the whole map of an example is kept or dropped; for residuals this is
+        stochastic depth.
     """
 
     def __init__(self, rate: float, per_example: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
         self.per_example = per_example
-        # The global NumPy seed, which `tf_keras.utils.set_random_seed` sets.
+        # This depends on NumPy's global seed, which `tf_keras.utils.set_random_seed` sets.
         self._generator = tf.random.Generator.from_seed(np.random.randint(2**31))
 
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -174,7 +175,7 @@ class Dropout(tf_keras.layers.Layer):
         kept = tf.random.stateless_uniform(shape, seed) >= self.rate
         return tf.where(kept, x / (1.0 - self.rate), 0.0)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "rate": self.rate, "per_example": self.per_example}
 
 
@@ -190,5 +191,5 @@ class ChannelSlice(tf_keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return x[..., self.start : self.start + self.size]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "start": self.start, "size": self.size}

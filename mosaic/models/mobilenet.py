@@ -1,10 +1,10 @@
 """MobileNet backbones as plain layers, laid out from the Model Garden's own block tables.
 
-The Garden's `MobileNet` class nests custom blocks, which quantization-aware training, pruning and
-a readable summary cannot look into, and it has no way to say that the first block whose stride is
-removed keeps dilation 1, as MLPerf's files have it. So only its tables are taken
-(`official.vision.modeling.backbones.mobilenet.SUPPORTED_SPECS_MAP`); the layers are laid here. A
-test compares the two forms number by number.
+The Garden's `MobileNet` class nests custom blocks, which quantization-aware training, pruning and a
+readable summary cannot look into, and it has no option that keeps dilation 1 in the first block
+whose stride is removed, as in MLPerf's files. So only its tables are used
+(`official.vision.modeling.backbones.mobilenet.SUPPORTED_SPECS_MAP`); the layers are made here. A
+test compares the two networks number by number.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ def mobilenet(
     width_divisor: int = 8,
     name: str = "backbone",
 ) -> dict[str, object]:
-    """Lays a MobileNet on a tensor of normalised images.
+    """Applies a MobileNet to a tensor of normalised images.
 
     The classification head (the last 1x1 convolution after the last endpoint) is left out: no
-    segmentation network reads it.
+    segmentation network uses it.
 
     Args:
       x: Keras tensor [batch, height, width, 3].
       norm: batch normalisation and weight decay. Depthwise kernels are not decayed.
-      model_id: a key of the Garden's table whose blocks are convolutions and inverted bottlenecks.
-      output_stride: from where this stride is reached, strides become dilations.
+      model_id: key of the Garden's table, of a model of convolutions and inverted bottlenecks.
+      output_stride: largest stride of the maps; after it is reached, strides become dilations.
       first_atrous_dilation: dilation of the first block whose stride is removed: the Garden uses
         what the later blocks use (2), MLPerf's files 1.
-      width_multiplier: of every block's filters.
-      width_divisor: the filters so multiplied are rounded to a multiple of it.
+      width_multiplier: factor of every block's number of filters.
+      width_divisor: number of which the multiplied numbers of filters are rounded to a multiple.
       name: prefix of the layers' names; block k is `{name}_{k:02}`.
 
     Returns:
-      Endpoints: `"2"` to `"5"`, the last feature map before the resolution falls again, counted
-      in powers of two as the Garden does (at output stride 16 all later maps are `"4"`), and
-      `"{level}/depthwise"`, the activation after that block's depthwise convolution.
+      Endpoints by name: `"2"` to `"5"` are the last feature maps with stride 2**2 to 2**5 (at
+      output stride 16, `"4"` is the last of all), as in the Garden; `"{level}/depthwise"` is the
+      activation after the depthwise convolution of the same block.
 
     Raises:
       ValueError: the table has no such id, or holds a block of another kind.

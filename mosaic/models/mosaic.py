@@ -1,4 +1,4 @@
-"""MOSAIC: the mobile segmentation network of arXiv 2112.11623, in both of its published forms."""
+"""MOSAIC, the mobile segmentation network of arXiv 2112.11623, in all its published variants."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def mosaic(
 ) -> tf_keras.Model:
     """Builds MOSAIC as plain layers in a functional model.
 
-    The defaults are the Model Garden's form that reaches 77.24 mIoU on Cityscapes; the paper's own
-    configuration (75.98) has `branch_filters=(32, 32), bins=(4, 8, 16)`, and MLPerf Mobile's R4
+    The defaults are the Model Garden's variant with 77.24 % mIoU on Cityscapes; the paper's own
+    configuration (75.98 %) has `branch_filters=(32, 32), bins=(4, 8, 16)`, and MLPerf Mobile's R4
     `branch_filters=(64, 64), bins=(4, 8, 16), shared_group_convs=False, backbone_map_first=False,
     half_pixel_centers=False, first_atrous_dilation=1, projected_filters=(32, 32),
     normalization="symmetric"`.
@@ -45,24 +45,30 @@ def mosaic(
     Args:
       num_classes: number of logits per pixel.
       backbone: model id of a MobileNet in the Garden's table.
-      branch_filters: filters of each channel group's 1x1 convolution after pooling.
-      kernel_sizes: depthwise kernel of each channel group.
-      bins: pooling bins per axis of each pyramid level; 1 is the global branch.
-      shared_group_convs: one set of group convolutions for all levels (Garden) or one each (R4).
-      backbone_map_first: concatenation order before the encoder's projection: the backbone's map,
-        the pooled branches, the global branch (Garden); or the branches, then the map (R4).
-      half_pixel_centers: TensorFlow 2's bilinear rule (Garden) or the legacy one (R4).
-      first_atrous_dilation: dilation of the first backbone block without its stride, 2 or 1 (R4).
-      decoder_filters: filters of the concat-merge stage.
-      projected_filters: depth after each decoder stage; the class count for both if None. Where
-        the last is another, a 1x1 convolution with bias after the decoder makes the logits.
-      normalization: `imagenet` or `symmetric`; it is part of the network, which takes 0..255.
-      dropout: rate after the encoder's projection.
+      branch_filters: number of filters of each channel group's 1x1 convolution after pooling.
+      kernel_sizes: size of each channel group's depthwise kernel, in pixels of the map.
+      bins: number of pooling bins per axis of each pyramid level; 1 is the global branch.
+      shared_group_convs: whether all levels share one set of group convolutions (Garden) or have
+        one each (R4).
+      backbone_map_first: order of the concatenation before the encoder's projection: the backbone's
+        map, the pooled branches, the global branch if True (Garden); the branches, then the map if
+        False (R4).
+      half_pixel_centers: rule of the bilinear resizes: True for TensorFlow 2's (Garden), False for
+        the legacy one (R4).
+      first_atrous_dilation: dilation of the first backbone block whose stride is removed: 2
+        (Garden) or 1 (R4).
+      decoder_filters: number of filters of the concat-merge stage.
+      projected_filters: number of channels after each of the two decoder stages; None for the
+        number of classes after both. If the last differs from it, a 1x1 convolution with bias makes
+        the logits.
+      normalization: normalisation of the input, `imagenet` or `symmetric`; it is part of the
+        network, which takes pixels in 0..255.
+      dropout: dropout rate after the encoder's projection, 0 to 1.
       weight_decay: L2 weight decay as in `tf.nn.l2_loss`, for the kernels of all convolutions
         but the backbone's depthwise ones.
-      norm_momentum: of batch normalisation.
-      norm_epsilon: of batch normalisation.
-      synchronized_norm: share batch statistics between replicas.
+      norm_momentum: momentum of batch normalisation's moving averages, 0 to 1.
+      norm_epsilon: number that batch normalisation adds to the variance.
+      synchronized_norm: whether replicas share their batch statistics.
 
     Returns:
       A model from RGB images [batch, height, width, 3] in 0..255 to logits

@@ -1,4 +1,4 @@
-"""Average pooling: into bins, into windows, and the same sums as convolutions."""
+"""Average pooling into bins and into windows, and the same written as convolutions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tf_keras
 from mosaic.models.layers import PACKAGE
 from mosaic.utils.errors import TOO_SMALL, UserError
 
-# Of an averaging convolution's window, per axis: kernel libraries are made for 5x5 and less.
+# Largest window of an averaging convolution, per axis: kernel libraries are made for up to 5x5.
 _LARGEST_STEP = 5
 
 
@@ -20,20 +20,20 @@ def average_by_convolution(
     strides: tuple[int, int],
     between: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
-    """Average pooling as depthwise convolutions, where that can be; else average pooling.
+    """Average pooling as depthwise convolutions where possible, else as average pooling.
 
-    It can where the windows stand side by side and have no large prime factor: large windows are
-    averages of averages, so that what the smaller windows of another pyramid level have summed is
-    not summed again, as the converter merges equal steps.
+    It is possible where the windows stand side by side and their sizes have no large prime factor.
+    Large windows are averages of averages: the converter merges equal operations, so that sums for
+    the smaller windows of another pyramid level are not computed again.
 
     Args:
       x: [batch, height, width, channels].
-      windows: (height, width) that are averaged into one, in cells.
-      strides: from one window to the next, in cells.
-      between: what is applied between two convolutions.
+      windows: (height, width) of a window, in cells of the map.
+      strides: (vertical, horizontal) distance from one window to the next, in cells.
+      between: function applied to the map between two convolutions; None for none.
 
     Returns:
-      The averages, 'valid' padding.
+      The averages [batch, rows, columns, channels], 'valid' padding.
     """
     factors = [_factors(window) for window in windows]
     count = max(map(len, factors))
@@ -49,7 +49,7 @@ def average_by_convolution(
 
 
 def _factors(number: int) -> list[int]:
-    """Prime factors, the smallest last."""
+    """The prime factors of a number, the smallest last."""
     found, divisor = [], 2
     while number > 1:
         while number % divisor == 0:
@@ -76,9 +76,9 @@ def window_weights(size: tf.Tensor, count, window, stride, dtype: tf.DType) -> t
 class PoolToBins(tf_keras.layers.Layer):
     """Average pooling of [batch, height, width, channels] into `bins` x `bins` windows.
 
-    The windows are those of `bin_window`, computed from the tensor's size at every call: average
-    pooling where the size is known while tracing, and a product with two averaging matrices where
-    it is not (a SavedModel for any size).
+    The windows are those of `bin_window`, computed from the tensor's size at every call: by average
+    pooling where the size is known while tracing, and by two averaging matrices where it is not (a
+    SavedModel for any size).
     """
 
     def __init__(self, bins: int, **kwargs):
@@ -115,30 +115,34 @@ class PoolToBins(tf_keras.layers.Layer):
         pooled = tf.einsum("ij,bjwc->biwc", rows, x)
         return tf.einsum("ij,bhjc->bhic", columns, pooled)
 
-    def average(self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]):
+    def average(
+        self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]
+    ) -> tf.Tensor:
         """Averages windows of a map of known size, 'valid' padding."""
         return tf.nn.avg_pool2d(x, windows, strides, "VALID")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tf.TensorShape:
         return tf.TensorShape([input_shape[0], self.bins, self.bins, input_shape[-1]])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "bins": self.bins}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class PoolToBinsByConvolution(PoolToBins):
-    """`PoolToBins` as depthwise convolutions: the same sums, for 8-bit files.
+    """`PoolToBins` as depthwise convolutions: the same averages, for int8 files.
 
-    XNNPACK has no 8-bit average pooling, so that each one runs on one thread and divides what could
-    run as a whole.
+    XNNPACK has no int8 average pooling: each one would run outside of it, on one thread, and would
+    split the rest of the network into several parts.
     """
 
-    def average(self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]):
+    def average(
+        self, x: tf.Tensor, windows: tuple[int, int], strides: tuple[int, int]
+    ) -> tf.Tensor:
         return average_by_convolution(x, windows, strides, self.between)
 
     def between(self, x: tf.Tensor) -> tf.Tensor:
-        """What is done between two convolutions: nothing here."""
+        """Returns a map between two convolutions: unchanged here, for subclasses to change."""
         return x
 
 
@@ -146,11 +150,11 @@ class PoolToBinsByConvolution(PoolToBins):
 class PoolWindows(tf_keras.layers.Layer):
     """Average pooling of [batch, height, width, channels] into windows side by side.
 
-    What does not fill a window at the bottom and right counts nowhere. Where the map is smaller
-    than the window it is pooled as a whole, so that one network serves every input size.
+    Cells at the bottom and right that do not fill a window are ignored. A map smaller than the
+    window is pooled as a whole, so that one network serves every input size.
 
     Args:
-      window: (height, width), in cells of the map.
+      window: (height, width) of the window, in cells of the map.
     """
 
     def __init__(self, window: Sequence[int], **kwargs):
@@ -169,12 +173,12 @@ class PoolWindows(tf_keras.layers.Layer):
         window = tf.minimum(size, self.window[axis])
         return window_weights(size, size // window, window, window, dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tf.TensorShape:
         sizes = (
             None if size is None else size // min(size, most)
             for size, most in zip(input_shape[1:3], self.window)
         )
         return tf.TensorShape([input_shape[0], *sizes, input_shape[-1]])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "window": self.window}

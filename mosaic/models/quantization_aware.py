@@ -1,10 +1,10 @@
-"""Quantization-aware training: a float network with the rounding of an 8-bit file inside.
+"""Quantization-aware training: a float network with the rounding of an int8 file inside.
 
 The layers are those of the float network. TensorFlow Model Optimization's wrappers round the
-convolutions' kernels, and stand as layers of their own where an 8-bit file writes a tensor
-(`mosaic.models.quantizer_placement`). Its scheme for whole models is not used: it knows neither
-layers with several uses, as the pyramid's levels share them, nor this project's own, and rounds a
-depthwise kernel by one scale for all channels.
+convolutions' kernels, and are layers of their own where an int8 file stores a tensor
+(`mosaic.models.quantizer_placement`). Its scheme for whole models is not used: it supports neither
+layers with several uses, which the pyramid's levels share, nor this project's own layers, and it
+rounds a depthwise kernel by one scale for all channels.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mosaic.utils.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class _Origin:
-    """What a network with rounding was made of; no Keras object, so that nothing tracks it.
+    """Origin of a network with rounding; not a Keras object, so that Keras does not track it.
 
     Attributes:
-      network: the float network.
-      groups: by a group's number, the variables (low, high) of the tensors that share its range.
+      network: float network that it was made from.
+      groups: variables (low, high) of the tensors that share a range, by the group's number.
     """
 
     network: tf_keras.Model
@@ -39,7 +39,7 @@ class _Origin:
 
 
 class QuantizeAwareModel(tf_keras.Model):
-    """A functional network of `quantize_aware`, which knows the float network that it came from."""
+    """A functional network made by `quantize_aware`, which knows its float network."""
 
     def __init__(self, *args, origin: _Origin | None = None, **kwargs):
         super().__init__(*args, **kwargs)
@@ -48,23 +48,24 @@ class QuantizeAwareModel(tf_keras.Model):
 
 @gin.configurable(module="networks")
 def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras.Model:
-    """Builds a network that computes as its full 8-bit file will: for training, and to score.
+    """Builds a network that computes as its int8 file will, for training and for evaluation.
 
     Kernels have one scale for each output channel, as in the file after batch norm is folded into
-    them; tensors between layers have one range each, or share it
-    (`mosaic.models.quantizer_placement`). Gradients pass rounding as if it were not there, and what
-    is cut off at a range's ends has none.
+    them; tensors between layers have one range each, or share one
+    (`mosaic.models.quantizer_placement`). Gradients ignore rounding; values cut off at the ends of
+    a range have no gradient.
 
     Args:
-      model: a network of convolutions, batch norm, ReLU and the like, such as `@mosaic()`.
-      range_decay: of the moving averages of each tensor's extremes over training batches.
+      model: network of convolutions, batch norm, ReLU and the like, such as `@mosaic()`.
+      range_decay: decay of the moving averages of each tensor's extremes over training batches, 0
+        to 1.
 
     Returns:
-      A network of the same name, inputs, outputs and variables, to which ranges add `low` and
-      `high`. `float_network` has the one that it was made of.
+      A network of the same name, inputs, outputs and variables, and also the variables `low` and
+      `high` of the ranges. `float_network` gives the network that it was made from.
 
     Raises:
-      UserError: a layer has no 8-bit form.
+      UserError: a layer cannot be quantized.
     """
     sites = quantizer_placement.sites(model)
     normalize, first = beginning(model)
@@ -92,26 +93,26 @@ def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras
     )
 
 
-def is_quantized(model) -> bool:
-    """Whether a network is one of `quantize_aware`."""
+def is_quantized(model: tf_keras.Model) -> bool:
+    """Whether a network was made by `quantize_aware`."""
     return isinstance(model, QuantizeAwareModel)
 
 
 def float_network(model: tf_keras.Model) -> tf_keras.Model:
-    """Returns the float network that a quantized one was made of; any other as it is."""
+    """Returns the float network that a quantized one was made from; a float network as it is."""
     return model._origin.network if is_quantized(model) else model
 
 
 def check_kind(model: tf_keras.Model, path: str, variables: Iterable[str]) -> None:
-    """Checks that network and checkpoint are both of quantization-aware training, or neither.
+    """Checks that both network and checkpoint are from quantization-aware training, or neither.
 
     Args:
-      model: a network of this project.
-      path: of the checkpoint, for messages.
-      variables: the names of what it holds.
+      model: network of this project.
+      path: path of the checkpoint, for messages.
+      variables: names of the variables in the checkpoint.
 
     Raises:
-      UserError: one is and the other is not.
+      UserError: only one of them is.
     """
     has_ranges = any(map(quantizer_placement.is_variable, variables))
     if has_ranges and not is_quantized(model):
@@ -131,8 +132,8 @@ def start(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
     """Gives a quantized network its float network's weights, and ranges measured on images.
 
     Args:
-      model: of `quantize_aware`, whose `float_network` has been loaded.
-      images: uint8 or float [height, width, 3] in 0..255, as in training.
+      model: network made by `quantize_aware`, whose `float_network` has been loaded.
+      images: uint8 or float [height, width, 3] each, in 0..255, as in training.
     """
     network = float_network(model)
     quantizer_placement.assign(model, network)
@@ -156,10 +157,9 @@ def start(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
 
 
 def for_file(model: tf_keras.Model) -> tf_keras.Model:
-    """Returns a quantized network as TFLite's converter takes it.
+    """Returns a quantized network as TFLite's converter needs it.
 
-    Kernels are as they are trained, for the converter rounds them as training did; ranges are
-    numbers.
+    Kernels are not rounded: the converter rounds them as training did. Ranges are constants.
 
     Raises:
       UserError: a range was never measured.
@@ -177,7 +177,7 @@ def for_file(model: tf_keras.Model) -> tf_keras.Model:
             f"{model.name}: ranges have no values yet; load a checkpoint of quantization-aware "
             "training"
         )
-    # Any range holds what is always 0.
+    # For a tensor that is always 0 any range will do.
     found = {group: ends if any(ends) else (0.0, 1.0) for group, ends in found.items()}
     sites = quantizer_placement.sites(network)
     pools = {site.output[0]: found[site.group] for site in sites if not site.measured}

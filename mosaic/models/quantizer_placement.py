@@ -1,9 +1,9 @@
-"""Where an 8-bit file of a network writes tensors, and which of them share a range.
+"""Where an int8 file of a network stores tensors, and which of them share a range.
 
-After each convolution with its batch norm and activation, each sum and each mean. 8-bit resizing,
-concatenation, slicing and average pooling cannot change a scale, so that all tensors that meet by
-way of them share one range, which covers them all: no tensor is rounded to another scale in
-between, and the file has no operator for it.
+Tensors are stored after each convolution with its batch norm and activation, each sum and each
+mean. In int8, resizing, concatenation, slicing and average pooling cannot change a scale: all
+tensors that these connect share one range, which covers them all. So no tensor is rounded to
+another scale in between, and the file needs no operator for that.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _OWN_SCALE = (
     keras.Add,
     keras.GlobalAveragePooling2D,
 )
-# What a layer is one operator with, where its output goes nowhere else.
+# Layers, and those that become one operator with them if they are their only user.
 _FUSED = (
     (CONVOLUTIONS, (keras.BatchNormalization, keras.ReLU)),
     ((keras.BatchNormalization, keras.Add), (keras.ReLU,)),
 )
 
-# The output of a layer: its name, and which of its uses.
+# The output of a layer: the layer's name, and the index of its use.
 Output = tuple[str, int]
 
 
@@ -45,10 +45,10 @@ class Site:
     """A place in a network where a tensor is rounded to 8 bits.
 
     Attributes:
-      output: whose.
-      group: a number; sites of one group share a range.
-      measured: whether the tensor's own extremes count. Those of an average lie between those of
-        what was averaged.
+      output: output of a layer.
+      group: number of the group; sites of one group share a range.
+      measured: whether the tensor's own extremes are measured. Those of an average need not be:
+        they lie within those of its inputs.
       signed: whether values may be below 0.
     """
 
@@ -59,7 +59,7 @@ class Site:
 
     @property
     def name(self) -> str:
-        """Of the layer that stands there."""
+        """Name of the layer that is inserted there."""
         layer, use = self.output
         return f"{layer}_range{use + 1 if use else ''}"
 
@@ -73,7 +73,7 @@ def sites(network: tf_keras.Model) -> list[Site]:
     """Finds the sites of a functional network of plain layers.
 
     Raises:
-      UserError: a layer has no 8-bit form.
+      UserError: a layer cannot be quantized.
     """
     inputs = {
         (entry["name"], use): [(name, at) for name, at, *_ in node]
@@ -125,7 +125,7 @@ def _is_site(layer, followers: Sequence) -> bool:
 
 
 class _Groups:
-    """Which outputs belong together."""
+    """Groups of outputs that share a range (union-find)."""
 
     def __init__(self):
         self._above: dict[Output, Output] = {}
@@ -147,13 +147,13 @@ def insert(
     make: Callable[[Site], tf_keras.layers.Layer],
     convert: Callable[[tf_keras.layers.Layer], tf_keras.layers.Layer],
 ) -> tf_keras.Model:
-    """Builds a network with layers at its sites, and the same weights.
+    """Builds a network with layers inserted at its sites, and the same weights.
 
     Args:
-      network: it stays as it is.
-      at: from `sites`.
-      make: the layer of a site, by the site's name.
-      convert: from a layer to the one in its place, new and of the same name.
+      network: network, which stays as it is.
+      at: sites of the network, from `sites`.
+      make: function of a site that returns the layer to insert, with the site's name.
+      convert: function of a layer that returns a new layer of the same name to replace it.
     """
     config = network.get_config()
     names = {site.output: site.name for site in at}
@@ -163,7 +163,7 @@ def insert(
         return [names[name, use], 0, *rest] if (name, use) in names else reference
 
     for entry in config["layers"]:
-        # Only the size of a resize's second input counts, which any of them has.
+        # A resize only needs the size of its second input, which is the same after rounding.
         entry["inbound_nodes"] = [[moved(r) for r in node] for node in entry["inbound_nodes"]]
     config["output_layers"] = [moved(reference) for reference in config["output_layers"]]
     for site in at:

@@ -17,18 +17,18 @@ _Quantizer = tfmot.quantization.keras.quantizers.Quantizer
 class RoundingWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
     """The wrapper of TensorFlow Model Optimization, for images of any size."""
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tf.TensorShape:
         return self.layer.compute_output_shape(input_shape)
 
 
 class KernelQuantizer(_Quantizer):
     """Rounds a kernel to 8 bits, symmetric, with one scale for each output channel.
 
-    The scale is that of the kernel as it is, as it will be when the file is written.
+    The scale is computed from the current kernel, as it will be when the file is written.
 
     Args:
-      divisors: of its input channels: what normalisation divides them by, which the file's first
-        convolution has taken in (`mosaic.export.int8_rewrite`).
+      divisors: number that normalisation divides each input channel by: in the file this is part of
+        the first convolution (`mosaic.export.int8_rewrite`).
     """
 
     def __init__(self, divisors: Sequence[float] = (1.0,)):
@@ -48,20 +48,20 @@ class KernelQuantizer(_Quantizer):
         rounded = tf.reshape(rounded, inputs.shape) * self._divisors
         return inputs + tf.stop_gradient(rounded - inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {}
 
 
 class RangeQuantizer(_Quantizer):
     """Rounds a tensor to 8 bits, from the least to the greatest value of its group.
 
-    Each measured tensor keeps moving averages of its extremes in the training batches; the range
-    is from the least to the greatest of the group's.
+    Each measured tensor has moving averages of its extremes over training batches; the range goes
+    from the least to the greatest in the group.
 
     Args:
-      group: of the variables (low, high); one list for all tensors that share a range.
-      site: where the tensor is.
-      decay: of the moving averages.
+      group: variables (low, high); one list for all tensors that share a range.
+      site: place of the tensor in the network.
+      decay: decay of the moving averages, 0 to 1.
     """
 
     def __init__(self, group: list, site: quantizer_placement.Site, decay: float):
@@ -87,7 +87,7 @@ class RangeQuantizer(_Quantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         if training and weights:
-            # The first batch of a network whose ranges were never measured sets them.
+            # Ranges that were never measured are set by the first batch.
             is_new = tf.equal(weights["high"], weights["low"])
             rate = tf.where(is_new, 1.0, 1.0 - self._decay)
             most = tf.maximum(tf.reduce_max(inputs), 0.0)
@@ -99,12 +99,12 @@ class RangeQuantizer(_Quantizer):
         high = tf.reduce_max([high for _, high in self._group])
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {}
 
 
 class Rounding(tfmot.quantization.keras.QuantizeConfig):
-    """What of a layer is rounded: the kernel of a convolution, or its output."""
+    """What is rounded of a layer: the kernel of a convolution, or the output."""
 
     def __init__(self, kernel: KernelQuantizer | None = None, output: RangeQuantizer | None = None):
         self._kernel = kernel
@@ -130,5 +130,5 @@ class Rounding(tfmot.quantization.keras.QuantizeConfig):
     def get_output_quantizers(self, layer):
         return [self._output] if self._output else []
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {}

@@ -25,17 +25,17 @@ class ResizeLike(tf_keras.layers.Layer):
         x, reference = inputs
         return resize_bilinear(x, size_of(reference), self.half_pixel_centers)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape) -> tf.TensorShape:
         x, reference = input_shape
         return tf.TensorShape([x[0], reference[1], reference[2], x[-1]])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "half_pixel_centers": self.half_pixel_centers}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class ResizeAlways(ResizeLike):
-    """`ResizeLike` that resizes maps of 1x1 too, instead of repeating them, for 8-bit files.
+    """`ResizeLike` that resizes maps of 1x1 too, instead of repeating them, for int8 files.
 
     TensorFlow Lite's converter may give a repeated map another scale than the map itself, while its
     operator (BROADCAST_TO) copies the integers as they are.
@@ -47,7 +47,7 @@ class ResizeAlways(ResizeLike):
 
 
 def size_of(x: tf.Tensor):
-    """Height and width of [batch, height, width, ...]: as numbers where they are known."""
+    """Returns (height, width) of [batch, height, width, ...], as integers where they are known."""
     height, width = x.shape[1:3]
     return tf.shape(x)[1:3] if height is None or width is None else (height, width)
 
@@ -77,9 +77,9 @@ def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.
 
 
 def half_pixel_centers(model: tf_keras.Model) -> bool:
-    """Returns the rule of a network's own resizes, which the resize of its logits shares.
+    """Returns whether a network's resizes have half-pixel centres, which its logits' resize shares.
 
-    MLPerf's networks differ from their files on a hundredth of all pixels under the other rule.
+    Under the other rule, MLPerf's networks differ from their files on a hundredth of all pixels.
     """
     layers = getattr(model, "layers", ())
     return all(layer.half_pixel_centers for layer in layers if isinstance(layer, ResizeLike))

@@ -1,8 +1,8 @@
-"""Dilated ResNet backbones as plain layers, laid out from the Model Garden's own table.
+"""Dilated ResNet backbones as plain layers, made from the Model Garden's own table.
 
 The Garden's `DilatedResNet` nests custom blocks, as its `MobileNet` does (see
-`mosaic.models.mobilenet`); only its table of stages is taken from
-`official.vision.modeling.backbones.resnet_deeplab`. A test compares the two forms number by
+`mosaic.models.mobilenet`); only its table of stages is used, from
+`official.vision.modeling.backbones.resnet_deeplab`. A test compares the two networks number by
 number.
 """
 
@@ -17,7 +17,7 @@ from official.vision.modeling.backbones import resnet_deeplab as garden
 from mosaic.models.layers import Dropout, Norm, conv_bn
 from mosaic.models.mobilenet import INITIALIZER
 
-# Names of the backbones, and the Garden's model ids: numbers of layers.
+# Names of the backbones, and the Garden's model ids, which are numbers of layers.
 DILATED_RESNETS = {f"DilatedResNet{depth}": depth for depth in garden.RESNET_SPECS}
 
 # (filters, kernel, strides) of the convolutions before the first pooling.
@@ -37,30 +37,30 @@ def dilated_resnet(
     stochastic_depth: float = 0.0,
     name: str = "backbone",
 ) -> dict[str, object]:
-    """Lays a ResNet whose last stages keep the resolution on a tensor of normalised images.
+    """Applies a ResNet whose last stages keep the resolution to a tensor of normalised images.
 
-    The defaults are those of the Garden's registered experiments. No layer's name or shape depends
-    on `output_stride`.
+    The defaults are those of the Model Garden's registered experiments. No layer's name or shape
+    depends on `output_stride`.
 
     Args:
       x: Keras tensor [batch, height, width, 3].
       norm: batch normalisation and weight decay, which all kernels have.
-      depth: a value of `DILATED_RESNETS`.
-      output_stride: 8, 16 or 32; stages from where it is reached have dilation 2, 4 and so on in
-        the place of their stride.
-      activation: of all convolutions but those within squeeze and excitation.
-      stem: `v0`, one convolution of 7x7, or `v1`, three of 3x3.
-      multigrid: factors of the dilation of each of the last stage's blocks (DeepLabv3, section
-        3.2.1); they apply where that stage is dilated.
-      se_ratio: filters of squeeze and excitation, as a share of the block's; 0 for none.
-      stochastic_depth: share of examples for which a residual is left out in training, as of the
-        last stage; earlier ones have less, in proportion. 0 for none.
-      name: prefix of the layers' names: `{name}_stem{i}` and, counted through all stages,
-        `{name}_block{k:02}`.
+      depth: number of layers, a value of `DILATED_RESNETS`.
+      output_stride: largest stride of the maps, 8, 16 or 32; later stages have dilation 2, 4 and so
+        on instead of a stride.
+      activation: activation of all convolutions but those of squeeze and excitation.
+      stem: key of `STEMS`: `v0`, one convolution of 7x7, or `v1`, three of 3x3.
+      multigrid: factor of the dilation of each block of the last stage (DeepLabv3, section 3.2.1),
+        where that stage is dilated.
+      se_ratio: number of filters of squeeze and excitation, as a fraction of the block's; 0 for
+        none.
+      stochastic_depth: fraction of examples for which training leaves out a residual of the last
+        stage; earlier stages have less, in proportion. 0 for none.
+      name: prefix of the layers' names: `{name}_stem{i}` and `{name}_block{k:02}`, where k counts
+        the blocks of all stages.
 
     Returns:
-      Endpoints: `"2"` to `"5"`, each stage's last feature map, by the power of two that is its
-      stride; of stages with the same stride the last.
+      Endpoints by name: `"2"` to `"5"` are the last feature maps with stride 2**2 to 2**5.
 
     Raises:
       ValueError: unknown stem, or a multigrid that does not fit the last stage.

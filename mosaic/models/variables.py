@@ -1,4 +1,4 @@
-"""Variables by name: those of a model, and what a checkpoint or a file has for them."""
+"""Variables by name: those of a model, and those of a checkpoint or a file."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Variables:
-    """What a checkpoint holds.
+    """Variables of a checkpoint or of a TFLite file.
 
     Attributes:
-      path: the checkpoint as the user named it.
-      format: `mosaic` (this project's), `garden` or `tflite` (`mosaic.tflite.weights`).
-      step: the training step it was saved at, or None where it does not say.
-      arrays: variable names, such as `encoder_project_conv/kernel`, and values. Those of the format
-        `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on.
+      path: path of the checkpoint, as the user named it.
+      format: `mosaic` (this project's), `garden` (the Model Garden's) or `tflite`
+        (`mosaic.tflite.weights`).
+      step: training step at which it was saved, or None where it does not say.
+      arrays: value of each variable, by a name such as `encoder_project_conv/kernel`. Those of the
+        format `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on.
     """
 
     path: str

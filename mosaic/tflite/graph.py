@@ -1,7 +1,7 @@
-"""Networks as graphs of convolutions: what is computed from what, whoever wrote it down.
+"""Networks as graphs of convolutions: which node is computed from which, in files and in models.
 
 A model of this project and a TFLite file (`mosaic.tflite.graph_from_file`) are both reduced to
-`Node`s, so that they can be compared step by step. Batch norm and activation belong to the
+`Node`s, so that they can be compared node by node. Batch norm and activation belong to the
 convolution before them; dropout and type conversions are left out.
 """
 
@@ -19,19 +19,19 @@ RESIZE_RULES = frozenset(("legacy", "half-pixel centres", "corners aligned"))
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Node:
-    """One step of a network, in a file or in a model of this project.
+    """One operation of a network, in a file or in a model of this project.
 
     Attributes:
       kind: `input`, `conv`, `depthwise`, `add`, `mul`, `concat`, `pool`, `max_pool`, `slice`,
         `resize`, or the lower case name of an operator or layer that no network here has.
-      name: of the file's tensor or the model's layer.
-      inputs: what it is computed from.
-      shape: what must be equal for two nodes to be the same step: a `Convolution`, a `MaxPool`, a
-        slice's first channel and size. A file's pool has a `Pool` and a model's a `PoolRule`,
-        which gives one for every size of map.
-      options: of which two nodes must share one: activations, or a resize's rules. A quantized
-        range can leave more than one open.
-      content: a file's `Weights` or `Affine`, or the model's layers.
+      name: name of the file's tensor or of the model's layer.
+      inputs: nodes that it is computed from.
+      shape: settings that must be equal for two nodes to do the same: a `Convolution`, a `MaxPool`,
+        a slice's first channel and size. A file's pool has a `Pool` and a model's a `PoolRule`,
+        which gives a `Pool` for every size of map.
+      options: possible activations, or a resize's possible rules; two nodes must share one. A
+        quantized range can leave more than one possible.
+      content: `Weights` or `Affine` of a file, or the layers of a model.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Node:
     content: Any = None
 
     def fits(self, other: Node) -> bool:
-        """Returns whether a file's node does what this one of a model does to equal inputs."""
+        """Returns whether `other`, a file's node, does the same to equal inputs as this one."""
         if self.kind != other.kind or len(self.inputs) != len(other.inputs):
             return False
         shape = self.shape
@@ -61,11 +61,12 @@ class Convolution(NamedTuple):
     """What defines a convolution besides its weights.
 
     Attributes:
-      kernel: height and width, in pixels.
-      channels: input and output channels; of a depthwise one, input channels and multiplier.
-      stride: per axis.
-      dilation: per axis; 1 for a 1x1 kernel, where it changes nothing.
-      padding: `same` or `valid`; `same` for a 1x1 kernel.
+      kernel: (height, width), in pixels.
+      channels: numbers of input and output channels; of a depthwise convolution, number of input
+        channels and multiplier.
+      stride: (vertical, horizontal) stride, in pixels.
+      dilation: (vertical, horizontal) dilation; 1 for a 1x1 kernel, where it changes nothing.
+      padding: `same` or `valid`; `same` for a 1x1 kernel, where it changes nothing.
     """
 
     kernel: tuple[int, int]
@@ -76,7 +77,7 @@ class Convolution(NamedTuple):
 
     @classmethod
     def of(cls, kernel, channels, stride, dilation, padding) -> Convolution:
-        """Normalises what a 1x1 kernel leaves without meaning."""
+        """Makes one; a 1x1 kernel, which they do not affect, gets dilation 1 and `same` padding."""
         if tuple(kernel) == (1, 1):
             dilation, padding = (1, 1), "same"
         return cls(tuple(kernel), tuple(channels), tuple(stride), tuple(dilation), padding)
@@ -91,9 +92,9 @@ class Pool(NamedTuple):
     """Average pooling of a map whose size is known, 'valid' padding; (height, width) each.
 
     Attributes:
-      size: of the map.
-      window: what is averaged into one.
-      stride: from one window to the next; the window's own size where there is no next.
+      size: size of the map.
+      window: size of the area that is averaged into one value.
+      stride: distance from one window to the next; the window's own size if there is only one.
     """
 
     size: tuple[int, int]
@@ -102,7 +103,7 @@ class Pool(NamedTuple):
 
     @classmethod
     def of(cls, size, window, stride) -> Pool:
-        """Normalises the stride of a single window, which says nothing."""
+        """Makes one; a single window, which has no next one, gets its own size as stride."""
         stride = tuple(w if s - w < step else step for s, w, step in zip(size, window, stride))
         return cls(tuple(size), tuple(window), stride)
 
@@ -115,15 +116,16 @@ class PoolRule(NamedTuple):
     """Average pooling whose windows follow the map's size.
 
     Attributes:
-      name: for messages.
-      window: from a map's size along an axis, and the axis (0 or 1), to window and stride.
+      name: name for messages.
+      window: function of a map's size along an axis and of the axis (0 or 1); returns window and
+        stride along it.
     """
 
     name: str
     window: Callable[[int, int], tuple[int, int]]
 
     def on(self, size: tuple[int, int]) -> Pool | None:
-        """Returns what it is on a map of that size; None where the map is too small."""
+        """Returns the pool on a map of that size; None where the map is too small."""
         windows, strides = zip(*(self.window(side, axis) for axis, side in enumerate(size)))
         return Pool.of(size, windows, strides) if all(strides) else None
 
@@ -146,27 +148,27 @@ class Weights(NamedTuple):
     """A convolution's weights as real numbers, in Keras' layout.
 
     Attributes:
-      kernel: [height, width, input, output], or of a depthwise one [height, width, input,
+      kernel: [height, width, input, output]; of a depthwise convolution [height, width, input,
         multiplier].
       bias: [channels], zeros where the file has none.
-      kernel_step: between two numbers that the file can hold, to broadcast to the kernel; 0 where
-        it holds floating point.
-      bias_step: of the bias, in the same sense.
+      kernel_quantization_step: distance between neighbouring values that the file can hold, in a
+        shape that broadcasts to the kernel; 0 for floating point.
+      bias_quantization_step: [channels], the same of the bias.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
-    kernel_step: np.ndarray
-    bias_step: np.ndarray
+    kernel_quantization_step: np.ndarray
+    bias_quantization_step: np.ndarray
 
 
 class Affine(NamedTuple):
     """How pixels become the first convolution's input: scale * pixel + offset, per channel.
 
     Attributes:
-      scale: scalar or [3].
-      offset: scalar or [3].
-      known: False for a float file that leaves normalisation to its caller and does not say so.
+      scale: factor, scalar or [3].
+      offset: summand, scalar or [3].
+      known: False for a float file that neither normalises its input nor says how to.
     """
 
     scale: np.ndarray
@@ -175,7 +177,7 @@ class Affine(NamedTuple):
 
 
 def ancestors(outputs: tuple[Node, ...]) -> list[Node]:
-    """Returns all that `outputs` are computed from, themselves included, each after its inputs."""
+    """Returns `outputs` and all nodes that they are computed from, each after its inputs."""
     found: dict[Node, None] = {}
 
     def visit(node: Node) -> None:

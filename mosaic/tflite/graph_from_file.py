@@ -1,11 +1,10 @@
-"""TFLite files as graphs of convolutions, whatever their number format and their converter.
+"""TFLite files as graphs of convolutions, whatever their precision and their converter.
 
-A file says the same network in many ways: uint8, int8, float16 or float weights, quantized per
+Files write the same network in many ways: uint8, int8, float16 or float weights, quantized per
 tensor or per channel; batch norm folded or left as multiplications; activations fused, apart, or
-implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH and
-BATCH_TO_SPACE; padding as an attribute or as PAD. `read` reduces all of them to the nodes of
-`mosaic.tflite.graph`. Neither tensor names nor indices nor the order of independent operators
-matter.
+implied by a quantized range; dilation as an attribute or between SPACE_TO_BATCH and BATCH_TO_SPACE;
+padding as an attribute or as PAD. `read` reduces all of them to the nodes of `mosaic.tflite.graph`.
+Neither tensor names nor indices nor the order of independent operators matter.
 
 The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lite/schema).
 """
@@ -39,14 +38,14 @@ def read(file: TFLiteModel) -> tuple[Node, ...]:
     """Reads a TFLite file's main graph.
 
     Args:
-      file: the TFLite file.
+      file: TFLite file, opened.
 
     Returns:
-      The nodes that its outputs come from. What only serves the output (resizing the logits,
+      The nodes that its outputs come from. What only prepares the output (resizing the logits,
       argmax, softmax, type conversions) is left out.
 
     Raises:
-      UserError: it turns out to be damaged.
+      UserError: the file is damaged.
     """
     try:
         return _Reader(file).outputs()
@@ -57,7 +56,7 @@ def read(file: TFLiteModel) -> tuple[Node, ...]:
 
 
 def quantized_input(file: TFLiteModel) -> tuple[float, float] | None:
-    """The real range of what a file's float input is quantized to at once, None if it is not."""
+    """The real range that a float input is quantized to directly; None if it is not quantized."""
     (index,) = file.graph.inputs
     users = [pair for pair in file.operators if index in pair[1].inputs]
     if [name for name, _ in users] != ["QUANTIZE"]:
@@ -87,9 +86,9 @@ class _Reader:
         self._tensors = Tensors(file)
         self._paddings = model_file.names(schema.Padding)
         self._nodes: dict[int, Node] = {}
-        # What averaging convolutions have averaged so far: of which tensor, over which window.
+        # By node of averaging convolutions: the tensor averaged so far, and over which window.
         self._averages: dict[Node, tuple[int, tuple[int, int]]] = {}
-        # Of what each sigmoid was taken: swish multiplies the two.
+        # The input of each sigmoid: swish multiplies the two.
         self._sigmoids: dict[Node, Node] = {}
 
     def outputs(self) -> tuple[Node, ...]:
@@ -101,7 +100,7 @@ class _Reader:
         return tuple(_without_tail(self._nodes[index]) for index in self._file.graph.outputs)
 
     def _apply(self, name: str, operator) -> tuple[Node, ...]:
-        """Returns what an operator computes, one node per output; nothing if it is a constant."""
+        """Returns the nodes of an operator, one per output; none if it only computes constants."""
         sources = tuple(self._nodes[i] for i in operator.inputs if i in self._nodes)
         if not sources:
             # Weights of a float16 file pass through DEQUANTIZE.
@@ -138,8 +137,8 @@ class _Reader:
         else:
             kernel = kernel.transpose(1, 2, 3, 0)
         outputs = kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[3]
-        bias, bias_step = self._bias(operator, outputs)
-        kernel_step = np.broadcast_to(self._tensors.step(operator.inputs[1]), outputs)
+        bias, bias_quantization_step = self._bias(operator, outputs)
+        kernel_quantization_step = np.broadcast_to(self._tensors.step(operator.inputs[1]), outputs)
         dilation = (options.dilationHFactor, options.dilationWFactor)
         padding = self._paddings[options.padding].lower()
         if source.kind == "space_to_batch_nd":
@@ -159,16 +158,21 @@ class _Reader:
             (source,),
             Convolution.of(kernel.shape[:2], kernel.shape[2:], stride, dilation, padding),
             self._tensors.active(operator),
-            Weights(kernel, bias, kernel_step.reshape(_per_output(depthwise, kernel)), bias_step),
+            Weights(
+                kernel,
+                bias,
+                kernel_quantization_step.reshape(_per_output(depthwise, kernel)),
+                bias_quantization_step,
+            ),
         )
 
     def _bias(self, operator, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-        """A convolution's bias and its step."""
+        """A convolution's bias and its quantization step, [channels] each."""
         bias = self._tensors.constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
         if bias is None:
             return np.zeros(outputs), np.zeros(outputs)
         if bias.dtype.kind == "i":
-            # Without a scale of its own it has the product's.
+            # Without a scale of its own, its scale is that of input times kernel.
             (source, _), (weight, _) = (self._tensors.scale(index) for index in operator.inputs[:2])
             return bias * source * weight, np.broadcast_to(source * weight, outputs)
         return bias, np.broadcast_to(self._tensors.step(operator.inputs[2]), outputs)
@@ -188,7 +192,7 @@ class _Reader:
         return Node("space_to_batch_nd", self._tensors.name(operator.outputs[0]), sources, shape)
 
     def _batch_to_space(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        # The convolution before it has taken the block as its dilation.
+        # The convolution before it already has the block as its dilation.
         return sources[0] if sources[0].kind in ("conv", "depthwise") else None
 
     def _activation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
@@ -224,7 +228,7 @@ class _Reader:
         return self._affine(operator, sources[0], np.asarray(scale), np.asarray(offset))
 
     def _affine(self, operator, node: Node, scale: np.ndarray, offset: np.ndarray) -> Node | None:
-        """Takes scale * x + offset into the convolution or the input that it follows."""
+        """Makes scale * x + offset part of the convolution or of the input before it."""
         name = self._tensors.name(operator.outputs[0])
         if node.kind == "input":
             old: Affine = node.content
@@ -234,14 +238,14 @@ class _Reader:
             return None
         if {scale.size, offset.size} - {1, node.content.bias.size}:
             return None
-        kernel, bias, kernel_step, bias_step = node.content
+        kernel, bias, kernel_quantization_step, bias_quantization_step = node.content
         scale = np.broadcast_to(scale.ravel(), bias.shape)
         factors = scale.reshape(_per_output(node.kind == "depthwise", kernel))
         content = Weights(
             kernel * factors,
             bias * scale + offset.ravel(),
-            kernel_step * abs(factors),
-            bias_step * abs(scale),
+            kernel_quantization_step * abs(factors),
+            bias_quantization_step * abs(scale),
         )
         return dataclasses.replace(
             node, name=name, options=self._tensors.active(operator), content=content
@@ -262,7 +266,7 @@ class _Reader:
         return self._windows(operator.inputs[0], operator.outputs[0], window, stride)
 
     def _windows(self, source: int, output: int, window, stride) -> Node | None:
-        """Average pooling, if nothing is padded."""
+        """Average pooling without padding; None if there is padding."""
         size, pooled = self._tensors.size(source)[1:3], self._tensors.size(output)[1:3]
         if pooled != tuple((side - w) // step + 1 for side, w, step in zip(size, window, stride)):
             return None
@@ -270,7 +274,7 @@ class _Reader:
         return Node("pool", self._tensors.name(output), (self._nodes[source],), shape)
 
     def _average(self, operator, source: Node, kernel: np.ndarray) -> Node | None:
-        """Average pooling as `integer_graph` has it: depthwise convolutions of equal weights."""
+        """Average pooling that is written as depthwise convolutions of equal weights."""
         window = kernel.shape[:2]
         if window == (1, 1) or not np.allclose(kernel, 1 / np.prod(window), rtol=1e-3):
             return None
@@ -321,18 +325,18 @@ class _Reader:
             rules = frozenset(("corners aligned",))
         else:
             rules = frozenset(("half-pixel centres" if options.halfPixelCenters else "legacy",))
-        # Where sizes are not fixed, the new one is computed from the maps as well.
+        # Where the new size is not fixed, further sources compute it: they are left out.
         return Node("resize", name, sources[:1], options=rules)
 
     def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
-        """One pixel repeated over a map, as `resize_bilinear` has it."""
+        """One pixel repeated over a map, as `resize_bilinear` writes it."""
         if self._tensors.size(operator.inputs[0])[1:3] != (1, 1):
             return None
         name = self._tensors.name(operator.outputs[0])
         return Node("resize", name, sources[:1], options=RESIZE_RULES)
 
 
-# Scale and offset of an operation with a constant c, which comes second or (not `first`) first.
+# Scale and offset of an operation with a constant c; `first`: whether c is the second operand.
 _ARITHMETIC: dict[str, Callable] = {
     "ADD": lambda c, first: (1.0, c),
     "SUB": lambda c, first: (1.0, -c) if first else (-1.0, c),
@@ -381,7 +385,7 @@ def _same_padding(size, kernel, stride, dilation) -> tuple:
 
 
 def _without_tail(node: Node) -> Node:
-    """Goes back over what only serves the output: resizing, argmax, softmax."""
+    """Goes back over what only prepares the output: resizing, argmax, softmax."""
     while node.kind not in _NETWORK and len(node.inputs) == 1:
         node = node.inputs[0]
     return node

@@ -17,8 +17,8 @@ class Layers(NamedTuple):
     """A model's convolution and what follows it.
 
     Attributes:
-      convolution: Conv2D or DepthwiseConv2D.
-      norm: its batch normalisation, or None.
+      convolution: Conv2D or DepthwiseConv2D layer.
+      norm: batch normalisation after it, or None.
     """
 
     convolution: tf_keras.layers.Layer
@@ -26,11 +26,11 @@ class Layers(NamedTuple):
 
 
 def of_model(model: tf_keras.Model) -> Node:
-    """Reduces a functional model of plain layers with one output.
+    """Reduces a functional model of plain layers, with one output, to a graph.
 
     Returns:
-      The node of its output. The content of convolutions is `Layers`, of the input an `Affine`.
-      A layer that is applied several times has a node for each.
+      The node of the model's output. The content of a convolution is `Layers`, that of the input
+      `Affine`. A layer that is applied several times has one node for each use.
     """
     config = model.get_config()
     pending = {
@@ -43,12 +43,12 @@ def of_model(model: tf_keras.Model) -> Node:
         ready = [key for key, sources in pending.items() if all(s in nodes for s in sources)]
         for key in ready:
             sources = tuple(nodes[source] for source in pending.pop(key))
-            nodes[key] = _step(model.get_layer(key[0]), sources)
+            nodes[key] = _node(model.get_layer(key[0]), sources)
     return nodes[tuple(config["output_layers"][0][:2])]
 
 
-def _step(layer: tf_keras.layers.Layer, sources: tuple[Node, ...]) -> Node:
-    """What a layer does to `sources`, or, where it belongs to the step before, that step anew."""
+def _node(layer: tf_keras.layers.Layer, sources: tuple[Node, ...]) -> Node:
+    """The node of a layer; for a layer that belongs to the node before it, that node, changed."""
     for kinds, handler in _LAYERS:
         if isinstance(layer, kinds):
             node = handler(layer, sources)

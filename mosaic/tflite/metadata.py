@@ -1,9 +1,9 @@
-"""What a TFLite file says of itself: class names, colours, and how its input is normalised.
+"""Metadata of a TFLite file: class names, colours, and how its input is normalised.
 
 The format is TensorFlow Lite's model metadata, which MediaPipe, the TFLite Task Library, Android
-Studio and Netron read: a FlatBuffer by metadata_schema.fbs among the file's own buffers, and files
-appended as a ZIP archive, which interpreters do not see. The schema has no place for colours and
-for the ignored label; they travel as classes.json, of the format that lies beside SavedModels.
+Studio and Netron read: a FlatBuffer (metadata_schema.fbs) among the file's own buffers, and files
+appended as a ZIP archive, which interpreters ignore. The schema has no place for colours and for
+the ignored label; they are in classes.json, in the same format as beside SavedModels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Sequence
 
 import flatbuffers
+import tf_keras
 from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.models.layers import Normalize
@@ -24,29 +25,30 @@ from mosaic.tflite.metadata_schema import AssociatedFileType, ColorSpaceType
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 NAME = b"TFLITE_METADATA"
 LABELS = "labels.txt"
 
 _IDENTIFIER, _VERSION = b"M001", "1.5.0"
-# How this project's own files begin to tell their version; the step of training may follow.
+# Beginning of the version in this project's own files; the training step may follow.
 _PRODUCER = "mosaic-segmentation"
-# What a damaged archive makes its reader raise, besides: an unknown compression or a password that
-# it seems to want (RuntimeError), an end too early, a place that is none (OSError).
+# Errors that the reader of a damaged archive raises: RuntimeError for an unknown compression or a
+# seeming password, EOFError for an early end, OSError for an impossible position.
 _ARCHIVE_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a file says.
+    """Metadata of a file.
 
     Attributes:
-      classes: names and colours; None where it names no classes.
-      normalization: (mean, standard deviation) for each channel, or one for all, that RGB in
-        0..255 is to be normalised with: (x - mean) / std is the real number that the input stands
-        for; None where it does not say.
-      is_own: whether this project wrote it.
-      steps: how long its network was trained by this project, if it says so.
+      classes: names and colours of the classes; None where the file names none.
+      normalization: (mean, standard deviation), each with one value per channel or one for all: the
+        input stands for (x - mean) / std of RGB values x in 0..255; None where the file does not
+        say.
+      is_own: whether this project wrote the file.
+      steps: number of steps that this project trained its network, if the file says so.
     """
 
     classes: class_names.Classes | None
@@ -55,14 +57,20 @@ class Metadata:
     steps: int | None = None
 
 
-def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
+def add(
+    content: bytes,
+    model: tf_keras.Model,
+    dataset: SegmentationDataset | None = None,
+    steps: int | None = None,
+) -> bytes:
     """Returns a TFLite file with metadata.
 
     Args:
-      content: of a file with one image as input, and logits or labels as output.
-      model: the network that it came from.
-      dataset: a description with class names and colours; None leaves them out.
-      steps: of its training by this project; None where that is not known, or others trained it.
+      content: bytes of a TFLite file with one image as input, and logits or labels as output.
+      model: network that the file was made from.
+      dataset: data set whose class names and colours are added; None leaves them out.
+      steps: number of steps that this project trained the network; None where that is not known, or
+        others trained it.
     """
     parsed = model_file.unpack(content)
     metadata = schema.MetadataT()
@@ -76,7 +84,7 @@ def add(content: bytes, model, dataset=None, steps: int | None = None) -> bytes:
     if dataset is None:
         return packed
     file = io.BytesIO(packed)
-    # Stored as they are, which MediaPipe insists on; without a date, so that files can be compared.
+    # Without compression, as MediaPipe requires; without a date, so that files can be compared.
     with zipfile.ZipFile(file, "a") as archive:
         for name, text in (
             (LABELS, "".join(f"{name}\n" for name in dataset.class_names)),
@@ -110,13 +118,13 @@ def _described(parsed, model, dataset, steps: int | None) -> bytes:
 
 
 def _segmenter() -> metadata_schema.CustomMetadataT:
-    """What MediaPipe wants to know of logits."""
+    """What MediaPipe needs to know about logits."""
     options = image_segmenter_schema.ImageSegmenterOptionsT()
     options.activation = image_segmenter_schema.Activation.SOFTMAX
     options.minParserVersion = "1.0.0"
     custom = metadata_schema.CustomMetadataT()
     custom.name = "SEGMENTER_METADATA"
-    # Aligned to 4 bytes, for flatc's Python passes over force_align; it holds nothing wider.
+    # Aligned to 4 bytes, since flatc's Python ignores force_align; it holds nothing wider.
     custom.data = _packed(options, b"V001")
     return custom
 
@@ -151,10 +159,11 @@ def _normalized(mean: float, std: float) -> metadata_schema.ProcessUnitT:
 
 
 def _own_normalization(tensor, low: float) -> tuple[float, float]:
-    """Mean and deviation that make of pixels in 0..255 the real numbers of an input.
+    """Mean and standard deviation that turn pixels in 0..255 into the real numbers of an input.
 
-    Those of a quantized input are scale * (stored - zero point), and stored is the pixel, for int8
-    less 128: whoever normalises and then quantizes, as the schema has it, stores just that.
+    The real numbers of a quantized input are scale * (stored - zero point), where the stored number
+    is the pixel (uint8) or the pixel - 128 (int8). To normalise and then quantize, as the schema
+    asks for, gives just that number.
     """
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or not len(quantization.scale):
@@ -199,12 +208,12 @@ def _file(name: str, description: str, kind: int) -> metadata_schema.AssociatedF
 
 
 def read(file: TFLiteModel) -> Metadata:
-    """Reads what a TFLite file says of itself, ours or another's.
+    """Reads the metadata of a TFLite file, whoever wrote it.
 
     Class names without colours get colours far apart in hue.
 
     Args:
-      file: the TFLite file.
+      file: TFLite file, opened.
 
     Raises:
       UserError: its metadata is damaged.
@@ -234,7 +243,7 @@ def read(file: TFLiteModel) -> Metadata:
 
 
 def _packed(root, identifier: bytes) -> bytes:
-    """Returns the root of a schema as a buffer with a file identifier of four characters."""
+    """Returns the root object of a schema as a buffer with a file identifier of four characters."""
     builder = flatbuffers.Builder(0)
     builder.Finish(root.Pack(builder), file_identifier=identifier)
     return bytes(builder.Output())

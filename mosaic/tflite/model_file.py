@@ -1,4 +1,4 @@
-"""A TFLite file, opened once and handed on: its bytes, tensors, and operators by name.
+"""A TFLite file, read once and passed on: its bytes, tensors, and operators by name.
 
 The schema is TensorFlow Lite's (tensorflow/compiler/mlir/lite/schema).
 """
@@ -17,7 +17,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 
-# What a damaged flatbuffer makes its reader raise.
+# Errors that the reader of a damaged flatbuffer raises.
 DAMAGE = (
     struct.error,
     AttributeError,
@@ -30,12 +30,12 @@ DAMAGE = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TFLiteModel:
-    """A TFLite file that has been read; it stands for its path wherever a path is asked for.
+    """A TFLite file that has been read; it can be used wherever a path can.
 
     Attributes:
       path: path of the file.
       content: bytes of the file, with the ZIP archive that may follow the model.
-      model: the schema's `ModelT`.
+      model: content of the model, the schema's `ModelT`.
     """
 
     path: str
@@ -85,7 +85,7 @@ class TFLiteModel:
 
     @functools.cached_property
     def precision(self) -> str:
-        """What it computes with: `float32`, `float16` or `dynamic` (weights alone), `int8` etc."""
+        """Precision: `float32`, `float16` or `dynamic` (only the weights), `int8` and so on."""
         tensors = self.graph.tensors
         for kind, operator in self.operators:
             if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
@@ -99,13 +99,13 @@ class TFLiteModel:
 
     @property
     def half_pixel_centers(self) -> bool:
-        """The rule of its own bilinear resizes, which the resize of its logits shares."""
+        """Whether its bilinear resizes have half-pixel centres, which its logits' resize shares."""
         options = [o.builtinOptions for kind, o in self.operators if kind == "RESIZE_BILINEAR"]
         return all(rule.halfPixelCenters or rule.alignCorners for rule in options)
 
     @property
     def float_operators(self) -> list[str]:
-        """The names of its operators that take or give float32."""
+        """The names of its operators with float32 inputs or outputs."""
         tensors = self.graph.tensors
         return [
             kind
@@ -119,16 +119,16 @@ class TFLiteModel:
 
 
 def opened(path: str) -> TFLiteModel | str:
-    """Returns the file that a path names where it is a TFLite file, or else the path as it is.
+    """Returns the opened file if a path names a TFLite file, or else the path as it is.
 
     Raises:
-      UserError: as `TFLiteModel.open`.
+      UserError: the file is missing or damaged, as for `TFLiteModel.open`.
     """
     return TFLiteModel.open(path) if format_of(path) == "tflite" else path
 
 
 def unpack(content: bytes) -> schema.ModelT:
-    """Returns the content of a file that is known to be whole, every buffer where it was."""
+    """Returns the model of an undamaged file's content; every buffer keeps its index."""
     return flatbuffer_utils.convert_bytearray_to_object(content)
 
 
@@ -138,7 +138,7 @@ def pack(model: schema.ModelT) -> bytes:
 
 
 def unreadable(path: str, error: Exception) -> UserError:
-    """What to raise where a file turns out to be damaged."""
+    """Returns the error to raise where a file turns out to be damaged."""
     return UserError(f"{path}: the TFLite file cannot be read ({error})")
 
 
@@ -153,7 +153,7 @@ def type_of(tensor: schema.TensorT) -> str:
 
 
 def foreign(model: schema.ModelT) -> list[str]:
-    """The names of a model's operators that are none of TFLite's, Flex ones included."""
+    """The names of a model's operators that are not TFLite's own; Flex operators are among them."""
     return sorted(
         {
             code.customCode.decode(errors="replace").removeprefix("Flex")

@@ -1,6 +1,6 @@
-"""The tensors of a TFLite file: their names and sizes, and what their quantized numbers stand for.
+"""The tensors of a TFLite file: names, sizes, and the real numbers that quantized ones stand for.
 
-The meaning is TensorFlow Lite's quantization specification: real = scale * (stored - zero point).
+By TensorFlow Lite's quantization specification: real = scale * (stored - zero point).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 
 
 class Tensors:
-    """Those of a file's main graph, by their index."""
+    """The tensors of a file's main graph, by their index."""
 
     def __init__(self, file: TFLiteModel):
         self._path = file.path
@@ -39,7 +39,7 @@ class Tensors:
         self._passed_on: dict[int, int] = {}
 
     def pass_on(self, source: int, output: int) -> None:
-        """Says that a constant is another one in other numbers, as float16 weights are."""
+        """Records that a constant is another one in another precision, as float16 weights are."""
         self._passed_on[output] = source
 
     def name(self, index: int) -> str:
@@ -62,7 +62,7 @@ class Tensors:
         return scale, np.zeros(scale.size) if zero is None else np.asarray(zero, np.float64)
 
     def pixels(self, index: int) -> Affine | None:
-        """What an 8-bit input makes of an image's 0..255; None for inputs of other types."""
+        """How an int8 or uint8 input reads pixels in 0..255; None for inputs of other types."""
         ends = self.range(index)
         if ends is None or self._types[self._tensors[index].type] == "INT16":
             return None
@@ -70,7 +70,7 @@ class Tensors:
         return Affine(self.scale(index)[0], np.asarray(ends[:1]), True)
 
     def range(self, index: int) -> tuple[float, float] | None:
-        """The least and the largest real number of a tensor that is quantized as a whole."""
+        """The least and the largest real number of a tensor with one scale; None for others."""
         limits = _LIMITS.get(self._types[self._tensors[index].type])
         scale, zero = self.scale(index)
         if limits is None or scale.size != 1:
@@ -103,20 +103,20 @@ class Tensors:
         return (values.astype(np.float64) - zero) * scale
 
     def step(self, index: int) -> np.ndarray:
-        """Between two of a constant's numbers: [1] or [channels], 0 for floating point."""
+        """The quantization step of a constant: [1] or [channels], 0 for floating point."""
         scale, _ = self.scale(self._passed_on.get(index, index))
         return scale if scale.size else np.zeros(1)
 
     def active(self, operator, implied: bool = True) -> frozenset[str]:
-        """The activations that an operator's output can have come through.
+        """Returns the activations that an operator's output may have gone through.
 
         Some converters leave out an activation that the output's quantized range implies: one
         that starts at zero is rectified, and one within 0..6 may or may not be cut at 6.
 
         Args:
-          operator: of the file.
-          implied: whether a range from zero on tells of a rectifier; a sum of rectified values
-            has that range by itself.
+          operator: operator of the file.
+          implied: whether a range that starts at zero proves a rectifier; a sum of rectified values
+            has such a range by itself.
         """
         options = operator.builtinOptions
         fused = self._activations[getattr(options, "fusedActivationFunction", 0)]
@@ -126,7 +126,7 @@ class Tensors:
         if ends is None:
             return LINEAR
         low, high = ends
-        # Quantizers move a range by up to a step, so that zero is one of its numbers.
+        # Quantizers move a range by up to one quantization step, so that zero is one of its values.
         step = self.scale(operator.outputs[0])[0][0]
         if low < -1.01 * step:
             return LINEAR

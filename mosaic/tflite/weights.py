@@ -1,11 +1,11 @@
 """Trainable networks from TFLite files as published.
 
-The file's graph and the network's are compared step by step from the input on, and each of the
-network's layers gets the weights of the convolution that computes the same from the same. Weights
-are dequantized; batch norm, which such files have folded into the convolutions, is unfolded: scale
-and offset are set so that inference stays as it was, for any moving averages, and with images at
-hand the moving averages become the statistics of what each layer sees, so that training mode
-starts where inference is.
+The file's graph and the network's are compared node by node from the input on, and each layer of
+the network gets the weights of the convolution that does the same to the same inputs. Weights are
+dequantized. Batch norm, which such files have folded into the convolutions, is unfolded: scale and
+offset are set so that inference stays the same for any moving averages. If there are images, the
+moving averages become the statistics of each layer's inputs, so that training mode computes the
+same as inference.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from mosaic.tflite.graph_matching import Pairs
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
-# Share of its range by which the files' input may differ from the network's. Converters round
-# x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation is off by far more.
+# How far a file's input may differ from the network's, as a fraction of its range. Converters round
+# x / 127.5 - 1 to (x - 128) / 128 and the like; another normalisation differs by far more.
 _INPUT_TOLERANCE = 0.1
 
-# By how much of their common step two rounded values of one number may differ: half, and what
-# float32 adds.
+# How far two rounded values of one number may be apart, as a fraction of the sum of their
+# quantization steps: half, and what float32 adds.
 _ROUNDING = 0.51
 
 
@@ -44,21 +44,21 @@ def load(
     """Loads a TFLite file into a network, completely or not at all.
 
     Args:
-      model: a network of this project.
-      file: a float32, float16, dynamic range, uint8 or int8 file.
-      images: uint8 [height, width, 3] each, as in training, to measure batch norm's moving
-        averages on: some dozens at the training size. Without them the averages are 0 and 1:
-        inference is the same, but training mode normalises with batch statistics, which are not,
-        and answers nonsense until it has relearned.
-      prefixes: which of the network's layers to load, by the start of their names; the rest may
-        differ and stays as it is. `("backbone_", "aspp")` takes DeepLab without its classifier.
+      model: network of this project.
+      file: float32, float16, dynamic range, uint8 or int8 file.
+      images: uint8 [height, width, 3] each, as in training, to measure batch norm's moving averages
+        on: some dozens at the training size. Without them the averages are 0 and 1: inference is
+        the same, but training mode, which normalises with batch statistics, gives useless
+        predictions until it has relearned.
+      prefixes: beginnings of the names of the layers to load; the rest may differ and stays as it
+        is. `("backbone_", "aspp")` takes DeepLab without its classifier.
 
     Returns:
-      What was read, before images changed how batch norm expresses it.
+      The variables as read, before `images` changed batch norm.
 
     Raises:
-      UserError: the file is damaged, or differs from the network: the first layer that does
-        is named and nothing is assigned; or `images` has none, or a prefix names no layer.
+      UserError: the file is damaged; or it differs from the network (the message names the first
+        layer that does, and nothing is assigned); or `images` is empty; or a prefix names no layer.
     """
     variables = read(model, file, prefixes)
     if images is not None:
@@ -78,13 +78,13 @@ def read(model: tf_keras.Model, file: TFLiteModel, prefixes: tuple[str, ...] = (
     """Reads a TFLite file as values for a network's variables.
 
     Args:
-      model: gives the names and shapes; its values are neither used nor changed.
-      file: as for `load`.
-      prefixes: as for `load`.
+      model: network that gives the names and shapes; its values are neither used nor changed.
+      file: TFLite file, as for `load`.
+      prefixes: beginnings of the names of the layers to read, as for `load`.
 
     Returns:
-      Values for all weights that `prefixes` name; batch norm has mean 0, variance 1 and a scale
-      that cancels them.
+      Values for all weights of those layers; batch norm has mean 0, variance 1 and a scale that
+      cancels them.
 
     Raises:
       UserError: as for `load`.
@@ -97,22 +97,22 @@ def read(model: tf_keras.Model, file: TFLiteModel, prefixes: tuple[str, ...] = (
     pairs = graph_matching.paired(network, graph_from_file.read(file), path, prefixes)
     _check_input(pairs, path)
     uses: dict[graph_from_keras.Layers, tuple[Node, list[Node]]] = {}
-    for step, matches in pairs.items():
-        if graph_matching.is_wanted(step, prefixes):
-            uses.setdefault(step.content, (step, []))[1].extend(matches)
+    for node, matches in pairs.items():
+        if graph_matching.is_wanted(node, prefixes):
+            uses.setdefault(node.content, (node, []))[1].extend(matches)
     arrays = {
         variable_name(variable): array.astype(np.float32)
-        for step, matches in uses.values()
-        for variable, array in _values(step, _common(step, matches, path), path)
+        for node, matches in uses.values()
+        for variable, array in _values(node, _common(node, matches, path), path)
     }
     return Variables(path, "tflite", None, arrays)
 
 
 def _check_input(pairs: Pairs, path: str) -> None:
     """Refuses a file that normalises its input otherwise than the network."""
-    inputs = ((step, other) for step in pairs if step.kind == "input" for other in pairs[step])
-    for step, other in inputs:
-        mine, theirs = _ends(step.content), _ends(other.content)
+    inputs = ((node, other) for node in pairs if node.kind == "input" for other in pairs[node])
+    for node, other in inputs:
+        mine, theirs = _ends(node.content), _ends(other.content)
         if not other.content.known:
             print(
                 f"{path}: the file does not say how its input is normalised; taken to be the "
@@ -130,7 +130,7 @@ def _check_input(pairs: Pairs, path: str) -> None:
 
 
 def _ends(affine: Affine) -> np.ndarray:
-    """What black and white become, [2, 3]."""
+    """The network's inputs for black and for white, [2, 3]."""
     return np.array([np.broadcast_to(affine.scale * x + affine.offset, 3) for x in (0.0, 255.0)])
 
 
@@ -142,7 +142,7 @@ def _is_in_pixels(node: Node) -> bool:
 def _normalized(weights: Weights, network: Affine, file: Affine) -> Weights:
     """The weights of a first convolution for the network's normalisation of its input."""
     kernel, bias = weights.kernel, weights.bias
-    # The file's input in terms of the network's: factor * x + shift, per channel.
+    # The file's input computed from the network's: factor * x + shift, per channel.
     factor = np.broadcast_to(file.scale / network.scale, 3)
     shift = np.broadcast_to(file.offset - factor * network.offset, 3)
     return weights._replace(
@@ -154,11 +154,11 @@ def _interval(ends: np.ndarray) -> str:
     return f"{ends[0].min():.3g}..{ends[1].max():.3g}"
 
 
-def _common(step: Node, uses: list[Node], path: str) -> Node:
-    """All of a file's uses of one layer as one, with the weights that all have but for rounding.
+def _common(node: Node, uses: list[Node], path: str) -> Node:
+    """Merges a file's uses of one layer into one node; their weights may differ by rounding.
 
-    A quantized bias has the step of its use's input, so that each use rounds it otherwise; of each
-    weight the value with the finest step is taken.
+    The quantization step of a bias depends on the input of its use, so that each use rounds it
+    differently; of each weight the value with the smallest step is taken.
     """
     first, *rest = uses
     weights = first.content
@@ -169,7 +169,7 @@ def _common(step: Node, uses: list[Node], path: str) -> Node:
         ):
             if not np.all(np.abs(one - other) <= _ROUNDING * (step_one + step_other)):
                 raise UserError(
-                    f"{path}: the file has several sets of weights for {step.name!r} (in "
+                    f"{path}: the file has several sets of weights for {node.name!r} (in "
                     f"{first.name!r} and in {use.name!r}), where the network has one for all of "
                     "its uses"
                 )
@@ -179,14 +179,14 @@ def _common(step: Node, uses: list[Node], path: str) -> Node:
     return dataclasses.replace(first, content=weights)
 
 
-def _values(step: Node, other: Node, path: str) -> list[tuple[tf.Variable, np.ndarray]]:
-    """The variables of a convolution and its batch norm, and what the file says they are."""
-    layer, norm = step.content
+def _values(node: Node, other: Node, path: str) -> list[tuple[tf.Variable, np.ndarray]]:
+    """The variables of a convolution and its batch norm, each with its value from the file."""
+    layer, norm = node.content
     kernel, bias = other.content.kernel, other.content.bias
     source = other.inputs[0]
     if _is_in_pixels(source):
-        kernel, bias, *_ = _normalized(other.content, step.inputs[0].content, source.content)
-    depthwise = step.kind == "depthwise"
+        kernel, bias, *_ = _normalized(other.content, node.inputs[0].content, source.content)
+    depthwise = node.kind == "depthwise"
     values = [(layer.depthwise_kernel if depthwise else layer.kernel, kernel)]
     if norm is not None:
         one = np.ones_like(bias)
@@ -203,6 +203,6 @@ def _values(step: Node, other: Node, path: str) -> list[tuple[tf.Variable, np.nd
         values.append((layer.bias, bias))
     elif np.any(bias):
         raise UserError(
-            f"{path}: {other} has a bias, which {step.name!r} has not, nor batch norm to hold it"
+            f"{path}: {other} has a bias, which {node.name!r} has not, nor batch norm to hold it"
         )
     return values

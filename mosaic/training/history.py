@@ -1,4 +1,4 @@
-"""Records of a run, one JSON object a line: what was measured at which step."""
+"""Records of a run, one JSON object a line: the metrics at each step."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class History:
     `learning_rate`; evaluation entries `step`, `mean_iou` and `iou`, by class name.
 
     Args:
-      path: of the file.
-      step: where training goes on; what an interrupted run recorded after it is dropped, as those
-        steps are about to be done again.
+      path: path of the file.
+      step: step where training continues; records of an interrupted run after it are dropped, since
+        these steps will be repeated.
     """
 
     def __init__(self, path: str | os.PathLike, step: int):
@@ -35,7 +35,7 @@ class History:
             file.write(json.dumps(entry) + "\n")
 
     def evaluated(self, step: int) -> bool:
-        """Tells whether there is an evaluation of that step."""
+        """Whether there is an evaluation of that step."""
         return any(e["step"] == step and "mean_iou" in e for e in self.entries)
 
     def draw(self, path: str | os.PathLike) -> None:
@@ -60,15 +60,15 @@ class History:
 
 
 class Times(History):
-    """`times.jsonl` of a run: how long it took, apart from what is equal in every repetition.
+    """`times.jsonl` of a run: its times, apart from the metrics, which repeat exactly.
 
     Entries have `step`, `seconds` (since the start of the run; when it was resumed, work that was
     lost and the time in between do not count) and, at the end of a block of steps, the block's
     `images_per_second`.
 
     Args:
-      path: see `History`.
-      step: see `History`.
+      path: path of the file.
+      step: step where training continues, see `History`.
     """
 
     def __init__(self, path: str | os.PathLike, step: int):
@@ -81,7 +81,7 @@ class Times(History):
 
 
 def summary(history: History, times: Times) -> dict:
-    """What a run led to, and what it took.
+    """Returns the results of a run, and its time.
 
     Returns:
       `best` and `final`, evaluations as in `history`; and where the times of the whole run are
@@ -98,7 +98,7 @@ def summary(history: History, times: Times) -> dict:
 
 
 def _read(path: pathlib.Path) -> list[dict]:
-    """Reads the whole lines; the last may have been cut off when the process was killed."""
+    """Reads the complete lines; the last may have been cut off when the process was killed."""
     entries = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

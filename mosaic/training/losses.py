@@ -10,17 +10,18 @@ import tensorflow as tf
 
 from mosaic.models.resizing import resize_bilinear, size_of
 from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
-# The Garden's `SegmentationLoss` adds this to the number of pixels, so that a batch without a
-# single labelled pixel costs nothing; equal figures need the same constant.
+# The Model Garden's `SegmentationLoss` adds this to the number of pixels, so that the loss of a
+# batch without a single labelled pixel is 0; equal losses need the same constant.
 EPSILON = 1e-5
 
-# Ignored by a loss that neither the configuration nor a data set gave another label.
+# Ignore label of a loss that got no other from the configuration or a data set.
 _IGNORED = 255
 
 
 class Loss(Protocol):
-    """What training minimises."""
+    """A function that training minimises."""
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Computes the loss of one batch.
@@ -34,16 +35,16 @@ class Loss(Protocol):
         """
 
 
-def settle(loss, dataset) -> None:
-    """Gives a loss the ignore label of the data set it is trained on, and checks it against both.
+def settle(loss: Loss, dataset: SegmentationDataset) -> None:
+    """Gives a loss the ignore label of its data set, and checks that the two fit.
 
     Args:
-      loss: one of this module, or any callable; what has no ignore label is left as it is.
-      dataset: gives the ignore label and the number of classes.
+      loss: loss of this module, or any callable; one without an ignore label is not changed.
+      dataset: data set with the ignore label and the number of classes.
 
     Raises:
-      UserError: the loss was set to another ignore label, or its class weights are not as many as
-        the classes.
+      UserError: the loss was set to another ignore label, or the number of its class weights is not
+        the number of classes.
     """
     for part in getattr(loss, "losses", ()):
         settle(part, dataset)
@@ -67,16 +68,17 @@ def settle(loss, dataset) -> None:
 class CrossEntropy:
     """Softmax cross-entropy, averaged over the pixels whose label is not the ignore label.
 
-    The same figures as the Garden's `SegmentationLoss` with `use_groundtruth_dimension`, computed
-    from the labels' indices instead of their one-hot form, which at full resolution costs several
+    The values are those of the Garden's `SegmentationLoss` with `use_groundtruth_dimension`, but
+    computed from class indices instead of one-hot labels, which at full resolution take several
     times as much memory and time.
 
     Args:
-      ignore_label: pixels with this label count nowhere; None for the data set's (`settle`).
-      class_weights: one factor per class for its pixels' losses, or None. As in the Garden, the
-        sum is divided by the number of pixels, not by the sum of their weights.
-      label_smoothing: share of the probability spread evenly over the classes, 0 to 1.
-      top_k: share of the hardest pixels that count, 0 to 1; 1 counts all.
+      ignore_label: label of pixels that are not counted; None for the data set's (`settle`).
+      class_weights: factor of each class for its pixels' losses, or None. As in the Garden, the sum
+        is divided by the number of pixels, not by the sum of their weights.
+      label_smoothing: fraction of the probability that is spread evenly over the classes, 0 to 1.
+      top_k: fraction of the pixels that is counted, those with the largest losses, 0 to 1; 1 for
+        all.
     """
 
     def __init__(
@@ -137,7 +139,7 @@ class CrossEntropy:
 
 @gin.configurable(module="losses")
 class SoftJaccard:
-    """One minus the mean IoU of a batch, with probabilities in the place of decisions.
+    """One minus the mean IoU of a batch, with probabilities in place of predicted classes.
 
     Every class that occurs in the batch counts the same, however few its pixels, as it does in
     mean IoU. A companion of cross-entropy, which alone gives rare classes little weight (Rahman
@@ -145,7 +147,7 @@ class SoftJaccard:
 
     Args:
       weight: factor of the loss.
-      ignore_label: as for `CrossEntropy`.
+      ignore_label: label of pixels that are not counted, as for `CrossEntropy`.
     """
 
     def __init__(self, weight: float = 1.0, ignore_label: int | None = None):
@@ -162,13 +164,13 @@ class SoftJaccard:
         classes = logits.shape[-1]
         logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
         valid = _valid(labels, self.ignore_label)
-        # The ignore label is no class, so that its pixels have no 1 in any of the planes.
+        # The ignore label becomes -1, which is one-hot encoded as zeros for all classes.
         truth = tf.reshape(tf.one_hot(tf.where(valid, labels, -1), classes), [-1, classes])
-        share = tf.nn.softmax(logits) * tf.cast(valid, tf.float32)[..., tf.newaxis]
-        share = tf.reshape(share, [-1, classes])
-        both = tf.reduce_sum(share * truth, 0)
+        probabilities = tf.nn.softmax(logits) * tf.cast(valid, tf.float32)[..., tf.newaxis]
+        probabilities = tf.reshape(probabilities, [-1, classes])
+        both = tf.reduce_sum(probabilities * truth, 0)
         pixels = tf.reduce_sum(truth, 0)
-        union = tf.reduce_sum(share, 0) + pixels - both
+        union = tf.reduce_sum(probabilities, 0) + pixels - both
         occurs = tf.cast(pixels > 0, tf.float32)
         mean = tf.math.divide_no_nan(
             tf.reduce_sum(occurs * tf.math.divide_no_nan(both, union)), tf.reduce_sum(occurs)
@@ -188,5 +190,5 @@ class SumOfLosses:
 
 
 def _valid(labels: tf.Tensor, ignore_label: int | None) -> tf.Tensor:
-    """Which pixels count, of the shape of `labels`."""
+    """Whether each pixel is counted, in the shape of `labels`."""
     return tf.not_equal(labels, _IGNORED if ignore_label is None else ignore_label)

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules for gin: the Garden's own, by the names of the field."""
+"""Optimizers and learning-rate schedules for gin: the Model Garden's own, by their common names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cosine_decay(learning_rate: float, steps: int, end_fraction: float = 0.0) ->
 
 @gin.configurable(module="schedules")
 def linear_warmup(schedule: Schedule, steps: int, learning_rate: float = 0.0) -> Schedule:
-    """Linear from `learning_rate` to what `schedule` has at step `steps`, then the schedule.
+    """Linear from `learning_rate` to the value of `schedule` at step `steps`, then the schedule.
 
     The schedule counts from step 0, as in the Garden: warm-up replaces its first steps and does
     not shift it.

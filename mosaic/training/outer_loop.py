@@ -13,19 +13,19 @@ from mosaic.utils.progress import Progress
 from mosaic.utils.run_layout import METRIC
 from mosaic.utils.visualize import evenly_spread, overlay, shrunk
 
-# About how many of the evaluations TensorBoard has pictures of, and how wide these are at most.
+# Approximate number of evaluations with pictures in TensorBoard, and their largest width in pixels.
 _SHOWN, _WIDTH = 50, 1536
 
 
 class OuterLoop:
-    """Trains block by block and evaluates, and notes the metrics of both.
+    """Trains block by block and evaluates, and records the metrics of both.
 
     Args:
-      controller: runs steps and evaluations.
-      trainer: the trainer that it runs.
-      history: receives losses and evaluations.
-      times: receives how long they took.
-      bar: shows how far training is.
+      controller: controller that runs steps and evaluations.
+      trainer: trainer that it runs.
+      history: record of losses and evaluations.
+      times: record of their times.
+      bar: progress bar of the training.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class OuterLoop:
             self._controller.save_checkpoint()
 
     def _due(self, steps: int, eval_interval: int) -> bool:
-        """Whether a run was stopped between the steps and the evaluation that belongs to them."""
+        """Whether the evaluation of the current step is missing: a run was stopped before it."""
         at = self._step % eval_interval == 0 or self._step >= steps
         return at and not self._history.evaluated(self._step)
 
@@ -83,7 +83,7 @@ class OuterLoop:
         self._trainer.stop.check()
 
     def _rate(self) -> float:
-        """Training images a second since the last block of steps."""
+        """Training images per second in the last block of steps."""
         return (
             self._controller.step_timer.steps_per_second(restart=False)
             * self._trainer.task.batch_size
@@ -107,7 +107,7 @@ class OuterLoop:
             self._show()
 
     def _show(self) -> None:
-        """Gives TensorBoard validation images, evenly spread, with truth and prediction."""
+        """Writes validation images, evenly spread, with truth and prediction for TensorBoard."""
         task = self._trainer.task
         total = task.dataset.num_images(task.evaluation.split)
         with self._controller.eval_summary_manager.summary_writer().as_default():

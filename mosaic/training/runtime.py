@@ -1,4 +1,4 @@
-"""What must be settled before the first tensor: seeds, determinism, devices."""
+"""Settings that must be made before the first tensor: seeds, determinism, devices."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tf_keras
 
 from mosaic.utils.errors import UserError
 
-# TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes
-# the last bits, and within three steps the third digit of the loss. Without it a compiled step
-# gives the figures of the eager one, which published figures are compared with, for some 5 % more
-# time on a CPU (benchmarks/exact_graph.py).
+# TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
+# last bits, and within three steps the third digit of the loss. Without it a compiled step gives
+# the same losses as an eager one, with which published results are compared, and takes about 5 %
+# more time on a CPU (benchmarks/exact_graph.py).
 _EXACT = {"disable_meta_optimizer": True}
 
 
@@ -28,12 +28,12 @@ def runtime(
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
 
     Args:
-      seed: of the initial weights and of everything else that draws at random.
-      deterministic: run only kernels that give the same bits every time; slower.
-      exact_graph: run training steps as written, without rewriting their arithmetic.
-      threads: of the CPU; all cores if None.
-      devices: one or several, such as `GPU:0`; all GPUs if None. With more than one, the global
-        batch is divided among them and batch normalisation shares its statistics.
+      seed: seed of the initial weights and of all other random numbers.
+      deterministic: whether only kernels run that give the same bits every time; slower.
+      exact_graph: whether training steps run as written, without rewritten arithmetic.
+      threads: number of CPU threads; all cores if None.
+      devices: name or names of devices, such as `GPU:0`; all GPUs if None. If there are several,
+        the global batch is divided among them and batch normalisation shares its statistics.
 
     Raises:
       UserError: a device is not there.
@@ -49,12 +49,12 @@ def runtime(
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if devices is None:
-        # A single GPU is where TensorFlow goes by itself.
+        # TensorFlow uses a single GPU by itself.
         devices = [f"GPU:{index}" for index in range(len(gpus))] if len(gpus) > 1 else []
     devices = [devices] if isinstance(devices, str) else list(devices)
     if not devices:
         return tf.distribute.get_strategy()
-    # TensorFlow would place on another what is to go on a device that is not there.
+    # For a device that is not there, TensorFlow would use another without a message.
     there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
     for device in devices:
         if device.upper().removeprefix("/").removeprefix("DEVICE:") not in there:

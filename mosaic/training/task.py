@@ -1,4 +1,4 @@
-"""The segmentation task for the Garden's trainer: batches, steps, and what evaluation returns."""
+"""The segmentation task for the Model Garden's trainer: batches, steps, and evaluation results."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from mosaic.training import losses
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
-# Batch norm's statistics of a TFLite file's network are measured on so many images.
+# Number of images to measure batch norm's statistics of a TFLite file's network on.
 _STATISTICS_IMAGES = 40
 
 
 @dataclasses.dataclass(frozen=True)
 class InitialWeights:
-    """What a run starts from.
+    """Initial weights of a run.
 
     Attributes:
       checkpoint: path of a checkpoint or a TFLite file; None to start from scratch.
-      prefixes: start of the names of the network's variables that are taken from there.
-      rescale_features_above: see `mosaic.models.feature_rescaling`, for a checkpoint of which a
-        part is taken; None leaves all as it was loaded.
+      prefixes: beginnings of the names of the variables that are loaded.
+      rescale_features_above: root mean square of features above which they are scaled to 1
+        (`mosaic.models.feature_rescaling`), where only a part of the checkpoint is loaded; None to
+        scale none.
     """
 
     checkpoint: str | None = None
@@ -44,12 +45,12 @@ class SegmentationTask(base_task.Task):
 
     Args:
       model: network from images [batch, height, width, 3] in 0..255 to logits at any stride.
-      dataset: the data set.
+      dataset: data set to train and evaluate on.
       loss: loss of (labels, logits); see `mosaic.training.losses.settle`.
       batch_size: number of examples in a step, over all replicas.
       seed: seed of the order and the augmentation of the training data.
-      evaluation: what periodic evaluation scores; the split `val`, image by image, if None.
-      initial: what training starts from; from scratch if None.
+      evaluation: settings of the periodic evaluation; the split `val`, image by image, if None.
+      initial: initial weights; None to start from scratch.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class SegmentationTask(base_task.Task):
         self.initial = initial or InitialWeights()
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
-    def build_model(self):
+    def build_model(self) -> tf_keras.Model:
         return self.model
 
-    def initialize(self, model) -> None:
-        """Loads the initial checkpoint, if there is one; called where there is none to resume."""
+    def initialize(self, model: tf_keras.Model) -> None:
+        """Loads the initial checkpoint, if there is one; only called if no run is resumed."""
         if not self.initial.checkpoint:
             return
         network = quantization_aware.float_network(model)
@@ -99,7 +100,7 @@ class SegmentationTask(base_task.Task):
             quantization_aware.start(model, self._some_images())
 
     def _some_images(self):
-        """Training images as training sees them, for statistics that a file may lack."""
+        """Augmented training images, to measure statistics on that a file may lack."""
         batches = self.dataset.train_batches(self.batch_size, self.seed)
         count = -(-_STATISTICS_IMAGES // self.batch_size)
         return (image for images, _ in batches.take(count) for image in images.numpy())
@@ -116,14 +117,14 @@ class SegmentationTask(base_task.Task):
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""
-        # By the network's own rule; the loss then finds them at the labels' size already.
+        # By the network's own rule; so the loss gets logits that have the labels' size already.
         rule = half_pixel_centers(self.model)
         logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
         loss = self.segmentation_loss(labels, logits)
         return loss + tf.add_n(aux_losses) if aux_losses else loss
 
-    def train_step(self, inputs, model, optimizer, metrics=None):
-        """One step of one replica on its share of the batch."""
+    def train_step(self, inputs, model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
+        """One training step of one replica on its part of the batch."""
         images, labels = inputs
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -135,18 +136,18 @@ class SegmentationTask(base_task.Task):
         optimizer.apply_gradients(list(zip(tape.gradient(scaled, variables), variables)))
         return {self.loss: loss}
 
-    def validation_step(self, inputs, model, metrics=None):
+    def validation_step(self, inputs, model, metrics=None) -> dict:
         """Counts one batch of full-size ground truth into the confusion matrix."""
         images, labels = inputs
         self.confusion.update_state(labels, predict(model, images, labels))
         return {}
 
-    def aggregate_logs(self, state=None, step_outputs=None):
+    def aggregate_logs(self, state=None, step_outputs=None) -> bool:
         # The Garden's own task resets its metric here, after the first batch was counted, and so
-        # loses that batch; `Trainer.eval_begin` does it before.
+        # loses that batch; `Trainer.eval_begin` resets it earlier.
         return True
 
-    def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict[str, float]:
         """Mean IoU and per-class IoU of the confusion matrix so far."""
         matrix = self.confusion.result().numpy()
         ignored = self.evaluation.ignored_classes(self.dataset.class_names)
@@ -159,7 +160,7 @@ class SegmentationTask(base_task.Task):
         return logs
 
 
-def predict(model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Class indices of a network's answer to `images`, at the size of `labels`."""
+def predict(model: tf_keras.Model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Predicted class indices of a network for `images`, at the size of `labels`."""
     logits = model(images, training=False)
     return predictions(logits, size_of(labels), half_pixel_centers(model))

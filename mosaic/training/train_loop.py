@@ -45,12 +45,12 @@ def run(model_dir: str) -> None:
     """Trains as configured, and exports the best network as model_dir/saved_model.
 
     Args:
-      model_dir: as for `train`.
+      model_dir: folder of the run, as for `train`.
     """
     check_start(model_dir, config.value("train.init_checkpoint"))
     with locked(model_dir), runtime().scope():
         train(model_dir)
-    # Built again outside the strategy's scope: variables that replicas mirror cannot be exported.
+    # Built again outside of the strategy's scope: mirrored variables cannot be exported.
     model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
     path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
@@ -76,27 +76,28 @@ def train(
     init_prefixes: Sequence[str] = ("",),
     rescale_features_above: float | None = None,
 ) -> dict[str, float]:
-    """Trains a network, or goes on where an earlier run of the same folder stopped.
+    """Trains a network, or continues where an earlier run in the same folder stopped.
 
     Args:
-      model_dir: receives checkpoints, config.gin, history.jsonl, times.jsonl, TensorBoard's files,
-        the best network as best_ckpt/, and at the end curves.png and training.json, the summary.
-      model: a `tf_keras.Model` from images in 0..255 to logits.
-      dataset: a description with batches.
-      loss: of (labels, logits).
-      optimizer: of `tf_keras`.
-      steps: to train up to, counted from the start of the first run.
-      batch_size: global, over all replicas.
-      seed: of the order and augmentation of the training data.
-      steps_per_log: steps between two figures of the loss.
-      eval_interval: steps between two evaluations.
-      evaluation: what they score, and how.
-      checkpoint_interval: steps between two checkpoints; `eval_interval` if None.
-      max_to_keep: checkpoints besides the best.
-      init_checkpoint: a checkpoint to start from; nothing is loaded where a run is resumed.
-      init_prefixes: the start of the names of the variables to take from it.
-      rescale_features_above: where what they hand to the others has a larger root mean square than
-        this, it is scaled to 1 (`mosaic.models.feature_rescaling`); None leaves all as it was.
+      model_dir: folder for checkpoints, config.gin, history.jsonl, times.jsonl, TensorBoard's
+        files, the best network as best_ckpt/, and at the end curves.png and training.json, the
+        summary.
+      model: network from images [batch, height, width, 3] in 0..255 to logits.
+      dataset: data set to train and evaluate on.
+      loss: loss of (labels, logits), see `mosaic.training.losses`.
+      optimizer: optimizer of `tf_keras`.
+      steps: number of training steps, counted from the start of the first run.
+      batch_size: number of examples in a step, over all replicas.
+      seed: seed of the order and augmentation of the training data.
+      steps_per_log: number of steps between two records of the loss.
+      eval_interval: number of steps between two evaluations.
+      evaluation: settings of the evaluations.
+      checkpoint_interval: number of steps between two checkpoints; `eval_interval` if None.
+      max_to_keep: number of checkpoints to keep besides the best.
+      init_checkpoint: path of a checkpoint to start from, or None; not used where a run is resumed.
+      init_prefixes: beginnings of the names of the variables to load from it.
+      rescale_features_above: root mean square above which features of loaded layers are scaled to 1
+        for new layers (`mosaic.models.feature_rescaling`); None to scale none.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -150,15 +151,15 @@ def train(
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:
-    """Sets the data to where a run begins or goes on; saves a new run's first checkpoint.
+    """Sets the data to a run's first or next step; saves a new run's first checkpoint.
 
     Returns:
-      The step that training begins with.
+      The step where training starts.
     """
     start = int(trainer.global_step.numpy())
     if not start:
-        # A folder that cannot be written to shows now, not after an hour; and the intervals
-        # between checkpoints count from here.
+        # So a folder that cannot be written to is found now, not after an hour; and intervals
+        # between checkpoints are counted from here.
         announce_first(model_dir)
         controller.save_checkpoint()
     trainer.start_at(start)
@@ -166,7 +167,7 @@ def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> in
 
 
 def _keep_configuration(model_dir: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
-    """Writes a run's configuration and class names; warns of settings that changed since."""
+    """Writes a run's configuration and class names; warns of settings that have changed."""
     for name, before, now in config.changes(model_dir) if is_resumed else ():
         print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
     config.save(model_dir)

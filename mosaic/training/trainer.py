@@ -1,4 +1,4 @@
-"""What the Garden's trainer lacks: guards, signals, and a best checkpoint that is always whole."""
+"""Additions to the Model Garden's trainer: guards, signals, and a best checkpoint kept safely."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class StopOnSignal:
-    """Within its block, SIGINT and SIGTERM are noted and acted on where it is safe to stop.
+    """In its block, SIGINT and SIGTERM stop the run at the next step where this is safe.
 
     A second signal ends the process at once.
     """
@@ -59,12 +59,12 @@ class StopOnSignal:
 
 
 class BestCheckpoint(train_utils.BestCheckpointExporter):
-    """Keeps the checkpoint with the highest mean IoU, and what it scored.
+    """Keeps the checkpoint with the highest mean IoU, and its score.
 
     The Garden's exporter writes the score over the old one before it saves the checkpoint; a
-    process killed in between leaves a score that belongs to no checkpoint, and no later one may
-    pass it. Here each checkpoint has a score file of its own, written first, and becomes the best
-    when TensorFlow renames the folder's state file, in one step.
+    process killed in between leaves a score without a checkpoint, which no later one may reach.
+    Here each checkpoint has a score file of its own, written first, and becomes the best when
+    TensorFlow renames the folder's state file, in one step.
     """
 
     def __init__(self, folder: str):
@@ -85,7 +85,7 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         old = self._best_ckpt_logs
         if old is not None and not self._new_metric_is_better(old, eval_logs):
             return False
-        # A class that does not occur has no IoU, and JSON no NaN.
+        # A class that does not occur has NaN as IoU, which JSON does not have.
         logs = {k: None if np.isnan(v) else float(v) for k, v in eval_logs.items()}
         step = int(global_step)
         write_text(self._score_path(step), json.dumps({**logs, "step": step}, indent=2) + "\n")
@@ -101,10 +101,10 @@ class Trainer(base_trainer.Trainer):
     """The Garden's trainer with progress of evaluation, and a stop between its batches.
 
     Args:
-      task: a `SegmentationTask`.
-      optimizer: of `tf_keras`.
-      best: keeps the best checkpoint.
-      stop: says when to stop.
+      task: `SegmentationTask` to train.
+      optimizer: optimizer of `tf_keras`.
+      best: keeper of the best checkpoint.
+      stop: signals that ask the run to stop.
     """
 
     def __init__(self, task, optimizer, best: BestCheckpoint, stop: StopOnSignal):
@@ -129,11 +129,11 @@ class Trainer(base_trainer.Trainer):
         """Sets the training data to begin with the batch of `step`."""
         self.train_dataset = _distribute(self.task, {"start_step": step})
 
-    def eval_begin(self):
+    def eval_begin(self) -> None:
         super().eval_begin()
         self.task.confusion.reset_state()
         images = self.task.dataset.num_images(self.task.evaluation.split)
-        # Images of several sizes come one by one.
+        # Images of several sizes are in batches of one.
         together = self.task.evaluation.batch_size if self.task.dataset.image_size else 1
         self._bar = Progress(-(-images // together), "evaluate", "batch")
 
@@ -148,7 +148,7 @@ class Trainer(base_trainer.Trainer):
 
 
 def _distribute(task, params: dict):
-    """The task's batches for `params`, each replica's share to each replica."""
+    """The task's batches for `params`, divided among the replicas."""
     strategy = tf.distribute.get_strategy()
     return orbit.utils.make_distributed_dataset(strategy, task.build_inputs, params)
 
@@ -177,7 +177,7 @@ class NanGuard:
 
 @dataclasses.dataclass(frozen=True)
 class Saving:
-    """When checkpoints are saved.
+    """Settings for saving checkpoints.
 
     Attributes:
       interval: number of steps between two checkpoints.
@@ -189,7 +189,7 @@ class Saving:
 
 
 class QuietController(orbit.Controller):
-    """Orbit's controller without what it prints: the progress line has it already."""
+    """Orbit's controller without its prints: the progress line shows the same."""
 
     def train(self, *args, **kwargs):
         with _silence():
@@ -199,7 +199,7 @@ class QuietController(orbit.Controller):
         with _silence():
             return super().evaluate(*args, **kwargs)
 
-    def save_checkpoint(self):
+    def save_checkpoint(self) -> None:
         with _silence():
             super().save_checkpoint()
 
@@ -217,13 +217,13 @@ def _silence() -> Iterator[None]:
 def quiet_controller(
     trainer: Trainer, model_dir: str, steps_per_log: int, saving: Saving
 ) -> QuietController:
-    """Returns what runs a trainer's steps; a run's latest checkpoint, if there is one, is restored.
+    """Returns the controller of a trainer's steps; restores the latest checkpoint, if there is one.
 
     Args:
-      trainer: the trainer.
+      trainer: trainer to control.
       model_dir: folder of the run.
-      steps_per_log: number of steps in a block, between two figures of the loss.
-      saving: when checkpoints are saved.
+      steps_per_log: number of steps in a block, between two records of the loss.
+      saving: settings for saving checkpoints.
 
     Raises:
       UserError: the latest checkpoint cannot be restored.
@@ -241,7 +241,7 @@ def quiet_controller(
             global_step=trainer.global_step,
             trainer=trainer,
             evaluator=trainer,
-            # Blocks of steps end at multiples, wherever a run was resumed.
+            # Blocks of steps end at multiples of `steps_per_log`, wherever a run was resumed.
             steps_per_loop=lambda step: int(steps_per_log - step % steps_per_log),
             checkpoint_manager=manager,
             summary_dir=os.path.join(model_dir, "train"),

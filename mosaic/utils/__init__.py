@@ -1,4 +1,4 @@
-"""What every room may use: errors, files written whole, the layout of run folders, names, pictures.
+"""Helpers for all rooms: errors, atomic writing, the layout of run folders, names, pictures.
 
-Nothing here knows networks, TensorFlow or gin.
+Nothing here depends on networks, TensorFlow or gin's configuration.
 """

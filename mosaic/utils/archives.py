@@ -1,4 +1,4 @@
-"""Archives as they are published: .tar.gz with one model inside."""
+"""Archives as they are published: .tar.gz files with one model each."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ENDINGS = (".tar.gz", ".tgz")
 
 
 def is_archive(path: str) -> bool:
-    """Tells by the name."""
+    """Whether a path names an archive, by its suffix."""
     return path.endswith(ENDINGS)
 
 
 def names(path: str) -> list[str]:
-    """Returns the names in an archive; none where it is missing or damaged, as `unpacked` says."""
+    """Returns the names in an archive; none where it is damaged, which `unpacked` reports."""
     try:
         with tarfile.open(path) as archive:
             return archive.getnames()
@@ -30,7 +30,7 @@ def names(path: str) -> list[str]:
 
 @contextlib.contextmanager
 def unpacked(path: str) -> Iterator[str]:
-    """Yields a folder with what is in an archive, which is removed afterwards.
+    """Yields a folder with the content of an archive; the folder is removed afterwards.
 
     Raises:
       UserError: the archive is missing or damaged.
@@ -47,11 +47,11 @@ def unpacked(path: str) -> Iterator[str]:
 
 
 def _extract(archive: tarfile.TarFile, folder: str) -> None:
-    """Extracts what stays inside the folder."""
+    """Extracts the members whose paths are inside the folder."""
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, filter="data")
         return
-    # Early releases of Python 3.10 and 3.11 have no filters.
+    # Early releases of Python 3.10 and 3.11 have no extraction filters.
     for member in archive:
         place = os.path.realpath(os.path.join(folder, member.name))
         if member.isreg() and place.startswith(os.path.realpath(folder) + os.sep):
@@ -59,20 +59,20 @@ def _extract(archive: tarfile.TarFile, folder: str) -> None:
 
 
 def saved_model_folder(folder: str) -> str:
-    """Returns the folder below, or the same, that holds a SavedModel; the one nearest to it."""
+    """Returns the uppermost folder with a SavedModel, the given folder or one below it."""
     found = [root for root, _, files in os.walk(folder) if is_saved_model(files)]
     return min(found, key=lambda root: root.count(os.sep), default=folder)
 
 
 def is_index(path: str) -> bool:
-    """Tells a checkpoint's index by its path.
+    """Whether a path is that of a checkpoint's index.
 
-    A SavedModel's variables are no checkpoint, nor is what macOS puts beside files in archives.
+    A SavedModel's variables are no checkpoint, nor are the files that macOS adds to archives.
     """
     folder, name = os.path.split(path)
     return name.endswith(".index") and not (name.startswith("._") or folder.endswith("variables"))
 
 
 def is_saved_model(files: list[str]) -> bool:
-    """Tells by the names of a folder's files."""
+    """Whether a folder is a SavedModel, by the names of its files."""
     return not {"saved_model.pb", "saved_model.pbtxt"}.isdisjoint(files)

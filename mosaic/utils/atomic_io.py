@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writing: a file is complete under its name, or not there at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mosaic.utils.errors import UserError
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a path beside `path` that takes its place when the block ends without an error.
+    """Yields a temporary path beside `path` that replaces it when the block ends without an error.
 
-    What is written there may be a file or a folder. After an error nothing of it is left, not even
-    the folders that it needed, and what stood under the name before still does.
+    A file or a folder can be written there. After an error nothing of it is left, not even the
+    folders that it needed, and an older file or folder of that name is still there.
     """
     path = pathlib.Path(path)
     made = [parent for parent in path.parents if not parent.exists()]
@@ -28,7 +28,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         aside = folder / path.name
         yield aside
         if path.is_dir() and aside.is_dir():
-            # A folder cannot be renamed over one that is not empty: the old one steps aside.
+            # A folder cannot be renamed over one that is not empty: the old one is renamed first.
             old = folder / f"{path.name}.old"
             try:
                 os.rename(path, old)
@@ -50,10 +50,10 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike) -> Iterator[None]:
-    """Keeps a folder for one process; the lock ends with the process, however that ends.
+    """Locks a folder for one process, until the process ends in whatever way.
 
     Raises:
-      UserError: another process has it.
+      UserError: another process has locked it.
     """
     path = pathlib.Path(folder) / ".lock"
     made = [parent for parent in path.parents if not parent.exists()]
@@ -77,7 +77,7 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def check_writable(folder: str | os.PathLike) -> None:
-    """Finds out before long work whether a folder can be written to, or made where it is not yet.
+    """Checks before long work that a folder can be written to, or created if it does not exist.
 
     Raises:
       UserError: it cannot.
@@ -85,7 +85,7 @@ def check_writable(folder: str | os.PathLike) -> None:
     path = pathlib.Path(folder).absolute()
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     try:
-        # Permissions alone do not tell: not of file systems that are read-only or not real.
+        # Permissions alone do not show it: the file system may be read-only or virtual.
         with tempfile.TemporaryDirectory(dir=there):
             pass
     except OSError as error:
@@ -95,6 +95,6 @@ def check_writable(folder: str | os.PathLike) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text file under its name only once it is whole."""
+    """Writes a text file, which gets its name only once it is complete."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the classes of a network are called, and their colours, where there is no data set."""
+"""Names and colours of a network's classes, where there is no data set."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from collections.abc import Iterable
 
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 FILE = "classes.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """Names and colours of classes, under the names that a data set's description has for them.
+    """Names and colours of classes, in attributes of the same names as a data set's.
 
     Attributes:
-      class_names: one per class.
-      colors: RGB in 0..255, one per class.
-      ignore_label: that no class has.
+      class_names: name of each class.
+      colors: colour of each class, RGB in 0..255.
+      ignore_label: class index of pixels that are not labelled; no class has it.
     """
 
     class_names: tuple[str, ...]
@@ -30,7 +31,7 @@ class Classes:
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Classes:
-        """Classes of which only the names are known: with colours far apart in hue."""
+        """Makes classes from names alone, with colours far apart in hue."""
         names, golden = tuple(names), 0.618034
         hsv = [
             ((i * golden) % 1.0, 0.55 + 0.4 * (i % 2), 0.95 - 0.3 * (i % 3))
@@ -41,11 +42,11 @@ class Classes:
 
     @classmethod
     def numbered(cls, count: int) -> Classes:
-        """Classes that nothing is known of."""
+        """Makes classes from their number alone, named `class 0` and so on."""
         return cls.named(f"class {index}" for index in range(count))
 
 
-def content(dataset) -> str:
+def content(dataset: SegmentationDataset | Classes) -> str:
     """Returns the text of classes.json, in the format of a label map."""
     classes = [
         {"name": name, "color": list(map(int, color)), "label": index}
@@ -55,7 +56,7 @@ def content(dataset) -> str:
     return json.dumps(table, indent=1) + "\n"
 
 
-def save(folder: str, dataset) -> None:
+def save(folder: str, dataset: SegmentationDataset | Classes) -> None:
     """Writes classes.json into a folder."""
     write_text(os.path.join(folder, FILE), content(dataset))
 
@@ -64,11 +65,11 @@ def parse(text: bytes, file: str) -> Classes:
     """Returns the classes of a classes.json.
 
     Args:
-      text: of the file, in UTF-8.
-      file: what it is called in messages.
+      text: content of the file, in UTF-8.
+      file: name of the file in messages.
 
     Raises:
-      UserError: it is no list of classes.
+      UserError: it is not a list of classes.
     """
     try:
         table = json.loads(text)

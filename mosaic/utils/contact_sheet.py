@@ -7,23 +7,27 @@ import pathlib
 import cv2
 import numpy as np
 
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.visualize import blend, legend, palette, write_png
 
-_WIDTH = 360  # of one image, in pixels
+_WIDTH = 360  # width of one image, in pixels
 _COLUMNS = 4
 
 
-def write(dataset, output_dir: str, count: int = 8, seed: int = 0) -> list[pathlib.Path]:
-    """Writes a sheet of each split as it is, and one of training batches where they are augmented.
+def write(
+    dataset: SegmentationDataset, output_dir: str, count: int = 8, seed: int = 0
+) -> list[pathlib.Path]:
+    """Writes a sheet of each split as it is, and one of augmented training batches, if any.
 
     Args:
-      dataset: a description with examples and batches.
-      output_dir: receives sheet_{split}.png and sheet_training.png.
-      count: images on each sheet: evenly spread over a split; the first of the training stream.
-      seed: of the training stream.
+      dataset: data set whose examples and batches are shown.
+      output_dir: folder for sheet_{split}.png and sheet_training.png.
+      count: number of images on each sheet: evenly spread over a split; the first of the training
+        stream.
+      seed: seed of the training stream.
 
     Returns:
-      What was written.
+      Paths of the sheets.
     """
     out = pathlib.Path(output_dir)
     written = []
@@ -40,12 +44,12 @@ def write(dataset, output_dir: str, count: int = 8, seed: int = 0) -> list[pathl
     return written
 
 
-def sheet(pairs: list[tuple[np.ndarray, np.ndarray]], dataset) -> np.ndarray:
-    """Tiles of an image above its overlay, over a legend of the classes that occur.
+def sheet(pairs: list[tuple[np.ndarray, np.ndarray]], dataset: SegmentationDataset) -> np.ndarray:
+    """Makes a sheet: each image above its overlay, over a legend of the classes that occur.
 
     Args:
-      pairs: uint8 [height, width, 3] and class indices [height, width] each.
-      dataset: gives colours, class names and the ignore label.
+      pairs: image, uint8 [height, width, 3], and class indices [height, width] each.
+      dataset: data set with colours, class names and the ignore label.
 
     Returns:
       uint8 [sheet height, sheet width, 3].
@@ -54,7 +58,7 @@ def sheet(pairs: list[tuple[np.ndarray, np.ndarray]], dataset) -> np.ndarray:
     tiles = []
     for image, labels in pairs:
         size = (_WIDTH, max(1, round(image.shape[0] * _WIDTH / image.shape[1])))
-        # The overlay is made at full size: shrinking labels would lose what is thin.
+        # The overlay is made at full size: shrinking labels would lose thin objects.
         both = (image, blend(image, labels, table, dataset.ignore_label))
         tiles.append(
             np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in both])

@@ -1,6 +1,6 @@
-"""Gin files as statements: what they set, use and include, and names that have changed since.
+"""Gin files as statements: what they set, use and include, and names that have changed.
 
-Only gin's own parser reads gin here. What a file says is told without importing anything of it.
+Gin's own parser reads the files. Nothing that a file configures is imported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gin import config_parser
 
-# Modules of configurables, which gin writes into a run's config.gin, by the names that they had.
+# Modules of configurables, which gin writes into a run's config.gin, by their old names.
 MOVED_MODULES = {
     "mosaic.deeplab": "mosaic.models.deeplab",
     "mosaic.evaluation": "mosaic.evaluation.evaluator",
@@ -24,7 +24,7 @@ MOVED_MODULES = {
     "mosaic.runtime": "mosaic.training.runtime",
     "mosaic.training": "mosaic.training.train_loop",
 }
-# Parameters by the names that they had: (configurable, parameter).
+# Parameters by their old names: (configurable, parameter).
 RENAMED_PARAMETERS = {
     ("Evaluation", "labels_first"): "argmax_before_resize",
     ("Evaluation", "num_extremes"): "num_best_and_worst",
@@ -51,7 +51,7 @@ class Macro(NamedTuple):
         return f"%{self.name}"
 
 
-# A macro with this value must be set by whoever runs an experiment.
+# A macro with this value must be set by the user who runs an experiment.
 REQUIRED = Macro("gin.REQUIRED")
 
 
@@ -66,7 +66,7 @@ class _Delegate(config_parser.ParserDelegate):
 
 
 def named(text: str, name: str | None) -> io.StringIO:
-    """Returns a text as a file of that name, which gin's messages tell."""
+    """Returns a text as a file with a name, for gin's messages."""
     file = _Named(text)
     file.name = name
     return file
@@ -80,8 +80,8 @@ def statements(text: str, name: str | None = None) -> Iterator[tuple]:
     """The statements of gin's parser, in their order.
 
     Args:
-      text: of a configuration.
-      name: of its file, for gin's messages.
+      text: text of a configuration.
+      name: name of its file, for gin's messages.
 
     Raises:
       SyntaxError, tokenize.TokenError: as gin raises them.
@@ -90,9 +90,9 @@ def statements(text: str, name: str | None = None) -> Iterator[tuple]:
 
 
 def current(text: str) -> str:
-    """Returns a configuration with today's names of modules and parameters, line by line.
+    """Returns a configuration with the current names of modules and parameters, line by line.
 
-    What gin cannot parse stays as it is: gin tells what is wrong with it.
+    Text that gin cannot parse is returned unchanged: gin reports what is wrong with it.
     """
     try:
         found = list(statements(text))
@@ -108,14 +108,14 @@ def current(text: str) -> str:
 
 
 def _renamed(statement) -> tuple[str, str]:
-    """What of a statement has another name today, and that name; nothing twice if nothing has."""
+    """The old name in a statement and its current name; two empty strings if none has changed."""
     if isinstance(statement, config_parser.ImportStatement):
         new = MOVED_MODULES.get(statement.module)
         return (statement.module, new) if new else ("", "")
     if isinstance(statement, config_parser.BindingStatement):
         selector, name = statement.selector, statement.arg_name
         new = RENAMED_PARAMETERS.get((selector.rpartition(".")[2], name))
-        # In a block, a parameter stands without its configurable.
+        # In a block, a parameter is written without its configurable.
         for old in (f"{selector}.{name}", name):
             if new and re.search(rf"(?<![\w.]){re.escape(old)}\b", statement.location.line_content):
                 return old, old.removesuffix(name) + new
@@ -123,7 +123,7 @@ def _renamed(statement) -> tuple[str, str]:
 
 
 def including(text: str, resolve: Callable[[str], str]) -> str:
-    """Returns a configuration that includes other files: for each name what `resolve` returns."""
+    """Returns a configuration with each included file's name replaced by `resolve`'s result."""
     lines = text.split("\n")
     for statement in statements(text):
         if isinstance(statement, config_parser.IncludeStatement):
@@ -139,7 +139,7 @@ def included(statement) -> str | None:
 
 
 def is_literal(value) -> bool:
-    """Whether a value holds neither references nor macros."""
+    """Whether a value contains neither references nor macros."""
     if isinstance(value, Reference | Macro):
         return False
     if isinstance(value, dict):
@@ -148,7 +148,7 @@ def is_literal(value) -> bool:
 
 
 def macros_set(found: Iterable[tuple]) -> dict[str, Any]:
-    """The macros in capitals that statements set, with their last values."""
+    """The macros in capitals that statements set, and their last values."""
     return {
         s.selector: s.value
         for s in found
@@ -174,7 +174,7 @@ def _macros(value) -> Iterator[str]:
 
 
 def bindings(text: str) -> dict[str, Any]:
-    """What a configuration binds, in today's names: `NAME` or `scope/configurable.parameter`."""
+    """Values by current names: `NAME` or `scope/configurable.parameter`."""
     found = {}
     for s in statements(current(text)):
         if isinstance(s, config_parser.BindingStatement):

@@ -1,4 +1,4 @@
-"""Which format a path to a model has, without loading it or anything heavy."""
+"""The format of the model at a path, without loading it or anything heavy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mosaic.utils import archives
 
 
 def format_of(path: str) -> str:
-    """Returns what a path names: `tflite`, `saved_model`, or `network` for a checkpoint.
+    """Returns the format of a model: `tflite`, `saved_model`, or `network` for a checkpoint.
 
-    SavedModels and checkpoints may be in archives; that of a whole run, with both, is one of a
-    checkpoint.
+    SavedModels and checkpoints may be in archives; an archive of a whole run, which has both,
+    counts as a checkpoint.
     """
     if path.endswith(".tflite"):
         return "tflite"
@@ -25,5 +25,5 @@ def format_of(path: str) -> str:
 
 
 def is_there(path: str) -> bool:
-    """Tells whether a path names a file or folder, or is the prefix of a checkpoint's files."""
+    """Whether a path names a file or folder, or is the prefix of a checkpoint's files."""
     return os.path.exists(path) or os.path.exists(f"{path}.index")

@@ -9,14 +9,14 @@ import tqdm
 
 
 class Progress:
-    """Counts work and tells how far it is, how fast, and how long it will take.
+    """Counts work and shows how much is done, how fast, and how long the rest will take.
 
     Args:
-      total: units of work; None where it is not known.
-      what: named before the count, such as `train`.
+      total: number of units of work; None where it is not known.
+      what: name of the work, such as `train`, shown before the count.
       unit: name of one unit.
-      done: units that were done before.
-      interval: least seconds between two lines where the output is no terminal.
+      done: number of units that were done before.
+      interval: least time between two lines where the output is not a terminal, in seconds.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Progress:
         self._interval, self._last = interval, time.monotonic()
 
     def update(self, units: int = 1, **figures: str) -> None:
-        """Adds finished units; `figures` are shown beside them as they are."""
+        """Adds finished units; `figures` are texts shown beside their number, by name."""
         self._done += units
         if self._terminal:
             self._bar.set_postfix(figures, refresh=False)

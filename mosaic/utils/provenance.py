@@ -1,4 +1,4 @@
-"""Where a figure came from: the command, the day, and the machine."""
+"""Where a measurement came from: the command, the day, and the machine."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import shlex
 import sys
 
 _PACKAGES = ("tensorflow", "tf-models-official", "ai-edge-litert")
-# Of these, on which the speed of convolutions hangs, those that the processor has.
+# Instruction sets that the speed of convolutions depends on; recorded if the processor has them.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "asimd", "asimddp")
 
 
 def command() -> str:
-    """The command that this process was started by."""
+    """The command that started this process."""
     return "python " + shlex.join(sys.argv)
 
 
 def provenance(command: str) -> dict:
-    """What stands beside every figure that is written down.
+    """Returns what is recorded beside every measurement.
 
     Args:
-      command: that gives the figure.
+      command: command that repeats the measurement.
 
     Returns:
       `command`, `date` (ISO 8601) and `machine`.
@@ -33,7 +33,7 @@ def provenance(command: str) -> dict:
 
 
 def machine() -> dict:
-    """What figures depend on besides the models: processor, memory in GiB, and versions."""
+    """What measurements depend on besides the models: processor, memory in GiB, and versions."""
     path = pathlib.Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -1,4 +1,4 @@
-"""The files of a run's folder, by the names that all commands know them under."""
+"""The names of the files in a run's folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from mosaic.utils.errors import UserError
 
-# The operative configuration, which alone repeats the run.
+# The operative configuration, which is enough to repeat the run.
 CONFIG = "config.gin"
 # The best network by `METRIC` on the validation split.
 BEST_FOLDER = "best_ckpt"
@@ -15,10 +15,10 @@ SAVED_MODEL = "saved_model"
 
 
 def default_checkpoint(model_dir: str) -> str:
-    """The checkpoint of a run to evaluate or export: the best, or else the latest.
+    """Returns the checkpoint of a run to evaluate or export: the best, or else the latest.
 
     Raises:
-      UserError: there is none yet.
+      UserError: there is no checkpoint yet.
     """
     for folder in (os.path.join(model_dir, BEST_FOLDER), model_dir):
         if os.path.exists(os.path.join(folder, "checkpoint")):

@@ -1,7 +1,7 @@
 """The contract between networks and data sets: what a data set must have, and nothing more.
 
-`data.dataset.Dataset` fulfils it; so may any object of a user's own. The two sides do not import
-each other: a gin file brings them together.
+`data.dataset.Dataset` fulfils it; so may any object of the user's. The two sides do not import each
+other: a gin file connects them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SegmentationDataset(Protocol):
       splits: names of the splits, such as `train` and `val`.
       image_size: (height, width) of every image in evaluation, or None where they differ.
       crop_size: (height, width) of training examples.
-      augment: what changes training examples at random, or None where there is no training.
+      augment: random changes of training examples, or None where there is no training.
     """
 
     name: str
@@ -49,7 +49,7 @@ class SegmentationDataset(Protocol):
         """Returns the name of an image of a split."""
 
     def example(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns an image and its class indices as evaluation has them.
+        """Returns an image and its class indices as for evaluation.
 
         They are uint8 [height, width, 3] and [height, width].
         """
@@ -57,7 +57,7 @@ class SegmentationDataset(Protocol):
     def train_batches(
         self, batch_size: int, seed: int, start_step: int = 0, context: Any = None
     ) -> Iterable[tuple[Any, Any]]:
-        """Returns the endless training stream from a step on.
+        """Returns the endless stream of training batches from a step on.
 
         Args:
           batch_size: number of examples in a step, over all workers and replicas.
@@ -78,8 +78,8 @@ class SegmentationDataset(Protocol):
           split: name of the split.
           batch_size: number of images in a step, over all workers and replicas; 1 for each where
             images differ in size.
-          context: as for `train_batches`.
+          context: `tf.distribute.InputContext`, as for `train_batches`.
 
         Returns:
-          A `tf.data.Dataset` as `train_batches` has it.
+          A `tf.data.Dataset` of batches like those of `train_batches`.
         """

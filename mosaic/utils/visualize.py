@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 
 from mosaic.utils.atomic_io import replacing
+from mosaic.utils.class_names import Classes
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 _IGNORED = (0, 0, 0)
 
 
-def palette(dataset) -> np.ndarray:
+def palette(dataset: SegmentationDataset | Classes) -> np.ndarray:
     """Colours by class index, uint8 [256, 3]; the ignore label and unused indices are black."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(dataset.colors)] = dataset.colors
@@ -37,15 +39,18 @@ def blend(
 
 
 def overlay(
-    image: np.ndarray, truth: np.ndarray | None, predicted: np.ndarray, dataset
+    image: np.ndarray,
+    truth: np.ndarray | None,
+    predicted: np.ndarray,
+    dataset: SegmentationDataset | Classes,
 ) -> np.ndarray:
     """Image, truth and prediction side by side over a legend of the classes that occur.
 
     Args:
       image: uint8 [height, width, 3].
       truth: class indices [height, width], or None where there is none.
-      predicted: class indices [height, width]; shown also where the truth is not labelled.
-      dataset: gives colours, class names and the ignore label.
+      predicted: class indices [height, width]; also shown where the truth is not labelled.
+      dataset: data set with colours, class names and the ignore label.
 
     Returns:
       uint8 [height + legend, panels * width, 3].
@@ -62,7 +67,9 @@ def overlay(
     return np.concatenate([picture, legend(picture.shape[1], classes, dataset)], axis=0)
 
 
-def legend(width: int, classes: Sequence[int], dataset) -> np.ndarray:
+def legend(
+    width: int, classes: Sequence[int], dataset: SegmentationDataset | Classes
+) -> np.ndarray:
     """Colour patches with class names in as many rows as needed, uint8 [height, width, 3]."""
     scale = min(1.0, max(0.4, width / 2400))
     font, row = cv2.FONT_HERSHEY_SIMPLEX, int(32 * scale) + 6
@@ -85,11 +92,11 @@ def legend(width: int, classes: Sequence[int], dataset) -> np.ndarray:
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
-    """A figure of a confusion matrix, each row as shares of its class's labelled pixels.
+    """A figure of a confusion matrix, each row as fractions of the class's labelled pixels.
 
     Args:
-      matrix: counts [classes, classes], rows the truth, columns the prediction.
-      class_names: of the classes.
+      matrix: numbers of pixels, [classes, classes], rows the truth, columns the prediction.
+      class_names: name of each class.
 
     Returns:
       A matplotlib figure.
@@ -97,23 +104,23 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
     from matplotlib.figure import Figure
 
     total = matrix.sum(1, keepdims=True)
-    shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+    fractions = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
     count = len(class_names)
     figure = Figure(figsize=(3 + 0.42 * count, 2.4 + 0.42 * count), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(count), class_names)
     axis.set(xlabel="predicted", ylabel="true", title="share of the true class's pixels, %")
     for row in range(count):
         for column in range(count):
-            share = shares[row, column]
-            if share >= 0.005:
-                color = "white" if share > 0.5 else "black"
+            fraction = fractions[row, column]
+            if fraction >= 0.005:
+                color = "white" if fraction > 0.5 else "black"
                 axis.text(
                     column,
                     row,
-                    f"{100 * share:.0f}",
+                    f"{100 * fraction:.0f}",
                     ha="center",
                     va="center",
                     color=color,
@@ -128,7 +135,7 @@ def evenly_spread(count: int, total: int) -> list[int]:
 
 
 def shrunk(picture: np.ndarray, width: int) -> np.ndarray:
-    """Returns a picture, uint8 [height, width, 3], brought to at most that width."""
+    """Returns a picture, uint8 [height, width, 3], scaled down to at most `width` pixels."""
     if picture.shape[1] <= width:
         return picture
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))

@@ -15,7 +15,7 @@ def test_models_take_turns_on_the_same_images(files, drawn, monkeypatch):
     predictors = [of_file(opened(str(files / name))) for name in ("none.tflite", "int8.tflite")]
     for number, predictor in enumerate(predictors):
         monkeypatch.setattr(
-            predictor.run, "feed", lambda image, n=number: seen.append((n, int(image.sum())))
+            predictor, "feed", lambda image, n=number: seen.append((n, int(image.sum())))
         )
     images = list(drawn.images[:2])
     timing.interleaved(predictors, images, SIZE, runs=3, warmup=1)

@@ -43,7 +43,7 @@ def test_score_from_a_report(files, tmp_path):
         ([], {}, "name the models"),
         (["absent.tflite"], {}, "absent.tflite: no such file"),
         (["folder"], {}, "folder: neither a .tflite file nor a SavedModel"),
-        (["broken.tflite"], {}, "broken.tflite: the TFLite file cannot be run"),
+        (["broken.tflite"], {}, "broken.tflite: the TFLite file cannot be read"),
         (["broken.tflite", "broken.tflite"], {}, "named twice"),
         (["int8.tflite"], {"threads": 0}, "--threads=0: at least 1"),
         (["int8.tflite"], {"runs": 0}, "--runs=0: at least 1"),

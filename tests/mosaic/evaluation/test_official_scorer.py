@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from data.cityscapes import cityscapes
-from mosaic.evaluation.evaluator import evaluate
+from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor
 

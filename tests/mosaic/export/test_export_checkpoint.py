@@ -53,6 +53,7 @@ def test_a_garden_checkpoint_of_a_tflite_file_can_be_trained(drawn, tmp_path, ca
     before = network(image).numpy()
     with pytest.MonkeyPatch.context() as patch:
         configure(patch, network, dataset, Variables("x.tflite", "tflite", None, {}))
+        patch.setattr(export_checkpoint, "opened", lambda path: path)
         export_checkpoint.export_checkpoint("x.tflite", str(tmp_path), ("garden_checkpoint",))
     np.testing.assert_allclose(network(image), before, atol=1e-4)
     norm = next(x for x in network.layers if isinstance(x, tf_keras.layers.BatchNormalization))

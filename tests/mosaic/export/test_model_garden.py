@@ -119,7 +119,7 @@ def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, 
     path = str(golden / "best_ckpt") if source == "garden" else "network.tflite"
     loaded = loading.load(paper, str(golden / "best_ckpt"))
     if source == "tflite":
-        loaded = dataclasses.replace(loaded, form="tflite", step=None)
+        loaded = dataclasses.replace(loaded, format="tflite", step=None)
     found = (paper, drawn, types.SimpleNamespace(split="val"), loaded)
     monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
     export_checkpoint.export_checkpoint(path, str(tmp_path), ("garden_checkpoint",))

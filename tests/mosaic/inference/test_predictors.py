@@ -103,7 +103,11 @@ def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, half_pixel_cen
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"", "cannot be run"), (b"xxxxTFL3" + bytes(64), "cannot be run")],
+    [
+        (None, "No such file"),
+        (b"", "not a TFLite file"),
+        (b"xxxxTFL3" + bytes(64), "cannot be read"),
+    ],
 )
 def test_bad_tflite_files(tmp_path, content, message):
     path = tmp_path / "bad.tflite"

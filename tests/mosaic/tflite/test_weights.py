@@ -100,7 +100,7 @@ def test_uses_of_a_shared_layer_agree_but_for_rounding(shared_file, images):
     """Each level has an input scale of its own, and so another step of the same bias."""
     path, network = shared_file
     biases = {
-        tuple(node.content.bias): node.content.bias_step.max()
+        tuple(node.content.bias): node.content.bias_quantization_step.max()
         for node in graph.ancestors(graph_from_file.read(TFLiteModel.open(path)))
         if node.kind == "depthwise" and "group" in node.name
     }
