@@ -144,7 +144,7 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
         with the nearest valid name.
     """
-    named = [_SCHEME + path for path in files]
+    named = [_SCHEME + find(path) for path in files]
     try:
         current = gin_text.current("\n".join(bindings))
         gin.parse_config_files_and_bindings(named, current, finalize_config=False)

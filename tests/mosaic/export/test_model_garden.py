@@ -117,6 +117,7 @@ def test_a_file_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch):
 @pytest.mark.parametrize("source", ["garden", "tflite"])
 def test_export(source, paper, drawn, golden, published, tmp_path, monkeypatch, capsys):
     path = str(golden / "best_ckpt") if source == "garden" else "network.tflite"
+    monkeypatch.setattr(export_checkpoint, "opened", lambda path: path)
     loaded = loading.load(paper, str(golden / "best_ckpt"))
     if source == "tflite":
         loaded = dataclasses.replace(loaded, format="tflite", step=None)

@@ -69,7 +69,7 @@ def rewritten(path, change, target):
 def shuffled(model):
     """Another order of execution, other tensor numbers and no names: the same network."""
     rng = random.Random(0)
-    graph = model.graph
+    graph = model.subgraphs[0]
     made = {int(t) for op in graph.operators for t in op.outputs}
     operators, order = list(graph.operators), []
     while operators:
@@ -93,7 +93,7 @@ def shuffled(model):
 
 def as_int8(model):
     """The same real numbers, stored 128 lower."""
-    for tensor in model.graph.tensors:
+    for tensor in model.subgraphs[0].tensors:
         if tensor.type != schema.TensorType.UINT8:
             continue
         tensor.type = schema.TensorType.INT8
@@ -112,7 +112,7 @@ def operator_code(model, code):
 
 def activation_like(model, tensor, shape):
     """A new tensor of the same type as `tensor`, for an operator put in between."""
-    tensors = model.graph.tensors
+    tensors = model.subgraphs[0].tensors
     new = schema.TensorT()
     new.name, new.type, new.shape = b"inserted", tensors[tensor].type, shape
     tensors.append(new)
@@ -120,7 +120,7 @@ def activation_like(model, tensor, shape):
 
 
 def constant(model, values):
-    graph = model.graph
+    graph = model.subgraphs[0]
     buffer, tensor = schema.BufferT(), schema.TensorT()
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -133,7 +133,7 @@ def constant(model, values):
 
 def with_batch_norm_apart(model):
     """Batch norm that no converter folded: x * 4, + 2 and a ReLU6 of its own after `stem`."""
-    graph = model.graph
+    graph = model.subgraphs[0]
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -166,7 +166,7 @@ def with_batch_norm_apart(model):
 
 def with_dilation_in_batches(model):
     """Dilation as SPACE_TO_BATCH_ND, an undilated convolution and BATCH_TO_SPACE_ND."""
-    graph = model.graph
+    graph = model.subgraphs[0]
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -195,7 +195,7 @@ def with_dilation_in_batches(model):
 
 def with_padding_apart(model, before=(0, 0), after=(1, 1)):
     """The padding of `stem`, whose stride is 2, as PAD."""
-    graph = model.graph
+    graph = model.subgraphs[0]
     index = next(
         i
         for i, op in enumerate(graph.operators)
@@ -221,7 +221,7 @@ def with_padding_on_both_sides(model):
 
 def without_normalization(model):
     """A file whose caller normalises: its first three operators are the normalisation."""
-    graph = model.graph
+    graph = model.subgraphs[0]
     model.metadata = None
     del graph.operators[:3]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]

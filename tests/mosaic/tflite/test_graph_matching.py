@@ -34,7 +34,7 @@ def test_names_tell_layers_apart_that_look_alike(images, tmp_path):
     for name, array in part.items():
         np.testing.assert_array_equal(array, whole[name])
     model = model_file.unpack(path.read_bytes())
-    for number, tensor in enumerate(model.graph.tensors):
+    for number, tensor in enumerate(model.subgraphs[0].tensors):
         tensor.name = f"t{number}".encode()
     path.write_bytes(model_file.pack(model))
     assert tflite_weights.read(twins(), TFLiteModel.open(path)).arrays.keys() == whole.keys()

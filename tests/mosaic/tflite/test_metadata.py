@@ -56,7 +56,7 @@ def file(network, content, drawn, tmp_path_factory):
 
 def described(path):
     """What a file's metadata says of its only graph."""
-    model = TFLiteModel.open(path)
+    model = TFLiteModel.open(path).model
     (found,) = (m for m in model.metadata if m.name == b"TFLITE_METADATA")
     buffer = bytes(model.buffers[found.buffer].data)
     assert buffer[4:8] == b"M001"

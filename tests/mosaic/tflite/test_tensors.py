@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.tflite.tensors import Tensors
 from mosaic.utils.errors import UserError
 
@@ -29,7 +30,7 @@ def test_activations_that_a_range_implies(stored, scale, zero, known):
     operator.builtinOptions, operator.outputs = schema.Conv2DOptionsT(), [0]
     model.subgraphs = [schema.SubGraphT()]
     model.subgraphs[0].tensors = [tensor]
-    assert Tensors(model, schema, "x.tflite").active(operator) == known
+    assert Tensors(TFLiteModel("x.tflite", b"", model)).active(operator) == known
 
 
 def tensors_of(values, kind, scale=None, zero=None, axis=0):
@@ -42,7 +43,7 @@ def tensors_of(values, kind, scale=None, zero=None, axis=0):
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     model.buffers, model.subgraphs = [buffer], [schema.SubGraphT()]
     model.subgraphs[0].tensors = [tensor]
-    return Tensors(model, schema, "x.tflite")
+    return Tensors(TFLiteModel("x.tflite", b"", model))
 
 
 def test_real_numbers_of_a_constant_that_has_a_scale_for_each_channel():
