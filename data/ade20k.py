@@ -9,11 +9,11 @@ import gin
 
 from data.dataset import Dataset
 from data.errors import DataError
-from data.files import Pair, Tree
-from data.fit import Fit
+from data.image_files import Pair, Tree
 from data.label_map import LabelMap
-from data.layout import Layout
 from data.pipeline import Augment
+from data.resize_and_pad import Fit
+from data.source_layout import Layout
 
 TREE = "ADEChallengeData2016"
 SPLITS = {"train": "training", "val": "validation"}
@@ -43,7 +43,8 @@ def ade20k(
       size: (height, width) of images and labels in evaluation, in pixels, prepared as in MLPerf:
         scaled to the largest size that fits, keeping the aspect, pixels by bilinear and labels by
         nearest-neighbour interpolation with corners aligned; padded at the bottom and right with
-        grey (127) and the class of label 0 (see data/fit.py). They keep their sizes if None.
+        grey (127) and the class of label 0 (see data/resize_and_pad.py). They keep their sizes if
+        None.
 
     Raises:
       DataError: none of these is there, or a file is wrong; the message names it.

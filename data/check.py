@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from data.errors import DataError
-from data.files import read_pair
-from data.layout import Layout
+from data.image_files import read_pair
+from data.source_layout import Layout
 
 # Modules with a function `layout`, by the name of the function that loads the data set; imported
 # when needed, since gin allows no new configurables after a configuration is read.

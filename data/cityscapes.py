@@ -10,12 +10,12 @@ import tensorflow_datasets as tfds
 
 from data.dataset import Dataset
 from data.errors import DataError
-from data.files import Pair, Tree
-from data.garden import Records, record_files
+from data.image_files import Pair, Tree
 from data.label_map import LabelMap
-from data.layout import Layout
 from data.pipeline import Augment
 from data.records import records_dir
+from data.source_layout import Layout
+from data.tfrecords import Records, record_files
 
 ZIPS = {
     "leftImg8bit_trainvaltest.zip": "leftImg8bit",

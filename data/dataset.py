@@ -11,9 +11,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data.errors import DataError
-from data.fit import Fit
 from data.label_map import LabelMap
 from data.pipeline import Augment, Shard, eval_batches, train_batches
+from data.resize_and_pad import Fit
 
 
 class Dataset:

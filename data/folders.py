@@ -7,10 +7,10 @@ import pathlib
 import gin
 
 from data.dataset import Dataset
-from data.files import File, Pair, below
+from data.image_files import File, Pair, below
 from data.label_map import LabelMap
-from data.layout import Layout
 from data.pipeline import Augment
+from data.source_layout import Layout
 
 SPLITS = ("train", "val", "test")
 _IMAGES = (".png", ".jpg", ".jpeg")

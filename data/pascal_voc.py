@@ -7,10 +7,10 @@ import pathlib
 import gin
 
 from data.dataset import Dataset
-from data.files import File, Pair
+from data.image_files import File, Pair
 from data.label_map import LabelMap
-from data.layout import Layout
 from data.pipeline import Augment
+from data.source_layout import Layout
 
 # TFDS has no separate test labels; trainval is both splits, one after the other.
 SPLITS = {"train": "train", "val": "val", "trainval": "train+val", "test": "test"}

@@ -18,7 +18,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from data.window import Window
+from data.crop_window import Window
 
 
 @dataclasses.dataclass(frozen=True)

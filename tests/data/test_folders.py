@@ -132,7 +132,7 @@ def test_both_layouts_give_the_same_batches(tmp_path, label_map):
 def test_records_are_read_again_as_they_were_written(tmp_path, label_map, monkeypatch):
     images, masks = by_folder(tmp_path / "own")
     first = folders(str(tmp_path / "own"), label_map)
-    monkeypatch.setattr("data.layout.read_pair", None)
+    monkeypatch.setattr("data.source_layout.read_pair", None)
     second = folders(str(tmp_path / "own"), label_map)
     assert first.image_size == second.image_size == SIZE
     np.testing.assert_array_equal(first.example("val", 1)[0], second.example("val", 1)[0])

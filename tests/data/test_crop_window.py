@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data.window import Window
+from data.crop_window import Window
 from examples import ROUNDING, random_example
 
 IGNORE = 255

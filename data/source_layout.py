@@ -11,7 +11,7 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from data.errors import DataError
-from data.files import Pair, read_pair
+from data.image_files import Pair, read_pair
 from data.label_map import LabelMap
 from data.records import encode_label, fingerprint, png_features, prepare, records_dir
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from data.errors import DataError
-from data.garden import Records, record_files
 from data.label_map import LabelMap
+from data.tfrecords import Records, record_files
 
 MAP = LabelMap(("a",), ((0, 0, 0),), labels=(0,), ignore_label=255)
 
@@ -69,3 +69,9 @@ def test_a_file_that_was_cut_off_is_told_after_its_whole_records(tmp_path):
     assert first.image.read() == b"png"
     with pytest.raises(DataError, match=r"x\.tfrecord: .*damaged after 1 records"):
         second.image.read()
+
+
+def test_a_record_that_is_no_example_is_told(tmp_path):
+    (pair,) = Records(write(tmp_path / "x.tfrecord", b"\xff\xff\xff"), "", MAP)
+    with pytest.raises(DataError, match=r"x\.tfrecord, record 0: no tf\.train\.Example"):
+        pair.image.read()

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from data.fit import Fit
+from data.resize_and_pad import Fit
 
 
 def test_a_fitting_image_is_left_as_it_is():

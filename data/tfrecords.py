@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
+from google.protobuf import message
 
-from data.files import Content, Pair
+from data.image_files import Content, Pair
 from data.label_map import LabelMap
 
 _IMAGE = "image/encoded"
@@ -65,7 +66,7 @@ class Records:
                 for key in (_IMAGE, _LABEL, *_NAMES)
                 if key in found
             }
-        except ValueError:  # protobuf's DecodeError
+        except (ValueError, message.DecodeError):  # which of them hangs on protobuf's version
             return Pair(name, Content(name, problem="no tf.train.Example"), None)
         if not values.get(_IMAGE):
             shown = ", ".join(sorted(found)) or "none"
