@@ -173,13 +173,3 @@ def test_mlperfs_protocol(drawn, tmp_path):
         expected[name] = hits / (hits + false + missed)
     assert report["per_class_iou"] == pytest.approx(expected, rel=1e-12)
     assert report["mean_iou"] == pytest.approx(np.mean(list(expected.values())), rel=1e-12)
-
-
-def test_an_unknown_protocol_is_named(drawn, tmp_path):
-    with pytest.raises(UserError, match="no protocol 'plane'; did you mean 'plain'"):
-        evaluate(dark, drawn, Evaluation(protocol="plane"), Origin("c"), str(tmp_path))
-
-
-def test_a_batch_of_no_images_is_named():
-    with pytest.raises(UserError, match=r"Evaluation\.batch_size = 0: it must be at least 1"):
-        Evaluation(batch_size=0)

@@ -1,0 +1,73 @@
+"""Rounding of kernels and tensors in quantization-aware training."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mosaic.models.quantizer_placement import Site
+from mosaic.models.quantizers import KernelQuantizer, RangeQuantizer
+
+SITE = Site(("conv", 0), 0, measured=True, signed=True)
+
+
+class Layer:
+    """Makes variables as a Keras layer does."""
+
+    def add_weight(self, name, **_):
+        return tf.Variable(0.0, name=name)
+
+
+def test_a_kernel_has_255_values_for_each_output_channel():
+    kernel = tf.random.stateless_normal([3, 3, 8, 2], [1, 2]) * [1.0, 100.0]
+    found = KernelQuantizer()(kernel, True, {}).numpy()
+    for channel in range(2):
+        step = np.abs(kernel[..., channel]).max() / 127
+        np.testing.assert_allclose(found[..., channel], kernel[..., channel], atol=0.51 * step)
+        assert len(np.unique(np.round(found[..., channel] / step))) <= 255
+
+
+def test_the_first_kernel_is_rounded_as_the_file_has_it():
+    kernel = tf.random.stateless_normal([1, 1, 3, 4], [1, 2])
+    divided = KernelQuantizer((1.0, 10.0, 100.0))(kernel, True, {}).numpy()[0, 0]
+    steps = np.abs(kernel[0, 0] / [[1.0], [10.0], [100.0]]).max(0) / 127
+    whole = divided / [[1.0], [10.0], [100.0]] / steps
+    np.testing.assert_allclose(whole, np.round(whole), atol=1e-3)
+
+
+def test_gradients_pass_a_kernels_rounding():
+    kernel = tf.Variable(tf.random.stateless_normal([1, 1, 4, 4], [1, 2]))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(KernelQuantizer()(kernel, True, {}))
+    np.testing.assert_array_equal(tape.gradient(total, kernel), np.ones([1, 1, 4, 4]))
+
+
+def test_the_first_batch_sets_a_range():
+    quantizer = RangeQuantizer([], SITE, 0.9)
+    weights = quantizer.build([None], "x", Layer())
+    quantizer(tf.constant([-1.0, 3.0]), True, weights)
+    assert (float(weights["low"]), float(weights["high"])) == (-1.0, 3.0)
+
+
+def test_later_batches_move_a_range_by_its_decay():
+    quantizer = RangeQuantizer([], SITE, 0.9)
+    weights = quantizer.build([None], "x", Layer())
+    for high in (3.0, 5.0):
+        quantizer(tf.constant([-1.0, high]), True, weights)
+    assert float(weights["high"]) == pytest.approx(3.2)
+
+
+def test_inference_leaves_a_range_as_it_is():
+    quantizer = RangeQuantizer([], SITE, 0.9)
+    weights = quantizer.build([None], "x", Layer())
+    quantizer(tf.constant([-1.0, 3.0]), False, weights)
+    assert float(weights["high"]) == 0.0
+
+
+def test_tensors_of_a_group_are_rounded_in_the_range_of_all():
+    group = []
+    one, other = (RangeQuantizer(group, SITE, 0.9) for _ in range(2))
+    first, second = (quantizer.build([None], "x", Layer()) for quantizer in (one, other))
+    other(tf.constant([-4.0, 0.0]), True, second)
+    found = one(tf.constant([-9.0, 2.0]), True, first)
+    assert float(found[0]) == pytest.approx(-9.0, abs=0.1)
+    assert float(other(tf.constant([1.9]), False, second)[0]) == pytest.approx(1.9, abs=0.1)
