@@ -19,6 +19,9 @@ EPSILON = 1e-5
 # Ignore label of a loss that got no other from the configuration or a data set.
 _IGNORED = 255
 
+# What `CrossEntropy` averages together.
+NORMALIZATIONS = ("replica", "image", "batch")
+
 
 class Loss(Protocol):
     """A function that training minimises."""
@@ -78,7 +81,11 @@ class CrossEntropy:
         is divided by the number of pixels, not by the sum of their weights.
       label_smoothing: fraction of the probability that is spread evenly over the classes, 0 to 1.
       top_k: fraction of the pixels that is counted, those with the largest losses, 0 to 1; 1 for
-        all.
+        all. They are chosen among those that are averaged together.
+      normalization: pixels that are averaged together. `replica`: all of a replica, whose means are
+        then averaged, as in the Garden. `image`: those of an image, so that every image weighs the
+        same, as with one image a replica; the loss then does not depend on how many replicas share
+        a batch. `batch`: all of the global batch, so that every pixel weighs the same.
     """
 
     def __init__(
@@ -87,7 +94,13 @@ class CrossEntropy:
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         top_k: float = 1.0,
+        normalization: str = "replica",
     ):
+        if normalization not in NORMALIZATIONS:
+            raise UserError(
+                f"CrossEntropy.normalization = {normalization!r}: not one of "
+                f"{', '.join(NORMALIZATIONS)}"
+            )
         if not 0.0 < top_k <= 1.0:
             raise UserError(
                 f"CrossEntropy.top_k = {top_k}: a share above 0 and at most 1 is needed"
@@ -100,6 +113,7 @@ class CrossEntropy:
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
         self.top_k = top_k
+        self.normalization = normalization
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Computes the loss of one batch.
@@ -128,13 +142,19 @@ class CrossEntropy:
         if self.class_weights is not None:
             losses *= tf.gather(tf.constant(self.class_weights, tf.float32), known)
         losses = tf.where(valid, losses, 0.0)
-        count = tf.reduce_sum(tf.cast(valid, tf.float32))
+        # Pixels that are averaged together lie along the last axis.
+        shape = [tf.shape(losses)[0], -1] if self.normalization == "image" else [-1]
+        losses = tf.reshape(losses, shape)
+        count = tf.reduce_sum(tf.cast(tf.reshape(valid, shape), tf.float32), -1)
         if self.top_k < 1.0:
-            losses = tf.reshape(losses, [-1])
-            kept = tf.cast(self.top_k * tf.cast(tf.size(losses), tf.float32), tf.int32)
+            kept = tf.cast(self.top_k * tf.cast(tf.shape(losses)[-1], tf.float32), tf.int32)
             losses, _ = tf.math.top_k(losses, kept, sorted=False)
             count = tf.minimum(count, tf.cast(kept, tf.float32))
-        return tf.reduce_sum(losses) / (count + EPSILON)
+        if self.normalization == "batch":
+            # The trainer averages over replicas: with their mean count that is the batch's mean.
+            context = tf.distribute.get_replica_context()
+            count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
+        return tf.reduce_mean(tf.reduce_sum(losses, -1) / (count + EPSILON))
 
 
 @gin.configurable(module="losses")

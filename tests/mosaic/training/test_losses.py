@@ -1,5 +1,9 @@
 """The losses: against the Garden's, by definition, and with settings that cannot be."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -170,3 +174,107 @@ def test_shares_are_shares(setting):
     (name,) = setting
     with pytest.raises(UserError, match=rf"CrossEntropy\.{name} = "):
         CrossEntropy(**setting)
+
+
+def uneven():
+    """Two images, of which the second has few labelled pixels."""
+    labels, logits = made_batch()
+    return np.where(
+        np.arange(len(labels))[:, None, None] == 1, np.where(labels == 1, 1, 255), labels
+    ), logits
+
+
+def test_by_image_every_image_weighs_the_same():
+    labels, logits = uneven()
+    alone = [
+        CrossEntropy()(labels[index : index + 1], logits[index : index + 1])
+        for index in range(len(labels))
+    ]
+    found = CrossEntropy(normalization="image")(labels, logits)
+    np.testing.assert_allclose(found, np.mean(alone), rtol=1e-6)
+
+
+def test_by_replica_every_pixel_weighs_the_same():
+    labels, logits = uneven()
+    by_image = CrossEntropy(normalization="image")(labels, logits)
+    assert abs(CrossEntropy(normalization="replica")(labels, logits) - by_image) > 1e-3
+
+
+def test_by_image_the_hardest_pixels_are_those_of_each_image():
+    labels, logits = made_batch()
+    alone = [
+        CrossEntropy(top_k=0.3)(labels[index : index + 1], logits[index : index + 1])
+        for index in range(len(labels))
+    ]
+    found = CrossEntropy(top_k=0.3, normalization="image")(labels, logits)
+    np.testing.assert_allclose(found, np.mean(alone), rtol=1e-6)
+
+
+def test_an_image_without_labelled_pixels_costs_nothing():
+    labels, logits = made_batch()
+    labels = np.where(np.arange(len(labels))[:, None, None] == 1, 255, labels)
+    found = CrossEntropy(normalization="image")(labels, logits)
+    whole = [CrossEntropy()(labels[i : i + 1], logits[i : i + 1]) for i in range(len(labels))]
+    np.testing.assert_allclose(found, np.mean(whole), rtol=1e-6)
+
+
+def test_an_unknown_normalization_is_named():
+    with pytest.raises(UserError, match="'pixel': not one of replica, image, batch"):
+        CrossEntropy(normalization="pixel")
+
+
+REPLICAS = """
+import json, sys
+import numpy as np, tensorflow as tf
+from mosaic.training.losses import CrossEntropy
+
+count, normalization = int(sys.argv[1]), sys.argv[2]
+cpu = tf.config.list_physical_devices("CPU")[0]
+logical = [tf.config.LogicalDeviceConfiguration()] * count
+tf.config.set_logical_device_configuration(cpu, logical)
+strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(count)])
+rng = np.random.default_rng(0)
+images = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+labels = rng.integers(0, 3, (4, 8, 8))
+labels[1, 1:] = 255
+labels[3, :, 1:] = 255
+with strategy.scope():
+    kernel = tf.Variable(rng.normal(size=(3, 3)).astype(np.float32))
+each = 4 // count
+def value(context, array):
+    start = context.replica_id_in_sync_group * each
+    return tf.constant(array[start : start + each])
+parts = [
+    strategy.experimental_distribute_values_from_function(lambda c, a=a: value(c, a))
+    for a in (images, labels)
+]
+def step(x, y):
+    with tf.GradientTape() as tape:
+        loss = CrossEntropy(normalization=normalization)(y, tf.einsum("bhwi,io->bhwo", x, kernel))
+        scaled = loss / count
+    return loss, tape.gradient(scaled, kernel)
+loss, gradient = tf.function(lambda: strategy.run(step, parts))()
+loss = strategy.reduce("MEAN", loss, axis=None)
+gradient = strategy.reduce("SUM", gradient, axis=None)
+print(json.dumps([float(loss), gradient.numpy().tolist()]))
+"""
+
+
+def with_replicas(count, normalization):
+    arguments = [sys.executable, "-c", REPLICAS, str(count), normalization]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    loss, gradient = json.loads(result.stdout.splitlines()[-1])
+    return loss, np.array(gradient)
+
+
+@pytest.mark.parametrize("normalization", ["image", "batch"])
+def test_neither_loss_nor_gradients_depend_on_the_number_of_replicas(normalization):
+    loss, gradient = with_replicas(1, normalization)
+    for count in (2, 4):
+        other, others = with_replicas(count, normalization)
+        assert other == pytest.approx(loss, abs=1e-6)
+        np.testing.assert_allclose(others, gradient, atol=1e-6)
+
+
+def test_by_replica_they_do():
+    assert abs(with_replicas(1, "replica")[0] - with_replicas(4, "replica")[0]) > 1e-3
