@@ -155,12 +155,12 @@ def load(
         shape; all are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
-        file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
         if quantization_aware.is_quantized(model):
             raise UserError(
                 f"{path}: a TFLite file has no ranges for a network of quantization-aware "
                 "training; load it into the float network's experiment"
             )
+        file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
         return tflite_weights.load(model, file, images, prefixes)
     checkpoint = read(path)
     if "" in prefixes:

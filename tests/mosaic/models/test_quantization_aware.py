@@ -16,7 +16,7 @@ from mosaic.models.variables import variable_name
 from mosaic.tflite import model_file
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.training.losses import CrossEntropy
-from mosaic.training.task import SegmentationTask
+from mosaic.training.task import InitialWeights, SegmentationTask
 from mosaic.utils.errors import UserError
 
 SIZE = (64, 128)
@@ -75,28 +75,6 @@ def test_a_layer_without_8_bit_form():
     x = tf_keras.layers.Activation("swish", name="odd")(images)
     with pytest.raises(UserError, match=r"odd \(Activation\) has no 8-bit form"):
         quantization_aware.quantize_aware(tf_keras.Model(images, x))
-
-
-@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (3, 3, 8, 1)])
-def test_kernels_have_a_scale_for_each_output_channel(shape):
-    rng = np.random.default_rng(0)
-    by_channel = rng.normal(size=(np.prod(shape) // 8, 8)) * 10.0 ** np.arange(-3, 5)
-    step = np.abs(by_channel).max(0) / 127
-    expected = (np.round(by_channel / step) * step).reshape(shape)
-    kernel = tf.constant(by_channel.reshape(shape), tf.float32)
-    found = quantization_aware._Kernel()(kernel, True, {})
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-
-
-def test_the_first_kernel_is_rounded_as_the_file_has_it():
-    """Divided by what normalisation divides each channel of the image by."""
-    divisors = np.array([1.0, 3.0, 7.0])
-    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
-    found = quantization_aware._Kernel(divisors)(kernel, True, {}).numpy()
-    in_file = kernel / divisors[:, np.newaxis]
-    steps = found / divisors[:, np.newaxis] / (np.abs(in_file).max((0, 1, 2)) / 127)
-    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
-    assert np.all(np.abs(steps) < 127.01)
 
 
 def test_it_starts_where_the_float_network_is(quantized, trained_network, drawn):
@@ -214,7 +192,7 @@ def test_training_starts_from_a_float_checkpoint(
     saved = tf.train.Checkpoint(model=trained_network)
     tf.train.CheckpointManager(saved, str(tmp_path), 1).save()
     task = SegmentationTask(
-        unmeasured, dataset, CrossEntropy(), 2, 0, init_checkpoint=str(tmp_path)
+        unmeasured, dataset, CrossEntropy(), 2, 0, initial=InitialWeights(str(tmp_path))
     )
     task.initialize(unmeasured)
     for expected, found in zip(quantized.variables, unmeasured.variables):

@@ -17,21 +17,26 @@ class Layer:
         return tf.Variable(0.0, name=name)
 
 
-def test_a_kernel_has_255_values_for_each_output_channel():
-    kernel = tf.random.stateless_normal([3, 3, 8, 2], [1, 2]) * [1.0, 100.0]
-    found = KernelQuantizer()(kernel, True, {}).numpy()
-    for channel in range(2):
-        step = np.abs(kernel[..., channel]).max() / 127
-        np.testing.assert_allclose(found[..., channel], kernel[..., channel], atol=0.51 * step)
-        assert len(np.unique(np.round(found[..., channel] / step))) <= 255
+@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (3, 3, 8, 1)])
+def test_kernels_have_a_scale_for_each_output_channel(shape):
+    rng = np.random.default_rng(0)
+    by_channel = rng.normal(size=(np.prod(shape) // 8, 8)) * 10.0 ** np.arange(-3, 5)
+    step = np.abs(by_channel).max(0) / 127
+    expected = (np.round(by_channel / step) * step).reshape(shape)
+    kernel = tf.constant(by_channel.reshape(shape), tf.float32)
+    found = KernelQuantizer()(kernel, True, {})
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_the_first_kernel_is_rounded_as_the_file_has_it():
-    kernel = tf.random.stateless_normal([1, 1, 3, 4], [1, 2])
-    divided = KernelQuantizer((1.0, 10.0, 100.0))(kernel, True, {}).numpy()[0, 0]
-    steps = np.abs(kernel[0, 0] / [[1.0], [10.0], [100.0]]).max(0) / 127
-    whole = divided / [[1.0], [10.0], [100.0]] / steps
-    np.testing.assert_allclose(whole, np.round(whole), atol=1e-3)
+    """Divided by what normalisation divides each channel of the image by."""
+    divisors = np.array([1.0, 3.0, 7.0])
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 5)).astype(np.float32)
+    found = KernelQuantizer(divisors)(kernel, True, {}).numpy()
+    in_file = kernel / divisors[:, np.newaxis]
+    steps = found / divisors[:, np.newaxis] / (np.abs(in_file).max((0, 1, 2)) / 127)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    assert np.all(np.abs(steps) < 127.01)
 
 
 def test_gradients_pass_a_kernels_rounding():
