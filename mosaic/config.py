@@ -231,6 +231,19 @@ def arguments(parameter: str) -> dict:
     return {name: value(f"{selector}.{name}") for name in _parameters(selector)}
 
 
+def default(parameter: str):
+    """Returns the default of a parameter such as `Augment.flip`; None where it has none."""
+    selector, _, name = parameter.rpartition(".")
+    parameters = _parameters(selector)
+    found = parameters[name].default if name in parameters else None
+    return None if found in (inspect.Parameter.empty, gin.REQUIRED) else found
+
+
+def current_parameters() -> dict:
+    """Returns what is bound now, by `configurable.parameter`, macros replaced by their values."""
+    return gin_text.resolved(gin_text.bindings(gin.config_str()))
+
+
 def value(parameter: str) -> Any:
     """Returns the value bound to a parameter such as `Augment.flip`, or its default, or None."""
     try:

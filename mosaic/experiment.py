@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Collection
 from typing import Any
@@ -12,13 +11,13 @@ import tf_keras
 
 from mosaic import config
 from mosaic.checkpoints import loading
+from mosaic.checkpoints.run_folder import saved_configuration
 from mosaic.inference import file_predictors, predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
-from mosaic.utils.run_layout import CONFIG
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
@@ -61,10 +60,8 @@ _NOT_COMPARED = ("dropout", "weight_decay", "norm_momentum", "synchronized_norm"
 
 def _tell_other_settings(path: str) -> None:
     """Warns where a run's network had other settings than this one and no variable shows it."""
-    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
-    places = (os.path.join(p, CONFIG) for p in (folder, os.path.dirname(folder)))
-    saved = next(filter(os.path.isfile, places), None)
-    if saved is None or os.path.isfile(path):
+    saved = saved_configuration(path)
+    if saved is None:
         return
     selector = gin.query_parameter(config.network()).selector.rpartition(".")[2]
     before = config.literals(saved, selector)

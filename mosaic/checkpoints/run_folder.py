@@ -22,7 +22,7 @@ from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import is_there
-from mosaic.utils.run_layout import BEST_FOLDER, METRIC, SAVED_MODEL
+from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC, SAVED_MODEL
 
 
 def check_start(folder: str, init_checkpoint: str | None) -> None:
@@ -164,6 +164,21 @@ def restoring(folder: str) -> Iterator[None]:
             f"{latest}: cannot be restored ({reason}); if the configuration is that of the run, "
             f"remove {latest}.* and run again to go on from the checkpoint before"
         ) from None
+
+
+def saved_configuration(path: str | os.PathLike) -> str | None:
+    """Returns the path of the config.gin that lies with a checkpoint or in its run's folder.
+
+    Args:
+      path: path of a checkpoint: a folder or a prefix of files. Of an archive and of an exported
+        file, what lies beside it tells nothing.
+    """
+    path = os.fspath(path)
+    if os.path.isfile(path):
+        return None
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    places = (os.path.join(p, CONFIG) for p in (folder, os.path.dirname(os.path.abspath(folder))))
+    return next(filter(os.path.isfile, places), None)
 
 
 def has_classes(path: str) -> bool:

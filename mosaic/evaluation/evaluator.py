@@ -37,12 +37,15 @@ class Origin:
       command: command that was run.
       network: further settings of the network or file, such as `normalization`.
       recipe: settings of its training, by gin parameter; None for weights trained elsewhere.
+      departures: parameters of its training in which it differs from the experiment of the
+        published result, as `run_departures.departures` lists them.
     """
 
     checkpoint: str
     command: str = ""
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Mapping[str, Any] | None = None
+    departures: Sequence[Mapping[str, Any]] = ()
 
 
 def evaluate(
@@ -101,7 +104,7 @@ def evaluate(
     report.update(provenance(origin.command))
     report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
     if evaluation.published:
-        report.update(_comparison(report, evaluation.published, origin.recipe))
+        report.update(_comparison(report, evaluation.published, origin))
     if baselines:
         report["baselines"] = baselines.mean_iou(ignored)
     _write(report, matrix.matrix, extremes, dataset, out)
@@ -147,11 +150,13 @@ def _class_table(class_map: Sequence[int] | None, classes: int) -> np.ndarray:
     return np.where((table >= 0) & (table < classes), table, classes).astype(np.int32)
 
 
-def _comparison(report: Mapping, key: str, recipe: Mapping[str, Any] | None) -> dict:
+def _comparison(report: Mapping, key: str, origin: Origin) -> dict:
     """The part of a report about the published result that its experiment reproduces."""
     precision = report["settings"].get("numbers", "float32")
     published = results.for_precision(results.result(key), precision, report["mean_iou"])
-    verdict = results.verdict(published, report["mean_iou"], report["settings"], recipe)
+    verdict = results.verdict(
+        published, report["mean_iou"], report["settings"], origin.recipe, origin.departures
+    )
     shown = {k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published}
     found = {"published": {"key": key, **shown}, "verdict": verdict}
     if report["mean_iou"] is not None:

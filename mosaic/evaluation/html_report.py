@@ -117,7 +117,7 @@ def verdict(report: Mapping) -> dict:
     status = given.get("status") or fallback
     difference = given.get("difference")
     return {
-        "status": status,
+        "status": status + (", above" if given.get("above") else ""),
         "tone": _TONES.get(status, "neutral"),
         "difference": report.get("difference") if difference is None else difference,
         "departures": given.get("departures") or [],

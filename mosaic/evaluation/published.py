@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mosaic.config import UNKNOWN
@@ -78,7 +78,9 @@ def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[di
     for name, value in published.items():
         own = here.get(name, UNKNOWN)
         if name == _START and own != UNKNOWN:
-            own = value if own else "none, from scratch"
+            if own:
+                continue  # Its path does not tell what it is (`verdict`).
+            own = "none, from scratch"
         if _plain(own) != _plain(value):
             found.append({"setting": name, "here": own, "published": value})
     return found
@@ -93,6 +95,7 @@ def verdict(
     mean_iou: float | None,
     settings: Mapping[str, Any],
     recipe: Mapping[str, Any] | None,
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> dict:
     """Compares a run with a published result.
 
@@ -102,12 +105,16 @@ def verdict(
       settings: settings of its evaluation, by the names in published.json; `INSIDE` or missing if a
         file does not show them.
       recipe: settings of its training, by gin parameter; None for weights that others published.
+      others: departures of its training from the experiment that reproduces the result.
 
     Returns:
       `status`, one of `REPRODUCED`, `NOT_REPRODUCED`, `NOT_COMPARABLE`; `difference` in mIoU or
-      None; `tolerance`; `departures`; and `not_known`, the settings that the file does not show,
-      which are not compared. A run with any departure is not comparable.
+      None; `tolerance`; `above`, whether it is reproduced and better by more than that;
+      `departures`; and `not_known`, the settings that the file does not show, which are not
+      compared. A run with any departure is not comparable.
     """
+    is_named = recipe is not None and recipe.get(_START) not in (None, "", UNKNOWN)
+    start = [_START] if is_named and _START in published.get("recipe", {}) else []
     hidden = [name for name in _KEPT_INSIDE if settings.get(name, INSIDE) == INSIDE]
     known = {name: value for name, value in published["settings"].items() if name not in hidden}
     found = departures(known, settings)
@@ -116,25 +123,31 @@ def verdict(
             found += departures(published["recipe"], recipe)
         else:
             found.append({"setting": "recipe", "here": "trained here", "published": "unpublished"})
+    listed = {entry["setting"] for entry in found}
+    found += [dict(entry) for entry in others if entry["setting"] not in listed]
     tolerance = TOLERANCE_WEIGHTS if recipe is None else TOLERANCE_TRAINING
     difference = None if mean_iou is None else mean_iou - published["mean_iou"]
     if found or difference is None:
         status = NOT_COMPARABLE
     else:
         # Published results with two decimals have no more digits than these to compare.
-        status = REPRODUCED if round(abs(difference), 9) <= tolerance else NOT_REPRODUCED
+        # A run may be better; published weights that are better were scored otherwise.
+        lowest, off = round(difference, 9) >= -tolerance, round(abs(difference), 9) > tolerance
+        reproduced = lowest and not (off and recipe is None)
+        status = REPRODUCED if reproduced else NOT_REPRODUCED
     return {
         "status": status,
         "difference": difference,
         "tolerance": tolerance,
+        "above": status == REPRODUCED and round(difference, 9) > tolerance,
         "departures": found,
-        "not_known": [name for name in published["settings"] if name in hidden],
+        "not_known": [name for name in published["settings"] if name in hidden] + start,
     }
 
 
 def lines(verdict: Mapping[str, Any]) -> list[str]:
     """Returns the verdict as lines of text."""
-    text = verdict["status"]
+    text = verdict["status"] + (", above" if verdict["above"] else "")
     if verdict["difference"] is not None:
         text += f" ({100 * verdict['difference']:+.2f} points"
         text += f", {100 * verdict['tolerance']:g} allowed)"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from mosaic import config
 from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.evaluation import published as results
+from mosaic.evaluation import run_departures
 from mosaic.evaluation.evaluator import Origin, evaluate, table
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import load_predictor
@@ -16,7 +19,7 @@ from mosaic.inference import model_classes, predictors
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel, opened
-from mosaic.utils import class_names
+from mosaic.utils import class_names, gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 from mosaic.utils.provenance import command
@@ -49,13 +52,17 @@ def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
     return loaded.format == "mosaic" or has_classes(path)
 
 
-def _recipe(key: str | None, steps: int | None) -> dict:
-    """The configured values of the gin parameters that a published recipe names.
+def _recipe(key: str, run: Mapping[str, Any], steps: int | None) -> dict:
+    """The values that a run had for the parameters that a published recipe names.
 
     `train.steps` is the number of steps that were done; it is left out where that is not known.
     """
-    names = results.result(key).get("recipe", {}) if key else {}
-    recipe = {name: config.spoken(name) for name in names if name != "train.steps"}
+    recipe = {}
+    for name in results.result(key).get("recipe", {}):
+        if name != "train.steps":
+            value = run.get(name, config.default(name))
+            is_reference = isinstance(value, gin_text.Reference)
+            recipe[name] = value.name.rpartition(".")[2] if is_reference else value
     return recipe if steps is None else {**recipe, "train.steps": steps}
 
 
@@ -115,11 +122,14 @@ def score(
     model = opened(path)
     predictor, loaded = load_predictor(model, normalization, as_network)
     _check_answers(model, predictor, dataset, evaluation)
-    recipe = None
-    if _is_trained_here(model, loaded):
-        recipe = _recipe(evaluation.published, steps_of(model, loaded))
+    recipe, departures = None, []
+    if evaluation.published and _is_trained_here(model, loaded):
+        run = run_departures.configuration_of(path)
+        recipe = _recipe(evaluation.published, run, steps_of(model, loaded))
+        if "recipe" in results.result(evaluation.published):
+            departures = run_departures.departures(evaluation.published, run)
     network = {"as_network": as_network, **_network_settings(predictor)}
-    origin = Origin(path, command(), network, recipe)
+    origin = Origin(path, command(), network, recipe, departures)
     report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")

@@ -17,10 +17,11 @@ from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
 from mosaic.checkpoints.run_folder import restoring, tidy
+from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress
-from mosaic.utils.run_layout import METRIC
+from mosaic.utils.run_layout import CONFIG, METRIC
 
 
 class Stopped(Exception):
@@ -94,7 +95,15 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         manager.save(checkpoint_number=step)
         self._best_ckpt_logs = logs
         tidy(self._export_dir)
+        self._keep_configuration()
         return True
+
+    def _keep_configuration(self) -> None:
+        """Copies the run's configuration and class names, so that a copied folder tells them."""
+        for name in (CONFIG, class_names.FILE):
+            source = pathlib.Path(self._export_dir).parent / name
+            if source.is_file():
+                write_text(pathlib.Path(self._export_dir) / name, source.read_text("utf-8"))
 
 
 class Trainer(base_trainer.Trainer):

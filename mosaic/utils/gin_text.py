@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gin import config_parser
@@ -50,6 +50,9 @@ class Macro(NamedTuple):
     def __repr__(self) -> str:
         return f"%{self.name}"
 
+
+# Macros that stand for macros, at the most.
+_DEEPEST = 20
 
 # A macro with this value must be set by the user who runs an experiment.
 REQUIRED = Macro("gin.REQUIRED")
@@ -174,10 +177,36 @@ def _macros(value) -> Iterator[str]:
 
 
 def bindings(text: str) -> dict[str, Any]:
-    """Values by current names: `NAME` or `scope/configurable.parameter`."""
-    found = {}
-    for s in statements(current(text)):
+    """What a configuration binds, in today's names: `NAME` or `scope/configurable.parameter`."""
+    return bound(statements(current(text)))
+
+
+def bound(found: Iterable[tuple]) -> dict[str, Any]:
+    """What statements bind, the last value of each name, as `bindings` has it."""
+    values = {}
+    for s in found:
         if isinstance(s, config_parser.BindingStatement):
             scope = f"{s.scope}/" if s.scope else ""
-            found[f"{scope}{s.selector}" + (f".{s.arg_name}" if s.arg_name else "")] = s.value
-    return found
+            values[f"{scope}{s.selector}" + (f".{s.arg_name}" if s.arg_name else "")] = s.value
+    return values
+
+
+def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of `bindings`, by `configurable.parameter`, with macros' values.
+
+    Macros without a value stay. A configurable's name has neither scope nor module.
+    """
+
+    def follow(value, depth=0):
+        if isinstance(value, Macro) and depth < _DEEPEST:
+            return follow(values[value.name], depth + 1) if value.name in values else value
+        if isinstance(value, list | tuple) and not isinstance(value, Reference | Macro):
+            return type(value)(follow(item, depth) for item in value)
+        return value
+
+    parameters = {}
+    for name, value in values.items():
+        selector, dot, parameter = name.rpartition("/")[2].rpartition(".")
+        if dot:
+            parameters[f"{selector.rpartition('.')[2]}.{parameter}"] = follow(value)
+    return parameters

@@ -26,6 +26,7 @@ HERE = {"split": "val", "input_size": (1024, 2048), "scales": [1.0], "dataset": 
         (0.7718, None, published.NOT_REPRODUCED),
         (0.7680, {"train.steps": 100000}, published.REPRODUCED),
         (0.7673, {"train.steps": 100000}, published.NOT_REPRODUCED),
+        (0.7900, {"train.steps": 100000}, published.REPRODUCED),
         (0.7724, {"train.steps": 90000}, published.NOT_COMPARABLE),
         (0.7724, {}, published.NOT_COMPARABLE),
         (None, None, published.NOT_COMPARABLE),
@@ -33,6 +34,29 @@ HERE = {"split": "val", "input_size": (1024, 2048), "scales": [1.0], "dataset": 
 )
 def test_status(mean_iou, recipe, status):
     assert published.verdict(ROW, mean_iou, HERE, recipe)["status"] == status
+
+
+@pytest.mark.parametrize(("mean_iou", "above"), [(0.7774, False), (0.7775, True), (0.7, False)])
+def test_a_run_that_is_better_than_published_is_reproduced_above(mean_iou, above):
+    verdict = published.verdict(ROW, mean_iou, HERE, {"train.steps": 100000})
+    assert verdict["above"] == above
+    assert published.lines(verdict)[0].startswith("reproduced, above (") == above
+
+
+def test_what_a_run_started_from_is_not_asserted():
+    """A path does not tell whether it was the backbone that the recipe names."""
+    row = {**ROW, "recipe": {"train.init_checkpoint": "a backbone trained on ImageNet"}}
+    verdict = published.verdict(row, 0.7724, HERE, {"train.init_checkpoint": "some/checkpoint"})
+    assert verdict["departures"] == []
+    assert verdict["not_known"] == ["train.init_checkpoint"]
+
+
+def test_other_departures_are_listed_once():
+    others = [{"setting": name, "here": 1, "published": 2} for name in ("split", "mosaic.bins")]
+    verdict = published.verdict(
+        ROW, 0.7724, {**HERE, "split": "test"}, {"train.steps": 100000}, others
+    )
+    assert [entry["setting"] for entry in verdict["departures"]] == ["split", "mosaic.bins"]
 
 
 @pytest.mark.parametrize(

@@ -141,11 +141,11 @@ def test_own_files_are_trained_here(monkeypatch, is_own, steps):
 
 
 @pytest.mark.parametrize("steps", [20_000, None])
-def test_steps_that_were_not_done_are_a_departure(monkeypatch, steps):
+def test_steps_that_were_not_done_are_a_departure(steps):
     published = score_checkpoint.results.result("mosaic_cityscapes")
-    monkeypatch.setattr(score_checkpoint.config, "value", lambda name: published["recipe"][name])
-    assert score_checkpoint._recipe("mosaic_cityscapes", 100_000) == published["recipe"]
-    recipe = score_checkpoint._recipe("mosaic_cityscapes", steps)
+    run = published["recipe"]
+    assert score_checkpoint._recipe("mosaic_cityscapes", run, 100_000) == published["recipe"]
+    recipe = score_checkpoint._recipe("mosaic_cityscapes", run, steps)
     settings = published["settings"]
     verdict = score_checkpoint.results.verdict(published, 0.7724, settings, recipe)
     assert verdict["status"] == "not comparable"
