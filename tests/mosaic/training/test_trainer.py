@@ -75,3 +75,12 @@ def test_the_best_score_is_known_when_a_run_goes_on(tmp_path):
     again = BestCheckpoint(str(tmp_path))
     assert not _export(again, 20, 0.3)
     assert _export(again, 30, 0.5)
+
+
+def test_the_best_checkpoint_keeps_the_runs_configuration(tmp_path):
+    """Copied or packed away, the folder still tells how its network was trained."""
+    (tmp_path / "config.gin").write_text("train.seed = 3\n")
+    (tmp_path / "classes.json").write_text("{}")
+    _export(BestCheckpoint(str(tmp_path / "best_ckpt")), 10, 0.4)
+    assert (tmp_path / "best_ckpt" / "config.gin").read_text() == "train.seed = 3\n"
+    assert (tmp_path / "best_ckpt" / "classes.json").read_text() == "{}"
