@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 
@@ -12,6 +13,7 @@ from data.errors import DataError
 from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import SIZE
 from data.resize_and_pad import Fit
 from data.source_layout import Layout
 
@@ -25,7 +27,7 @@ def ade20k(
     data_dir: str = gin.REQUIRED,
     augment: Augment | None = None,
     classes: str = "all",
-    size: Sequence[int] | None = None,
+    size: Annotated[Sequence[int], SIZE] | None = None,
 ) -> Dataset:
     """ADE20K's 20,210 training and 2,000 validation images, of varying size.
 

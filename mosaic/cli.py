@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import math
 import os
 import pathlib
 import re
@@ -94,8 +95,14 @@ def _literal(value: str) -> str:
         parsed = ast.literal_eval(plain)
     except (ValueError, SyntaxError):
         return repr(value)
-    # Python reads 0.5,2.0 as a tuple; gin needs the brackets.
-    return repr(parsed) if plain == value else value
+    if plain != value:
+        return value
+    # Python reads 0.5,2.0 as a tuple; gin needs the brackets. Nor can gin read what 1e999 is.
+    return repr(value) if _is_infinite(parsed) else repr(parsed)
+
+
+def _is_infinite(value) -> bool:
+    return isinstance(value, float) and math.isinf(value)
 
 
 def run(
@@ -229,9 +236,9 @@ def configure(
         if not os.path.isdir(data_dir):
             raise UserError(f"--data_dir={data_dir}: no such folder")
         bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
+    unset = config.missing(files, bindings, unneeded)
     bindings = [
-        f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}"
-        for name in config.missing(files, bindings, unneeded)
+        f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}" for name in unset
     ] + bindings
     config.check_macros(files, bindings)
     import tensorflow as tf
@@ -241,7 +248,7 @@ def configure(
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")
-    config.parse(files, bindings)
+    config.parse(files, bindings, unset)
 
 
 def model_and_files(values: Values) -> tuple[str, list[str]]:

@@ -10,12 +10,12 @@ import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
 
-from mosaic.utils import gin_text
+from mosaic.utils import bound_settings, gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import is_there
@@ -135,10 +135,15 @@ def _given(bindings: Sequence[str]) -> set[str]:
     return {name for name in names if name.isupper() and name.isidentifier()}
 
 
-def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
-    """Parses gin files and then single bindings, which override the files.
+def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] = ()) -> None:
+    """Parses gin files and then single bindings, which override the files; checks all values.
 
     All modules with configurables must have been imported before.
+
+    Args:
+      files: paths of gin files.
+      bindings: bindings from the command line.
+      unset: macros without a value, which are not needed.
 
     Raises:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
@@ -150,6 +155,9 @@ def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
         gin.parse_config_files_and_bindings(named, current, finalize_config=False)
         _make_paths_absolute()
         gin.finalize()
+        bound_settings.check(unset)
+    except UserError:
+        raise
     except _GIN_ERRORS as error:
         raise UserError(explain(error)) from None
 
@@ -182,6 +190,8 @@ def explain(error: BaseException) -> str:
     if parameter:
         name, given = parameter[1], parameter[2]
         return f"gin: {name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
+    if macro := re.search(r"No bindings specified for '([^']+)/gin\.macro'", text):
+        return f"gin: %{macro[1]} is used and has no value; set {macro[1]} in the gin file"
     missing = re.search(
         r"Required bindings for `([^`]+)` not provided in config: (\[[^\]]*\])", text
     )

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import gin
 import orbit
@@ -34,11 +35,12 @@ from mosaic.training.trainer import (
 )
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import locked, write_text
-from mosaic.utils.errors import RunError, check_positive
+from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
 from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, check_arguments
 
 
 def run(model_dir: str) -> None:
@@ -64,17 +66,17 @@ def train(
     dataset: SegmentationDataset = gin.REQUIRED,
     loss: Loss = gin.REQUIRED,
     optimizer: tf_keras.optimizers.legacy.Optimizer = gin.REQUIRED,
-    steps: int = gin.REQUIRED,
-    batch_size: int = gin.REQUIRED,
-    seed: int = 0,
-    steps_per_log: int = 10,
-    eval_interval: int = gin.REQUIRED,
+    steps: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    batch_size: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    seed: Annotated[int, SEED] = 0,
+    steps_per_log: Annotated[int, AT_LEAST_1] = 10,
+    eval_interval: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
     evaluation: Evaluation = gin.REQUIRED,
-    checkpoint_interval: int | None = None,
-    max_to_keep: int = 3,
+    checkpoint_interval: Annotated[int, AT_LEAST_1] | None = None,
+    max_to_keep: Annotated[int, AT_LEAST_1] = 3,
     init_checkpoint: str | None = None,
-    init_prefixes: Sequence[str] = ("",),
-    rescale_features_above: float | None = None,
+    init_prefixes: str | Sequence[str] = ("",),
+    rescale_features_above: Annotated[float, POSITIVE] | None = None,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -106,13 +108,7 @@ def train(
       UserError: the configuration contradicts itself or the data.
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
-    check_positive(
-        "train",
-        steps=steps,
-        batch_size=batch_size,
-        steps_per_log=steps_per_log,
-        eval_interval=eval_interval,
-    )
+    check_arguments(train, locals())
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     if dataset.image_size:

@@ -18,6 +18,15 @@ EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
 # The others only score networks that were trained elsewhere.
 TRAINED = [name for name in EXPERIMENTS if not name.startswith("ade20k_on_")]
 
+# Values of the macros that some experiments require.
+GIVEN = {
+    "DATA_DIR": "nowhere",
+    "INIT_CHECKPOINT": "nowhere",
+    "LABEL_MAP": "camvid",
+    "NUM_CLASSES": 11,
+    "CROP_SIZE": (64, 64),
+}
+
 SMALL = """
 import mosaic.training.losses
 import mosaic.training.optimizers
@@ -99,7 +108,7 @@ def test_unknown_file(name):
 def test_experiment(experiment):
     """Every experiment parses, and all that training needs is bound."""
     path = config.find(experiment)
-    _load([path], *(f"{name} = 1" for name in config.missing([path], [])))
+    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
     for parameter in ("model", "dataset", "loss", "optimizer", "evaluation"):
         assert isinstance(
             gin.query_parameter(f"train.{parameter}"), gin.config.ConfigurableReference
@@ -142,10 +151,8 @@ def test_the_network_itself(experiment, binding):
 @pytest.mark.parametrize("experiment", TRAINED)
 def test_published_recipes_are_those_of_the_experiments(experiment):
     """An experiment as it stands departs in nothing from what it reproduces."""
-    required = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": "nowhere", "LABEL_MAP": "camvid"}
-    given = {"NUM_CLASSES": 11, "CROP_SIZE": (64, 64), **required}
     path = config.find(experiment)
-    _load([path], *(f"{name} = {given[name]!r}" for name in config.missing([path], [])))
+    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
     evaluation = config.build("train.evaluation")
     if evaluation.published is None:
         pytest.skip("it reproduces no published figure")
