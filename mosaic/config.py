@@ -44,6 +44,7 @@ def find(name: str, included_by: str | None = None) -> str:
     Raises:
       UserError: there is none; the message gives the nearest name in configs/.
     """
+    name = os.path.expanduser(name)
     folders = [pathlib.Path(), CONFIGS]
     if included_by:
         folders.insert(0, pathlib.Path(included_by).parent)
@@ -60,7 +61,7 @@ def find(name: str, included_by: str | None = None) -> str:
 
 def _text(path: str) -> str:
     """The text of a gin file with current names and with the paths of its includes."""
-    text = gin_text.current(pathlib.Path(path).read_text(encoding="utf-8"))
+    text = gin_text.current(gin_text.read(path))
     try:
         return gin_text.including(text, lambda name: _SCHEME + find(name, path))
     except UserError:
@@ -80,26 +81,35 @@ gin.config.register_file_reader(_open, lambda name: name.startswith(_SCHEME))
 logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
 
 
-def statements(files: Sequence[str]) -> list[tuple]:
+def statements(files: Sequence[str], including: Sequence[str] = ()) -> list[tuple]:
     """The statements of gin files in the order in which gin applies them, includes in their place.
 
+    Args:
+      files: paths of gin files.
+      including: paths of the files that include them, the innermost last.
+
     Raises:
-      UserError: one of them cannot be parsed, or includes a file that does not exist.
+      UserError: one of them cannot be parsed, or includes itself or a file that does not exist.
     """
     found = []
     for path in files:
+        place = f" (included by {including[-1]})" if including else ""
+        if any(pathlib.Path(path).samefile(outer) for outer in including):
+            raise UserError(f"{including[-1]}: include {path!r} never ends; leave it out")
         try:
             own = list(gin_text.statements(_text(path), path))
-        except UserError:
-            raise
+        except UserError as error:
+            raise UserError(f"{error}{place}") from None
+        except tokenize.TokenError as error:  # such as a bracket that nothing closes
+            raise UserError(f"gin: {path}: {error.args[0]}{place}") from None
         except _SYNTAX_ERRORS as error:
-            raise UserError(explain(error)) from None
+            raise UserError(explain(error) + place) from None
         for statement in own:
             included = gin_text.included(statement)
             if included is None:
                 found.append(statement)
             else:
-                found += statements([included.removeprefix(_SCHEME)])
+                found += statements([included.removeprefix(_SCHEME)], [*including, path])
     return found
 
 
@@ -150,6 +160,7 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
         with the nearest valid name.
     """
     named = [_SCHEME + find(path) for path in files]
+    statements([name.removeprefix(_SCHEME) for name in named])
     try:
         current = gin_text.current("\n".join(bindings))
         gin.parse_config_files_and_bindings(named, current, finalize_config=False)
@@ -179,9 +190,14 @@ def _make_paths_absolute() -> None:
 def explain(error: BaseException) -> str:
     """One line for an error of gin, with the nearest valid name where one is unknown."""
     text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError) and error.filename and error.text:
+        line = " ".join(error.text.split())
+        return f"gin: {error.filename}, line {error.lineno}: {line}: not gin; text needs quotes"
+    place = re.search(r'In file "(?:current:)?([^"]+)", line (\d+)', text)
+    where = f"{place[1]}, line {place[2]}: " if place else ""
     unknown = re.search(r"No configurable matching (?:reference )?'@?([^'()]+)", text)
     if unknown:
-        return f"gin: nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
+        return f"gin: {where}nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
     parameter = re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", text)
     if not parameter:
         parameter = re.search(r"No parameter named '([^']+)' in .*configurable '([^']+)'", text)
@@ -189,7 +205,7 @@ def explain(error: BaseException) -> str:
             parameter = (None, parameter[2], parameter[1])
     if parameter:
         name, given = parameter[1], parameter[2]
-        return f"gin: {name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
+        return f"gin: {where}{name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
     if macro := re.search(r"No bindings specified for '([^']+)/gin\.macro'", text):
         return f"gin: %{macro[1]} is used and has no value; set {macro[1]} in the gin file"
     missing = re.search(
@@ -276,7 +292,7 @@ def literals(path: str, selector: str) -> dict:
     Macros are replaced by their values; values that are not literals, such as references, are left
     out.
     """
-    bound = gin_text.bindings(pathlib.Path(path).read_text(encoding="utf-8"))
+    bound = gin_text.bindings(gin_text.read(path))
     found = {}
     for name, value in bound.items():
         place, _, parameter = name.rpartition(".")

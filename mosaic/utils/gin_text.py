@@ -6,11 +6,15 @@ Gin's own parser reads the files. Nothing that a file configures is imported.
 from __future__ import annotations
 
 import io
+import os
+import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gin import config_parser
+
+from mosaic.utils.errors import UserError
 
 # Modules of configurables, which gin writes into a run's config.gin, by their old names.
 MOVED_MODULES = {
@@ -63,6 +67,21 @@ class _Delegate(config_parser.ParserDelegate):
 
     def macro(self, macro_name):
         return Macro(macro_name)
+
+
+def read(path: str | os.PathLike) -> str:
+    """Returns the text of a gin file, UTF-8 with or without a byte order mark.
+
+    Raises:
+      UserError: it is no text.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UserError(f"{path}: not a gin file: it is no text in UTF-8; name an experiment's")
+    return text
 
 
 def named(text: str, name: str | None) -> io.StringIO:

@@ -276,6 +276,63 @@ def test_a_missing_included_file_is_told_with_the_including_one(small):
     assert message.startswith(f"{small}: include 'models/mosiac.gin': no such file")
 
 
+@pytest.mark.parametrize("content", [b"\x93\xff\x00\x81", "X = 1".encode("utf-16"), b"a\0b"])
+def test_a_file_that_is_no_text_is_named_with_the_including_one(tmp_path, content):
+    (tmp_path / "inner.gin").write_bytes(content)
+    (tmp_path / "outer.gin").write_text("include 'inner.gin'\n")
+    message = _fails(_load, [str(tmp_path / "outer.gin")])
+    assert message.startswith(f"{tmp_path / 'inner.gin'}: not a gin file")
+    assert message.endswith(f"(included by {tmp_path / 'outer.gin'})")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a", "b", "c"]])
+def test_files_that_include_each_other_are_named(tmp_path, names):
+    for name, included in zip(names, [*names[1:], names[0]]):
+        (tmp_path / f"{name}.gin").write_text(f"include '{included}.gin'\n")
+    for function, more in ((config.check_macros, ([],)), (config.parse, ([],))):
+        message = _fails(function, [str(tmp_path / "a.gin")], *more)
+        assert message.startswith(f"{tmp_path / names[-1]}.gin: include '")
+        assert "a.gin' never ends" in message
+
+
+def test_a_file_may_be_included_twice(small, tmp_path):
+    (tmp_path / "a.gin").write_text(f"include '{small}'\nSTEPS = 3\n")
+    (tmp_path / "outer.gin").write_text("include 'a.gin'\ninclude 'a.gin'\n")
+    _load([str(tmp_path / "outer.gin")])
+    assert gin.query_parameter("%STEPS") == 3
+
+
+def test_a_byte_order_mark_is_read_over(small, tmp_path):
+    text = f"include '{small}'\r\nSTEPS = 3\r\n"
+    (tmp_path / "inner.gin").write_text(text, encoding="utf-8-sig", newline="")
+    (tmp_path / "outer.gin").write_text("include 'inner.gin'\n", encoding="utf-8-sig")
+    _load([str(tmp_path / "outer.gin")])
+    assert gin.query_parameter("%STEPS") == 3
+
+
+def test_text_without_quotes_is_told_with_file_and_line(small):
+    with open(small, "a") as file:
+        file.write("LABELS = cases/labels.json\n")
+    line = len(SMALL.splitlines()) + 1
+    message = _fails(config.check_macros, [small], [])
+    assert message.startswith(f"gin: {small}, line {line}: LABELS = cases/labels.json")
+
+
+def test_a_bracket_that_nothing_closes_is_told_with_both_files(small, tmp_path):
+    pathlib.Path(small).write_text("STEPS = (1\n")
+    (tmp_path / "outer.gin").write_text(f"include '{small}'\n")
+    message = _fails(_load, [str(tmp_path / "outer.gin")])
+    assert message.startswith(f"gin: {small}: ")
+    assert message.endswith(f"(included by {tmp_path / 'outer.gin'})")
+
+
+def test_an_unknown_name_is_told_with_file_and_line(small):
+    with open(small, "a") as file:
+        file.write("STEPS = 3\nsgd.momentun = 0.5\n")
+    line = len(SMALL.splitlines()) + 2
+    assert f"{small}, line {line}: 'sgd' has no parameter 'momentun'" in _fails(_load, [small])
+
+
 def test_a_run_of_older_modules_is_configured(shared, tmp_path):
     """A run's config.gin imports modules by the names that they had when it was made."""
     saved = str(shared("runs/quickstart_2026_11") / run_layout.CONFIG)
