@@ -13,7 +13,7 @@ from data.errors import DataError
 from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
-from data.ranges import SIZE
+from data.ranges import PATH, SIZE
 from data.resize_and_pad import Fit
 from data.source_layout import Layout
 
@@ -24,7 +24,7 @@ CLASSES = {"all": "ade20k", "top31": "ade20k_top31"}
 
 @gin.configurable(module="datasets")
 def ade20k(
-    data_dir: str = gin.REQUIRED,
+    data_dir: PATH = gin.REQUIRED,
     augment: Augment | None = None,
     classes: str = "all",
     size: Annotated[Sequence[int], SIZE] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,22 @@ class Range:
 
     says: str
     check: Callable[[Any], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """A path: gin's value is expanded and made absolute, so that it holds in any folder.
+
+    Attributes:
+      suffix: end of the names of files; a value without it is a name of this project's.
+    """
+
+    suffix: str = ""
+    says: str = "a path"
+
+    def check(self, value: str) -> bool:
+        """Any text may be a path, but without any there is none."""
+        return bool(value)
 
 
 AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
@@ -39,3 +55,6 @@ COLOR = Range(
     "three numbers in brackets, 0 to 255, such as (127.5, 127.5, 127.5)",
     lambda value: len(value) == 3 and 0 <= min(value) <= max(value) <= 255,
 )
+PATH = Annotated[str, Path()]
+# A file, or the name of one of this project's.
+NAME_OR_JSON = Annotated[str, Path(".json")]

@@ -23,6 +23,12 @@ from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
 
+# Flags that hold paths; in --scores=MODEL=REPORT both halves are paths.
+_PATH_FLAGS = (
+    *("gin_file", "model_dir", "data_dir", "checkpoint", "output_dir", "submission_dir"),
+    *("compare", "export_dir", "model", "images", "label_map", "scores"),
+)
+
 # Required macros that are not needed by commands that do not train or read no data set.
 NOT_TRAINING = ("INIT_CHECKPOINT",)
 NO_DATA = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP", "CROP_SIZE")
@@ -130,10 +136,11 @@ def run(
     try:
         rest, bindings = split_bindings(arguments)
         try:
-            extra = values([program, *rest])[1:]
+            extra = [_at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.Error as error:
             raise UserError(f"{error} (see {program} --help)") from None
         debug = values.debug
+        _expand(values)
         if values.help:
             print(f"{doc.strip()}\n\nflags:{_help(values)}\n  --gin.NAME=VALUE: set a gin macro.")
             return 0
@@ -154,6 +161,29 @@ def run(
         hint = "" if debug or expected else " (--debug shows where)"
         print(f"{program}: {line}{hint}", file=sys.stderr)
         return code
+
+
+def _expand(values: Values) -> None:
+    """Replaces ~ at the beginning of paths: the shell does not do it after `--flag=`."""
+    for name in set(_PATH_FLAGS) & set(values):
+        given, halves = values[name].value, "=" if name == "scores" else None
+        if isinstance(given, str):
+            values[name].value = _at_home(given, f"--{name}={given}")
+        elif given:
+            values[name].value = [
+                "=".join(_at_home(part, f"--{name}={text}") for part in text.split(halves))
+                if halves
+                else _at_home(text, f"--{name}={text}")
+                for text in given
+            ]
+
+
+def _at_home(path: str, given: str) -> str:
+    """A path without ~; raises a UserError where it stands for nobody's folder."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~") and not os.path.exists(expanded):
+        raise UserError(f"{given}: no such user's folder; for a name with ~ write ./{path}")
+    return expanded
 
 
 def _help(values: Values) -> str:

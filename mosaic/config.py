@@ -26,8 +26,6 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # would mean that training started from scratch.
 UNKNOWN = "unknown"
 
-_PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
-
 _SYNTAX_ERRORS = (SyntaxError, ValueError, tokenize.TokenError)
 _GIN_ERRORS = (*_SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
 # Files with this prefix are read with current names (`mosaic.utils.gin_text`).
@@ -164,9 +162,10 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
     try:
         current = gin_text.current("\n".join(bindings))
         gin.parse_config_files_and_bindings(named, current, finalize_config=False)
-        _make_paths_absolute()
         gin.finalize()
         bound_settings.check(unset)
+        with gin.unlock_config():
+            _make_paths_absolute()
     except UserError:
         raise
     except _GIN_ERRORS as error:
@@ -175,16 +174,14 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
 
 def _make_paths_absolute() -> None:
     """Makes paths absolute, so that what `save` writes is valid in any working directory."""
-    for name in _PATHS:
-        try:
-            path = gin.query_parameter(f"%{name}")
-        except ValueError:
-            continue  # The experiment has no such macro.
+    for key, path, suffix in bound_settings.paths():
+        expanded = os.path.expanduser(path)
         # A label map without a suffix is one of this project's, even if there is a file of that
         # name.
-        is_path = isinstance(path, str) and (name != "LABEL_MAP" or path.endswith(".json"))
-        if is_path and is_there(path):
-            gin.bind_parameter(f"%{name}", os.path.abspath(path))
+        if expanded.endswith(suffix) and is_there(expanded):
+            expanded = os.path.abspath(expanded)
+        if expanded != path:
+            gin.bind_parameter(key, expanded)
 
 
 def explain(error: BaseException) -> str:

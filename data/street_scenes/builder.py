@@ -13,7 +13,7 @@ from data.dataset import Dataset
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
-from data.ranges import AT_LEAST_1, SCENE_SEED, SCENE_SIZE
+from data.ranges import AT_LEAST_1, PATH, SCENE_SEED, SCENE_SIZE
 from data.records import png_features, prepare, records_dir
 from data.street_scenes.drawing import draw_scene
 
@@ -66,7 +66,7 @@ def street_scenes(
     num_train: Annotated[int, AT_LEAST_1] = 800,
     num_val: Annotated[int, AT_LEAST_1] = 100,
     seed: Annotated[int, SCENE_SEED] = 0,
-    data_dir: str | None = None,
+    data_dir: PATH | None = None,
     augment: Augment | None = None,
 ) -> Dataset:
     """Drawn street scenes, which are built in seconds if they are not there yet.

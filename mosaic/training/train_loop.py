@@ -40,7 +40,7 @@ from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
 from mosaic.utils.segmentation_dataset import SegmentationDataset
-from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, check_arguments
+from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_arguments
 
 
 def run(model_dir: str) -> None:
@@ -74,7 +74,7 @@ def train(
     evaluation: Evaluation = gin.REQUIRED,
     checkpoint_interval: Annotated[int, AT_LEAST_1] | None = None,
     max_to_keep: Annotated[int, AT_LEAST_1] = 3,
-    init_checkpoint: str | None = None,
+    init_checkpoint: Annotated[str, Path()] | None = None,
     init_prefixes: str | Sequence[str] = ("",),
     rescale_features_above: Annotated[float, POSITIVE] | None = None,
 ) -> dict[str, float]:

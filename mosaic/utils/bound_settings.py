@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import gin
 
@@ -16,8 +17,28 @@ _NAMED_ONLY = ("datasets", "losses", "optimizers", "schedules")
 _REFERENCE = gin.config.ConfigurableReference
 
 
+class _Bound(NamedTuple):
+    """A value that acts.
+
+    Attributes:
+      key: gin's key of what was set: a parameter, or the macro that it names.
+      name: that key in a message.
+      parameter: the parameter that gets the value, in a message.
+      value: value without macros.
+      hint: annotation of the parameter, None if it has none.
+    """
+
+    key: str
+    name: str
+    parameter: str
+    value: Any
+    hint: Any
+
+
 def check(unset: Collection[str] = ()) -> None:
     """Checks the bound parameters of all configurables that act, by their annotations.
+
+    Whole numbers that are written as floats (1e3) become integers where these are needed.
 
     Args:
       unset: macros without a value, which this command does not need.
@@ -26,43 +47,47 @@ def check(unset: Collection[str] = ()) -> None:
       UserError: a value has another type or is out of range. The message names the macro that was
         set, if there is one, its value, and what is taken.
     """
-    for scope, selector, parameter, bound in list(_acting()):
-        configurable = gin.config._REGISTRY[selector].wrapped
-        hint = settings.hints(configurable).get(parameter)
-        key = f"{scope}/{selector}.{parameter}" if scope else f"{selector}.{parameter}"
-        own = f"{selector.rpartition('.')[2]}.{parameter}"
-        name, value, place = own, bound, ""
-        while _is_macro(value):
-            macro = value.scoped_selector.rpartition("/")[0]
-            key = f"%{macro}"
-            name, value, place = macro, gin.query_parameter(key), f" ({own})"
+    for key, name, parameter, value, hint in list(_acting()):
         if hint is None or name in unset:
             continue
-        value = _without_macros(value)
-        if isinstance(value, _REFERENCE) and not value.evaluate and not _takes_functions(hint):
+        place = "" if name == parameter else f" ({parameter})"
+        if isinstance(value, _REFERENCE) and not value.evaluate:
             raise UserError(f"{name} = {value}: it must be called: {value}(){place}")
         # What a reference gives is known when gin calls it.
         if any(True for _ in _references(value)):
             continue
         says = settings.problem(value, hint)
         if says and _is_whole(value) and not settings.problem(int(value), hint):
-            # 1e3 is a float in Python.
             with gin.unlock_config():
                 gin.bind_parameter(key, int(value))
         elif says:
             raise UserError(settings.told(name, value, says) + place)
 
 
+def paths() -> list[tuple[str, str, str]]:
+    """Returns the paths that are bound: (gin's key, path, suffix as in `settings.Path`)."""
+    return [
+        (bound.key, bound.value, suffix)
+        for bound in _acting()
+        for suffix in _suffixes(bound.hint)
+        if isinstance(bound.value, str)
+    ]
+
+
+def _suffixes(hint: Any) -> Iterator[str]:
+    for part in typing.get_args(hint):
+        if isinstance(suffix := getattr(part, "suffix", None), str):
+            yield suffix
+        else:
+            yield from _suffixes(part)
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _takes_functions(hint: Any) -> bool:
-    return "Callable" in str(hint) or hint is Any
-
-
-def _acting() -> Iterator[tuple[str, str, str, Any]]:
-    """The bindings of configurables that act: (scope, selector, parameter, value as bound)."""
+def _acting() -> Iterator[_Bound]:
+    """The bindings of configurables that act."""
     bound: dict[str, list] = {}
     for (scope, selector), values in gin.config._CONFIG.items():
         if selector not in ("gin.macro", "gin.constant"):
@@ -71,10 +96,17 @@ def _acting() -> Iterator[tuple[str, str, str, Any]]:
     seen = set(waiting)
     while waiting:
         selector = waiting.pop()
+        hints = settings.hints(gin.config._REGISTRY[selector].wrapped)
         for scope, values in bound.get(selector, ()):
             for parameter, value in values.items():
-                yield scope, selector, parameter, value
-                named = {found.configurable.selector for found in _references(_deep(value))}
+                key = f"{scope}/{selector}.{parameter}" if scope else f"{selector}.{parameter}"
+                own = name = f"{selector.rpartition('.')[2]}.{parameter}"
+                while _is_macro(value):
+                    name = _macro(value)
+                    key, value = f"%{name}", gin.query_parameter(f"%{name}")
+                value = _without_macros(value)
+                yield _Bound(key, name, own, value, hints.get(parameter))
+                named = {found.configurable.selector for found in _references(value)}
                 waiting += named - seen
                 seen |= named
 
@@ -83,19 +115,18 @@ def _is_macro(value: Any) -> bool:
     return isinstance(value, _REFERENCE) and value.configurable.selector == "gin.macro"
 
 
-def _deep(value: Any) -> Any:
-    """A value with its macros replaced, also where it is a macro itself."""
-    while _is_macro(value):
-        value = gin.query_parameter("%" + value.scoped_selector.rpartition("/")[0])
-    return _without_macros(value)
+def _macro(value: gin.config.ConfigurableReference) -> str:
+    return value.scoped_selector.rpartition("/")[0]
 
 
 def _without_macros(value: Any) -> Any:
-    """A value with the macros inside it replaced by their values."""
+    """A value with macros replaced by their values."""
+    while _is_macro(value):
+        value = gin.query_parameter(f"%{_macro(value)}")
     if isinstance(value, list | tuple):
-        return type(value)(map(_deep, value))
+        return type(value)(map(_without_macros, value))
     if isinstance(value, dict):
-        return {_deep(key): _deep(item) for key, item in value.items()}
+        return {_without_macros(key): _without_macros(item) for key, item in value.items()}
     return value
 
 

@@ -32,6 +32,22 @@ class Range:
     check: Callable[[Any], bool]
 
 
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """A path: gin's value is expanded and made absolute, so that it holds in any folder.
+
+    Attributes:
+      suffix: end of the names of files; a value without it is a name of this project's.
+    """
+
+    suffix: str = ""
+    says: str = "a path"
+
+    def check(self, value: str) -> bool:
+        """Any text may be a path."""
+        return True
+
+
 def between(low: float, high: float) -> Range:
     """Returns the range of numbers from `low` to `high`, both included."""
     return Range(f"from {low} to {high}", lambda value: low <= value <= high)
@@ -122,8 +138,9 @@ def describe(hint: Any) -> str:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         says = [part.says for part in parts[1:] if hasattr(part, "says")]
-        # The range of several values says all that there is to say.
-        own = [] if is_sequence(parts[0]) and says else [describe(parts[0])]
+        # The range of several values says all that there is to say, and so does a path.
+        is_path = any(hasattr(part, "suffix") for part in parts[1:])
+        own = [] if (is_sequence(parts[0]) or is_path) and says else [describe(parts[0])]
         return ", ".join(own + says)
     if origin in (typing.Union, types.UnionType):
         said = [describe(part) for part in parts]

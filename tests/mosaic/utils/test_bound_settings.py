@@ -47,7 +47,7 @@ def _configure(*given, experiment="mosaic_folders"):
         ("train.checkpoint_interval=-5", "train.checkpoint_interval = -5: it must be at least 1"),
         ("train.model=mosaic", "train.model = 'mosaic': it must be a reference such as @NAME()"),
         ("train.model=@mosaic", "train.model = @mosaic: it must be called: @mosaic()"),
-        ("LABEL_MAP=None", "LABEL_MAP = None: it must be text (folders.label_map)"),
+        ("LABEL_MAP=None", "LABEL_MAP = None: it must be a path (folders.label_map)"),
         ("CROP_SIZE=(%NUM_CLASSES, 5.5)", "CROP_SIZE = (3, 5.5): it must be (height, width)"),
         ("BATCH_SIZE=%LEARNING_RATE", "LEARNING_RATE = 0.05: it must be a whole number"),
     ],
