@@ -13,11 +13,13 @@ import pathlib
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from mosaic.utils.errors import TOO_SMALL, UserError
+from mosaic.utils.memory import BYTES_PER_PIXEL, check_fits
 from mosaic.utils.model_format import format_of, is_there
 from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
@@ -98,8 +100,11 @@ def _literal(value: str) -> str:
     """A value in gin's syntax: a literal or a reference unchanged, anything else as a string."""
     plain = _REFERENCE.sub("None", value)
     try:
-        parsed = ast.literal_eval(plain)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            # Python warns of the backslashes and numbers in what may be a path.
+            warnings.simplefilter("ignore")
+            parsed = ast.literal_eval(plain)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return repr(value)
     if plain != value:
         return value
@@ -315,6 +320,19 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     )
 
 
+def check_normalization(values: Values, path: str, as_network: bool = False) -> None:
+    """Checks that --normalization is for a file that runs as it is.
+
+    Raises:
+      UserError: the model at the path is a checkpoint, or is loaded into a network.
+    """
+    if values.normalization and (as_network or format_of(path) == "network"):
+        raise UserError(
+            f"--normalization={values.normalization} is for .tflite files as they are; the network "
+            f"that {path} is loaded into has its own: leave it out"
+        )
+
+
 def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str], str, str]:
     """Returns the files and folders of a command that reads a checkpoint.
 
@@ -342,7 +360,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     """Parses `HEIGHTxWIDTH`, in pixels.
 
     Raises:
-      UserError: the text does not have that format.
+      UserError: the text does not have that format, or the memory is too small for it.
     """
     if text is None:
         return None
@@ -350,4 +368,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     sides = [int(side) for side in (height, width) if cross and side.isdecimal()]
     if len(sides) < 2 or 0 in sides:
         raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
+    # Before anything asks for it.
+    num_bytes = sides[0] * sides[1] * BYTES_PER_PIXEL
+    check_fits(f"--size={text}", num_bytes, "take a smaller size")
     return sides[0], sides[1]

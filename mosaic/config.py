@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import tokenize
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -161,7 +162,9 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
     statements([name.removeprefix(_SCHEME) for name in named])
     try:
         current = gin_text.current("\n".join(bindings))
-        gin.parse_config_files_and_bindings(named, current, finalize_config=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in paths
+            gin.parse_config_files_and_bindings(named, current, finalize_config=False)
         gin.finalize()
         bound_settings.check(unset)
         with gin.unlock_config():

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import gin
 import orbit
+import tensorflow as tf
 import tf_keras
 
 from mosaic import config
@@ -33,9 +34,10 @@ from mosaic.training.trainer import (
     Trainer,
     quiet_controller,
 )
-from mosaic.utils import class_names
+from mosaic.utils import bound_settings, class_names
 from mosaic.utils.atomic_io import locked, write_text
 from mosaic.utils.errors import RunError
+from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
@@ -114,6 +116,8 @@ def train(
     if dataset.image_size:
         # Validation is on whole images.
         check_size(model, *dataset.image_size)
+    cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
+    _check_memory(cost, batch_size)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
@@ -128,7 +132,6 @@ def train(
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         times = Times(os.path.join(model_dir, "times.jsonl"), start)
         _keep_configuration(model_dir, dataset, is_resumed=bool(start))
-        cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
@@ -144,6 +147,18 @@ def train(
                 ) from None
     history.draw(os.path.join(model_dir, "curves.png"))
     return _summarize(model_dir, task, cost, steps, summary(history, times))
+
+
+def _check_memory(cost: model_cost.Cost, batch_size: int) -> None:
+    """Raises a UserError for a batch that cannot fit into memory."""
+    # Images are in the machine's own memory, as bytes and as float32, and labels with them.
+    num_bytes = 16 * cost.height * cost.width
+    if not tf.config.list_physical_devices("GPU"):
+        # Batch norm's gradients need the outputs of all convolutions.
+        num_bytes += 4 * cost.outputs
+    name = bound_settings.name_of("train.batch_size")
+    setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
+    check_fits(setting, batch_size * num_bytes, "take a smaller batch or crop")
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:

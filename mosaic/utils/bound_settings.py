@@ -64,6 +64,11 @@ def check(unset: Collection[str] = ()) -> None:
             raise UserError(settings.told(name, value, says) + place)
 
 
+def name_of(parameter: str) -> str:
+    """Returns what sets a parameter such as `train.steps`: its macro's name, or its own."""
+    return next((bound.name for bound in _acting() if bound.parameter == parameter), parameter)
+
+
 def paths() -> list[tuple[str, str, str]]:
     """Returns the paths that are bound: (gin's key, path, suffix as in `settings.Path`)."""
     return [

@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -105,7 +106,9 @@ def statements(text: str, name: str | None = None) -> Iterator[tuple]:
     Raises:
       SyntaxError, tokenize.TokenError: as gin raises them.
     """
-    return iter(config_parser.ConfigParser(named(text, name), _Delegate()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in paths
+        return iter(list(config_parser.ConfigParser(named(text, name), _Delegate())))
 
 
 def current(text: str) -> str:
