@@ -314,6 +314,20 @@ def changes(model_dir: str) -> list[tuple[str, str, str]]:
     ]
 
 
+def network_changes(model_dir: str) -> list[tuple[str, str, str]]:
+    """Lists those of `changes` that make another network."""
+    now = gin_text.bindings(gin.operative_config_str())
+    own = {name: value for name, value in now.items() if _is_of_network(name)}
+    names = own.keys() | {value.name for value in own.values() if isinstance(value, gin_text.Macro)}
+    return [change for change in changes(model_dir) if change[0] in names]
+
+
+def _is_of_network(name: str) -> bool:
+    selector = name.rpartition(".")[0].rpartition("/")[2]
+    found = gin.config._REGISTRY.matching_selectors(selector)
+    return name == "train.model" or any(match.startswith("networks.") for match in found)
+
+
 def save(model_dir: str) -> None:
     """Writes the operative configuration of a run, which is enough to repeat it."""
     write_text(os.path.join(model_dir, CONFIG), gin.operative_config_str())

@@ -14,7 +14,13 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints.run_folder import announce_first, check_start, prepare, set_aside_later
+from mosaic.checkpoints.run_folder import (
+    announce_first,
+    check_start,
+    done,
+    prepare,
+    set_aside_later,
+)
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -48,9 +54,19 @@ from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_argume
 def run(model_dir: str) -> None:
     """Trains as configured, and exports the best network as model_dir/saved_model.
 
+    A run that is further than the configured steps is left as it is.
+
     Args:
       model_dir: folder of the run, as for `train`.
     """
+    steps, finished = config.value("train.steps"), done(model_dir)
+    if finished > steps:
+        print(
+            f"{model_dir}: nothing to train: it is at step {finished}, and "
+            f"{bound_settings.name_of('train.steps')} is {steps}; its records stay as they are",
+            file=sys.stderr,
+        )
+        return
     check_start(model_dir, config.value("train.init_checkpoint"))
     with locked(model_dir), runtime().scope():
         train(model_dir)
