@@ -26,6 +26,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
     for folder in filter(None, (output_dir, values.submission_dir)):
         check_writable(folder)
+    cli.check_normalization(values, checkpoint, values.as_network)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     from mosaic.evaluation.score_checkpoint import score
 

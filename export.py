@@ -18,6 +18,9 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     """Exports."""
     if not values.export_dir:
         raise cli.UserError("give --export_dir=DIR, the folder for the exports")
+    for name in ("format", "quantize"):
+        if values[name].present and not any(getattr(values, name)):
+            raise cli.UserError(f"--{name}=: name at least one, see --help, or leave it out")
     size = cli.parse_size(values.size)
     if "tflite" not in values.format:
         for name in ("quantize", "size", "output", "input_type"):

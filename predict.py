@@ -23,6 +23,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     check_writable(values.output_dir)
     size = cli.parse_size(values.size)
     path, files = cli.model_and_files(values)
+    cli.check_normalization(values, path)
     if files:
         cli.configure(files, bindings, None, cli.NO_DATA)
     elif values.gin_file or bindings:

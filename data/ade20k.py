@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 
@@ -12,6 +13,7 @@ from data.errors import DataError
 from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import PATH, SIZE
 from data.resize_and_pad import Fit
 from data.source_layout import Layout
 
@@ -22,10 +24,10 @@ CLASSES = {"all": "ade20k", "top31": "ade20k_top31"}
 
 @gin.configurable(module="datasets")
 def ade20k(
-    data_dir: str = gin.REQUIRED,
+    data_dir: PATH = gin.REQUIRED,
     augment: Augment | None = None,
     classes: str = "all",
-    size: Sequence[int] | None = None,
+    size: Annotated[Sequence[int], SIZE] | None = None,
 ) -> Dataset:
     """ADE20K's 20,210 training and 2,000 validation images, of varying size.
 

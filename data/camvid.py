@@ -7,9 +7,10 @@ import gin
 from data.dataset import Dataset
 from data.folders import folders
 from data.pipeline import Augment
+from data.ranges import PATH
 
 
 @gin.configurable(module="datasets")
-def camvid(data_dir: str = gin.REQUIRED, augment: Augment | None = None) -> Dataset:
+def camvid(data_dir: PATH = gin.REQUIRED, augment: Augment | None = None) -> Dataset:
     """CamVid with 11 classes: `folders` with its label map (labels 0 to 10, void 11)."""
     return folders(data_dir, "camvid", augment, "camvid")

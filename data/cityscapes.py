@@ -13,6 +13,7 @@ from data.errors import DataError
 from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import PATH
 from data.records import records_dir
 from data.source_layout import Layout
 from data.tfrecords import Records, record_files
@@ -37,7 +38,7 @@ _RECORDS = {
 
 @gin.configurable(module="datasets")
 def cityscapes(
-    data_dir: str = gin.REQUIRED, augment: Augment | None = None, coarse: bool = False
+    data_dir: PATH = gin.REQUIRED, augment: Augment | None = None, coarse: bool = False
 ) -> Dataset:
     """Cityscapes' 2,975 training, 500 validation and 1,525 test images of 1024x2048.
 

@@ -9,12 +9,13 @@ import gin
 
 from data.errors import DataError
 from data.label_map import LabelMap
+from data.ranges import NAME_OR_JSON
 
 _FOLDER = pathlib.Path(__file__).parent / "labels" / "maps"
 
 
 @gin.configurable(module="datasets")
-def class_map(name: str) -> tuple[int, ...]:
+def class_map(name: NAME_OR_JSON) -> tuple[int, ...]:
     """Reads a class map, for scoring a network on a data set with other classes.
 
     Args:

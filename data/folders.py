@@ -10,6 +10,7 @@ from data.dataset import Dataset
 from data.image_files import File, Pair, below
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import NAME_OR_JSON, PATH
 from data.source_layout import Layout
 
 SPLITS = ("train", "val", "test")
@@ -18,8 +19,8 @@ _IMAGES = (".png", ".jpg", ".jpeg")
 
 @gin.configurable(module="datasets")
 def folders(
-    data_dir: str = gin.REQUIRED,
-    label_map: str = gin.REQUIRED,
+    data_dir: PATH = gin.REQUIRED,
+    label_map: NAME_OR_JSON = gin.REQUIRED,
     augment: Augment | None = None,
     name: str = "folders",
 ) -> Dataset:

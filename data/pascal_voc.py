@@ -10,6 +10,7 @@ from data.dataset import Dataset
 from data.image_files import File, Pair
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import PATH
 from data.source_layout import Layout
 
 # TFDS has no separate test labels; trainval is both splits, one after the other.
@@ -19,7 +20,7 @@ _LABELS, _AUGMENTED = "SegmentationClass", "SegmentationClassAug"
 
 @gin.configurable(module="datasets")
 def pascal_voc(
-    data_dir: str = gin.REQUIRED, augment: Augment | None = None, augmented: bool = False
+    data_dir: PATH = gin.REQUIRED, augment: Augment | None = None, augmented: bool = False
 ) -> Dataset:
     """PASCAL VOC 2012's 1,464 training and 1,449 validation images with 21 classes, 255 ignored.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import cv2
 import gin
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.crop_window import Window
+from data.ranges import COLOR, FRACTION, SCALE, SIZE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +75,13 @@ class Augment:
 
     def __init__(
         self,
-        crop_size: Sequence[int] = gin.REQUIRED,
-        scale: Sequence[float] = (0.5, 2.0),
+        crop_size: Annotated[Sequence[int], SIZE] = gin.REQUIRED,
+        scale: Annotated[Sequence[float], SCALE] = (0.5, 2.0),
         flip: bool = True,
-        brightness: float = 0.0,
-        contrast: float = 0.0,
-        saturation: float = 0.0,
-        pad_color: Sequence[float] = (123.675, 116.28, 103.53),
+        brightness: Annotated[float, FRACTION] = 0.0,
+        contrast: Annotated[float, FRACTION] = 0.0,
+        saturation: Annotated[float, FRACTION] = 0.0,
+        pad_color: Annotated[Sequence[float], COLOR] = (123.675, 116.28, 103.53),
     ):
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale)

@@ -6,10 +6,13 @@ import hashlib
 import os
 import pathlib
 import sys
+import tempfile
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+
+from data.errors import DataError
 
 
 def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesDict:
@@ -44,16 +47,41 @@ def prepare(
 
     TFDS writes into a temporary folder and renames it at the end, so that an interrupted
     preparation leaves nothing that looks complete.
+
+    Raises:
+      DataError: there are no records yet, and their folder cannot be written to.
     """
+    if not builder.is_prepared():
+        _check_writable(builder.data_path)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     builder.download_and_prepare(download_config=config)
     return builder
 
 
+def _check_writable(folder: pathlib.Path) -> None:
+    """Raises a DataError for a folder that cannot be made or written to."""
+    if "://" in str(folder):
+        return  # TFDS has file systems of its own.
+    path = pathlib.Path(folder).absolute()
+    try:
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
+        # Permissions alone do not show it: the file system may be read-only or virtual.
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except OSError as error:
+        root = pathlib.Path(records_dir()).absolute()
+        is_set = path.is_relative_to(root)
+        place = f"TFDS_DATA_DIR={root}" if is_set else f"data_dir={path}"
+        raise DataError(
+            f"{place}: the folder of prepared records cannot be written to ({error.strerror}); "
+            + ("set TFDS_DATA_DIR to another folder" if is_set else "name another folder")
+        ) from None
+
+
 def records_dir() -> str:
     """Returns the folder of records, as in TFDS: `$TFDS_DATA_DIR` or ~/tensorflow_datasets."""
-    return os.environ.get("TFDS_DATA_DIR", os.path.expanduser("~/tensorflow_datasets"))
+    return os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def fingerprint(root: pathlib.Path, files: list[pathlib.Path], settings: str = "") -> str:

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import ast
 import errno
+import math
 import os
 import pathlib
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from mosaic.utils.errors import TOO_SMALL, UserError
+from mosaic.utils.memory import BYTES_PER_PIXEL, check_fits
 from mosaic.utils.model_format import format_of, is_there
 from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 Values = flags.FlagValues
+
+# Flags that hold paths; in --scores=MODEL=REPORT both halves are paths.
+_PATH_FLAGS = (
+    *("gin_file", "model_dir", "data_dir", "checkpoint", "output_dir", "submission_dir"),
+    *("compare", "export_dir", "model", "images", "label_map", "scores"),
+)
 
 # Required macros that are not needed by commands that do not train or read no data set.
 NOT_TRAINING = ("INIT_CHECKPOINT",)
@@ -91,11 +100,20 @@ def _literal(value: str) -> str:
     """A value in gin's syntax: a literal or a reference unchanged, anything else as a string."""
     plain = _REFERENCE.sub("None", value)
     try:
-        parsed = ast.literal_eval(plain)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            # Python warns of the backslashes and numbers in what may be a path.
+            warnings.simplefilter("ignore")
+            parsed = ast.literal_eval(plain)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return repr(value)
-    # Python reads 0.5,2.0 as a tuple; gin needs the brackets.
-    return repr(parsed) if plain == value else value
+    if plain != value:
+        return value
+    # Python reads 0.5,2.0 as a tuple; gin needs the brackets. Nor can gin read what 1e999 is.
+    return repr(value) if _is_infinite(parsed) else repr(parsed)
+
+
+def _is_infinite(value) -> bool:
+    return isinstance(value, float) and math.isinf(value)
 
 
 def run(
@@ -123,10 +141,11 @@ def run(
     try:
         rest, bindings = split_bindings(arguments)
         try:
-            extra = values([program, *rest])[1:]
+            extra = [_at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.Error as error:
             raise UserError(f"{error} (see {program} --help)") from None
         debug = values.debug
+        _expand(values)
         if values.help:
             print(f"{doc.strip()}\n\nflags:{_help(values)}\n  --gin.NAME=VALUE: set a gin macro.")
             return 0
@@ -147,6 +166,29 @@ def run(
         hint = "" if debug or expected else " (--debug shows where)"
         print(f"{program}: {line}{hint}", file=sys.stderr)
         return code
+
+
+def _expand(values: Values) -> None:
+    """Replaces ~ at the beginning of paths: the shell does not do it after `--flag=`."""
+    for name in set(_PATH_FLAGS) & set(values):
+        given, halves = values[name].value, "=" if name == "scores" else None
+        if isinstance(given, str):
+            values[name].value = _at_home(given, f"--{name}={given}")
+        elif given:
+            values[name].value = [
+                "=".join(_at_home(part, f"--{name}={text}") for part in text.split(halves))
+                if halves
+                else _at_home(text, f"--{name}={text}")
+                for text in given
+            ]
+
+
+def _at_home(path: str, given: str) -> str:
+    """A path without ~; raises a UserError where it stands for nobody's folder."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~") and not os.path.exists(expanded):
+        raise UserError(f"{given}: no such user's folder; for a name with ~ write ./{path}")
+    return expanded
 
 
 def _help(values: Values) -> str:
@@ -229,9 +271,9 @@ def configure(
         if not os.path.isdir(data_dir):
             raise UserError(f"--data_dir={data_dir}: no such folder")
         bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
+    unset = config.missing(files, bindings, unneeded)
     bindings = [
-        f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}"
-        for name in config.missing(files, bindings, unneeded)
+        f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}" for name in unset
     ] + bindings
     config.check_macros(files, bindings)
     import tensorflow as tf
@@ -241,7 +283,7 @@ def configure(
 
     logging.set_verbosity(logging.ERROR)
     tf.get_logger().setLevel("ERROR")
-    config.parse(files, bindings)
+    config.parse(files, bindings, unset)
 
 
 def model_and_files(values: Values) -> tuple[str, list[str]]:
@@ -278,6 +320,19 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     )
 
 
+def check_normalization(values: Values, path: str, as_network: bool = False) -> None:
+    """Checks that --normalization is for a file that runs as it is.
+
+    Raises:
+      UserError: the model at the path is a checkpoint, or is loaded into a network.
+    """
+    if values.normalization and (as_network or format_of(path) == "network"):
+        raise UserError(
+            f"--normalization={values.normalization} is for .tflite files as they are; the network "
+            f"that {path} is loaded into has its own: leave it out"
+        )
+
+
 def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str], str, str]:
     """Returns the files and folders of a command that reads a checkpoint.
 
@@ -305,7 +360,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     """Parses `HEIGHTxWIDTH`, in pixels.
 
     Raises:
-      UserError: the text does not have that format.
+      UserError: the text does not have that format, or the memory is too small for it.
     """
     if text is None:
         return None
@@ -313,4 +368,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     sides = [int(side) for side in (height, width) if cross and side.isdecimal()]
     if len(sides) < 2 or 0 in sides:
         raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
+    # Before anything asks for it.
+    num_bytes = sides[0] * sides[1] * BYTES_PER_PIXEL
+    check_fits(f"--size={text}", num_bytes, "take a smaller size")
     return sides[0], sides[1]

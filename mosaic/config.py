@@ -10,12 +10,13 @@ import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
 
-from mosaic.utils import gin_text
+from mosaic.utils import bound_settings, gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import is_there
@@ -25,8 +26,6 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # Value of INIT_CHECKPOINT where an experiment requires one and a command does not need it: None
 # would mean that training started from scratch.
 UNKNOWN = "unknown"
-
-_PATHS = ("DATA_DIR", "LABEL_MAP", "INIT_CHECKPOINT")
 
 _SYNTAX_ERRORS = (SyntaxError, ValueError, tokenize.TokenError)
 _GIN_ERRORS = (*_SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
@@ -44,6 +43,7 @@ def find(name: str, included_by: str | None = None) -> str:
     Raises:
       UserError: there is none; the message gives the nearest name in configs/.
     """
+    name = os.path.expanduser(name)
     folders = [pathlib.Path(), CONFIGS]
     if included_by:
         folders.insert(0, pathlib.Path(included_by).parent)
@@ -60,7 +60,7 @@ def find(name: str, included_by: str | None = None) -> str:
 
 def _text(path: str) -> str:
     """The text of a gin file with current names and with the paths of its includes."""
-    text = gin_text.current(pathlib.Path(path).read_text(encoding="utf-8"))
+    text = gin_text.current(gin_text.read(path))
     try:
         return gin_text.including(text, lambda name: _SCHEME + find(name, path))
     except UserError:
@@ -80,26 +80,35 @@ gin.config.register_file_reader(_open, lambda name: name.startswith(_SCHEME))
 logging.getLogger().addFilter(lambda record: "Path not found" not in record.getMessage())
 
 
-def statements(files: Sequence[str]) -> list[tuple]:
+def statements(files: Sequence[str], including: Sequence[str] = ()) -> list[tuple]:
     """The statements of gin files in the order in which gin applies them, includes in their place.
 
+    Args:
+      files: paths of gin files.
+      including: paths of the files that include them, the innermost last.
+
     Raises:
-      UserError: one of them cannot be parsed, or includes a file that does not exist.
+      UserError: one of them cannot be parsed, or includes itself or a file that does not exist.
     """
     found = []
     for path in files:
+        place = f" (included by {including[-1]})" if including else ""
+        if any(pathlib.Path(path).samefile(outer) for outer in including):
+            raise UserError(f"{including[-1]}: include {path!r} never ends; leave it out")
         try:
             own = list(gin_text.statements(_text(path), path))
-        except UserError:
-            raise
+        except UserError as error:
+            raise UserError(f"{error}{place}") from None
+        except tokenize.TokenError as error:  # such as a bracket that nothing closes
+            raise UserError(f"gin: {path}: {error.args[0]}{place}") from None
         except _SYNTAX_ERRORS as error:
-            raise UserError(explain(error)) from None
+            raise UserError(explain(error) + place) from None
         for statement in own:
             included = gin_text.included(statement)
             if included is None:
                 found.append(statement)
             else:
-                found += statements([included.removeprefix(_SCHEME)])
+                found += statements([included.removeprefix(_SCHEME)], [*including, path])
     return found
 
 
@@ -135,45 +144,60 @@ def _given(bindings: Sequence[str]) -> set[str]:
     return {name for name in names if name.isupper() and name.isidentifier()}
 
 
-def parse(files: Sequence[str], bindings: Sequence[str]) -> None:
-    """Parses gin files and then single bindings, which override the files.
+def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] = ()) -> None:
+    """Parses gin files and then single bindings, which override the files; checks all values.
 
     All modules with configurables must have been imported before.
+
+    Args:
+      files: paths of gin files.
+      bindings: bindings from the command line.
+      unset: macros without a value, which are not needed.
 
     Raises:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
         with the nearest valid name.
     """
     named = [_SCHEME + find(path) for path in files]
+    statements([name.removeprefix(_SCHEME) for name in named])
     try:
         current = gin_text.current("\n".join(bindings))
-        gin.parse_config_files_and_bindings(named, current, finalize_config=False)
-        _make_paths_absolute()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in paths
+            gin.parse_config_files_and_bindings(named, current, finalize_config=False)
         gin.finalize()
+        bound_settings.check(unset)
+        with gin.unlock_config():
+            _make_paths_absolute()
+    except UserError:
+        raise
     except _GIN_ERRORS as error:
         raise UserError(explain(error)) from None
 
 
 def _make_paths_absolute() -> None:
     """Makes paths absolute, so that what `save` writes is valid in any working directory."""
-    for name in _PATHS:
-        try:
-            path = gin.query_parameter(f"%{name}")
-        except ValueError:
-            continue  # The experiment has no such macro.
+    for key, path, suffix in bound_settings.paths():
+        expanded = os.path.expanduser(path)
         # A label map without a suffix is one of this project's, even if there is a file of that
         # name.
-        is_path = isinstance(path, str) and (name != "LABEL_MAP" or path.endswith(".json"))
-        if is_path and is_there(path):
-            gin.bind_parameter(f"%{name}", os.path.abspath(path))
+        if expanded.endswith(suffix) and is_there(expanded):
+            expanded = os.path.abspath(expanded)
+        if expanded != path:
+            gin.bind_parameter(key, expanded)
 
 
 def explain(error: BaseException) -> str:
     """One line for an error of gin, with the nearest valid name where one is unknown."""
     text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError) and error.filename and error.text:
+        line = " ".join(error.text.split())
+        return f"gin: {error.filename}, line {error.lineno}: {line}: not gin; text needs quotes"
+    place = re.search(r'In file "(?:current:)?([^"]+)", line (\d+)', text)
+    where = f"{place[1]}, line {place[2]}: " if place else ""
     unknown = re.search(r"No configurable matching (?:reference )?'@?([^'()]+)", text)
     if unknown:
-        return f"gin: nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
+        return f"gin: {where}nothing is called {unknown[1]!r}{nearest(unknown[1], _selectors())}"
     parameter = re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", text)
     if not parameter:
         parameter = re.search(r"No parameter named '([^']+)' in .*configurable '([^']+)'", text)
@@ -181,7 +205,9 @@ def explain(error: BaseException) -> str:
             parameter = (None, parameter[2], parameter[1])
     if parameter:
         name, given = parameter[1], parameter[2]
-        return f"gin: {name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
+        return f"gin: {where}{name!r} has no parameter {given!r}{nearest(given, _parameters(name))}"
+    if macro := re.search(r"No bindings specified for '([^']+)/gin\.macro'", text):
+        return f"gin: %{macro[1]} is used and has no value; set {macro[1]} in the gin file"
     missing = re.search(
         r"Required bindings for `([^`]+)` not provided in config: (\[[^\]]*\])", text
     )
@@ -279,7 +305,7 @@ def literals(path: str, selector: str) -> dict:
     Macros are replaced by their values; values that are not literals, such as references, are left
     out.
     """
-    bound = gin_text.bindings(pathlib.Path(path).read_text(encoding="utf-8"))
+    bound = gin_text.bindings(gin_text.read(path))
     found = {}
     for name, value in bound.items():
         place, _, parameter = name.rpartition(".")
@@ -299,6 +325,20 @@ def changes(model_dir: str) -> list[tuple[str, str, str]]:
         for k in sorted(before.keys() & now.keys())
         if before[k] != now[k]
     ]
+
+
+def network_changes(model_dir: str) -> list[tuple[str, str, str]]:
+    """Lists those of `changes` that make another network."""
+    now = gin_text.bindings(gin.operative_config_str())
+    own = {name: value for name, value in now.items() if _is_of_network(name)}
+    names = own.keys() | {value.name for value in own.values() if isinstance(value, gin_text.Macro)}
+    return [change for change in changes(model_dir) if change[0] in names]
+
+
+def _is_of_network(name: str) -> bool:
+    selector = name.rpartition(".")[0].rpartition("/")[2]
+    found = gin.config._REGISTRY.matching_selectors(selector)
+    return name == "train.model" or any(match.startswith("networks.") for match in found)
 
 
 def save(model_dir: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import gin
 import tensorflow_datasets as tfds
@@ -13,6 +13,7 @@ from data.dataset import Dataset
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
+from data.ranges import AT_LEAST_1, PATH, SCENE_SEED, SCENE_SIZE
 from data.records import png_features, prepare, records_dir
 from data.street_scenes.drawing import draw_scene
 
@@ -61,11 +62,11 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
 
 @gin.configurable(module="datasets")
 def street_scenes(
-    size: Sequence[int] = (128, 256),
-    num_train: int = 800,
-    num_val: int = 100,
-    seed: int = 0,
-    data_dir: str | None = None,
+    size: Annotated[Sequence[int], SCENE_SIZE] = (128, 256),
+    num_train: Annotated[int, AT_LEAST_1] = 800,
+    num_val: Annotated[int, AT_LEAST_1] = 100,
+    seed: Annotated[int, SCENE_SEED] = 0,
+    data_dir: PATH | None = None,
     augment: Augment | None = None,
 ) -> Dataset:
     """Drawn street scenes, which are built in seconds if they are not there yet.

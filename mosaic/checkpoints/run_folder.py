@@ -9,14 +9,15 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 import tf_keras
 
+from mosaic import config
 from mosaic.checkpoints import loading
 from mosaic.models import quantization_aware
-from mosaic.models.variables import Variables
+from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
@@ -46,7 +47,7 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
       model: network that is to be trained.
 
     Raises:
-      UserError: its checkpoints are from another kind of network, or no state file lists them.
+      UserError: its checkpoints are from another network, or no state file lists them.
     """
     tidy(folder)
     tidy(os.path.join(folder, BEST_FOLDER))
@@ -58,6 +59,31 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
         return  # `restoring` says what is wrong with it, and the fix.
     if saved:
         quantization_aware.check_kind(model, latest, saved.arrays)
+        _check_network(folder, model, saved)
+
+
+def _check_network(folder: str, model: tf_keras.Model, saved: Variables) -> None:
+    """Raises a UserError where a network is not the one that a run's checkpoint is from.
+
+    TensorFlow would restore what fits, and training would go on with new weights in the rest.
+    """
+    ours = {variable_name(variable): tuple(variable.shape) for variable in model.variables}
+    theirs = {name: array.shape for name, array in saved.arrays.items()}
+    if saved.format != "mosaic" or ours == theirs:
+        return
+    changed = _said(config.network_changes(folder))
+    if not changed:
+        names = sorted(k for k in ours.keys() | theirs if ours.get(k) != theirs.get(k))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        changed = f"they differ in {', '.join(names[:3])}{more}"
+    raise UserError(
+        f"{folder}: its checkpoints are from another network: {changed}; set it back, or take "
+        "another --model_dir"
+    )
+
+
+def _said(changes: Sequence[tuple[str, str, str]]) -> str:
+    return "; ".join(f"{name} was {before}, and is {now}" for name, before, now in changes)
 
 
 def tidy(folder: str) -> None:
@@ -160,10 +186,21 @@ def restoring(folder: str) -> Iterator[None]:
         if latest is None or isinstance(error, UserError):
             raise
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{latest}: cannot be restored ({reason}); if the configuration is that of the run, "
-            f"remove {latest}.* and run again to go on from the checkpoint before"
-        ) from None
+        changed = _said(config.network_changes(folder))
+        fix = (
+            f"{changed}: set it back, or take another --model_dir"
+            if changed
+            else "take another --model_dir; or, if the file is damaged, move "
+            f"{latest}.* elsewhere and run again to go on from the checkpoint before"
+        )
+        raise UserError(f"{latest}: cannot be restored ({reason}); {fix}") from None
+
+
+def done(folder: str) -> int:
+    """Returns the step of the latest checkpoint of a run, 0 if there is none."""
+    latest = tf.train.latest_checkpoint(folder) or ""
+    found = re.search(r"ckpt-(\d+)$", latest)
+    return int(found[1]) if found else 0
 
 
 def saved_configuration(path: str | os.PathLike) -> str | None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 
 from mosaic.models.inputs import NORMALIZATIONS
-from mosaic.utils.errors import UserError, check_positive, nearest
+from mosaic.utils.errors import UserError, nearest
+from mosaic.utils.settings import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    AT_LEAST_MINUS_1,
+    BELOW_1,
+    COLOR,
+    POSITIVE,
+    SCALES,
+    SIZE,
+    check_arguments,
+)
 
 # For each protocol the names of the classes whose pixels are left out of the truth.
 PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
@@ -51,24 +63,24 @@ class Evaluation:
     """
 
     split: str = "val"
-    batch_size: int = 4
+    batch_size: Annotated[int, AT_LEAST_1] = 4
     protocol: str = "plain"
     published: str | None = None
-    num_pictures: int = 6
-    num_best_and_worst: int = 4
+    num_pictures: Annotated[int, AT_LEAST_0] = 6
+    num_best_and_worst: Annotated[int, AT_LEAST_0] = 4
     baselines: bool = False
-    scales: Sequence[float] = (1.0,)
+    scales: Annotated[Sequence[Annotated[float, POSITIVE]], SCALES] = (1.0,)
     flip: bool = False
-    window: Sequence[int] | None = None
-    overlap: float = 1 / 3
-    input_size: Sequence[int] | None = None
-    padded_size: Sequence[int] | None = None
-    padding: Sequence[float] = NORMALIZATIONS["imagenet"][0]
+    window: Annotated[Sequence[int], SIZE] | None = None
+    overlap: Annotated[float, BELOW_1] = 1 / 3
+    input_size: Annotated[Sequence[int], SIZE] | None = None
+    padded_size: Annotated[Sequence[int], SIZE] | None = None
+    padding: Annotated[Sequence[float], COLOR] = NORMALIZATIONS["imagenet"][0]
     argmax_before_resize: bool = False
-    class_map: Sequence[int] | None = None
+    class_map: Sequence[Annotated[int, AT_LEAST_MINUS_1]] | None = None
 
     def __post_init__(self):
-        check_positive("Evaluation", batch_size=self.batch_size)
+        check_arguments(type(self), vars(self))
 
     def ignored_classes(self, class_names: Sequence[str]) -> list[int]:
         """Returns the indices of the classes whose pixels the protocol leaves out of the truth.

@@ -22,6 +22,7 @@ class Cost:
       weights: number of weights and biases after batch norm is folded into the convolutions.
       multiply_adds: number of multiply-adds of all convolutions; resizes, pooling and activations
         are not counted.
+      outputs: number of values of all convolutions' outputs, which training keeps for each image.
     """
 
     height: int
@@ -29,6 +30,7 @@ class Cost:
     variables: int
     weights: int
     multiply_adds: int
+    outputs: int
 
     def __str__(self) -> str:
         return (
@@ -68,4 +70,5 @@ def count(model: tf_keras.Model, height: int, width: int) -> Cost:
     )
     sizes = [output.shape[1] * output.shape[2] for output in trace.structured_outputs]
     multiply_adds = sum(kernel * size for kernel, size in zip(kernels, sizes))
-    return Cost(height, width, model.count_params(), weights, multiply_adds)
+    values = sum(size * output.shape[3] for size, output in zip(sizes, trace.structured_outputs))
+    return Cost(height, width, model.count_params(), weights, multiply_adds, values)

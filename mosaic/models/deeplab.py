@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 import tf_keras
@@ -15,6 +16,7 @@ from mosaic.models.mobilenet import mobilenet
 from mosaic.models.pooling import PoolWindows
 from mosaic.models.resizing import ResizeLike
 from mosaic.models.resnet import DILATED_RESNETS, dilated_resnet
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, POSITIVE, SIZE, Count
 
 # The Model Garden's initializer of ASPP (`official.vision.modeling.decoders.aspp`).
 _ASPP_INITIALIZER = "VarianceScaling"
@@ -22,30 +24,30 @@ _ASPP_INITIALIZER = "VarianceScaling"
 
 @gin.configurable(module="networks")
 def deeplab(
-    num_classes: int,
+    num_classes: Count,
     backbone: str = "MobileNetV2",
-    width_multiplier: float = 1.0,
-    width_divisor: int = 8,
+    width_multiplier: Annotated[float, POSITIVE] = 1.0,
+    width_divisor: Count = 8,
     output_stride: int = 16,
-    first_atrous_dilation: int = 2,
-    atrous_rates: Sequence[int] = (),
+    first_atrous_dilation: Count = 2,
+    atrous_rates: Sequence[Count] = (),
     image_pooling: bool = True,
-    pooling_window: Sequence[int] | None = None,
+    pooling_window: Annotated[Sequence[int], SIZE] | None = None,
     pooling_first: bool = False,
-    aspp_filters: int = 256,
+    aspp_filters: Count = 256,
     decoder: bool = False,
     low_level: str = "2/depthwise",
-    low_level_filters: int = 48,
-    head_convs: int = 0,
-    head_filters: int = 256,
+    low_level_filters: Count = 48,
+    head_convs: Annotated[int, AT_LEAST_0] = 0,
+    head_filters: Count = 256,
     separable_head: bool = True,
     activation: str = "relu",
     half_pixel_centers: bool = True,
     normalization: str = "imagenet",
-    dropout: float = 0.0,
-    weight_decay: float = 0.0,
-    norm_momentum: float = 0.99,
-    norm_epsilon: float = 0.001,
+    dropout: Annotated[float, BELOW_1] = 0.0,
+    weight_decay: Annotated[float, AT_LEAST_0] = 0.0,
+    norm_momentum: Annotated[float, FRACTION] = 0.99,
+    norm_epsilon: Annotated[float, AT_LEAST_0] = 0.001,
     synchronized_norm: bool = True,
 ) -> tf_keras.Model:
     """Builds DeepLab as plain layers in a functional model.

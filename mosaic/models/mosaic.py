@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 import tf_keras
@@ -12,26 +13,27 @@ from mosaic.models.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise
 from mosaic.models.mobilenet import mobilenet
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, Count
 
 
 @gin.configurable(module="networks")
 def mosaic(
-    num_classes: int,
+    num_classes: Count,
     backbone: str = "MobileNetMultiAVGSeg",
-    branch_filters: Sequence[int] = (64, 64),
-    kernel_sizes: Sequence[int] = (3, 5),
-    bins: Sequence[int] = (1, 4, 8, 16),
+    branch_filters: Sequence[Count] = (64, 64),
+    kernel_sizes: Sequence[Count] = (3, 5),
+    bins: Sequence[Count] = (1, 4, 8, 16),
     shared_group_convs: bool = True,
     backbone_map_first: bool = True,
     half_pixel_centers: bool = True,
-    first_atrous_dilation: int = 2,
-    decoder_filters: int = 64,
-    projected_filters: Sequence[int] | None = None,
+    first_atrous_dilation: Count = 2,
+    decoder_filters: Count = 64,
+    projected_filters: Sequence[Count] | None = None,
     normalization: str = "imagenet",
-    dropout: float = 0.0,
-    weight_decay: float = 0.0,
-    norm_momentum: float = 0.99,
-    norm_epsilon: float = 0.001,
+    dropout: Annotated[float, BELOW_1] = 0.0,
+    weight_decay: Annotated[float, AT_LEAST_0] = 0.0,
+    norm_momentum: Annotated[float, FRACTION] = 0.99,
+    norm_epsilon: Annotated[float, AT_LEAST_0] = 0.001,
     synchronized_norm: bool = True,
 ) -> tf_keras.Model:
     """Builds MOSAIC as plain layers in a functional model.

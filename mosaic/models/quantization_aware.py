@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Annotated
 
 import gin
 import numpy as np
@@ -23,6 +24,7 @@ from mosaic.models.fake_quant import FixedRange, RangedPool
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.quantizers import KernelQuantizer, RangeQuantizer, Rounding, RoundingWrapper
 from mosaic.utils.errors import UserError
+from mosaic.utils.settings import FRACTION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,9 @@ class QuantizeAwareModel(tf_keras.Model):
 
 
 @gin.configurable(module="networks")
-def quantize_aware(model: tf_keras.Model, range_decay: float = 0.99) -> tf_keras.Model:
+def quantize_aware(
+    model: tf_keras.Model, range_decay: Annotated[float, FRACTION] = 0.99
+) -> tf_keras.Model:
     """Builds a network that computes as its int8 file will, for training and for evaluation.
 
     Kernels have one scale for each output channel, as in the file after batch norm is folded into

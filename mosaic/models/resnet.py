@@ -9,6 +9,7 @@ number.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 import tf_keras
@@ -16,6 +17,7 @@ from official.vision.modeling.backbones import resnet_deeplab as garden
 
 from mosaic.models.layers import Dropout, Norm, conv_bn
 from mosaic.models.mobilenet import INITIALIZER
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, Count
 
 # Names of the backbones, and the Garden's model ids, which are numbers of layers.
 DILATED_RESNETS = {f"DilatedResNet{depth}": depth for depth in garden.RESNET_SPECS}
@@ -32,9 +34,9 @@ def dilated_resnet(
     output_stride: int = 16,
     activation: str = "relu",
     stem: str = "v1",
-    multigrid: Sequence[int] = (1, 2, 4),
-    se_ratio: float = 0.0,
-    stochastic_depth: float = 0.0,
+    multigrid: Sequence[Count] = (1, 2, 4),
+    se_ratio: Annotated[float, AT_LEAST_0] = 0.0,
+    stochastic_depth: Annotated[float, BELOW_1] = 0.0,
     name: str = "backbone",
 ) -> dict[str, object]:
     """Applies a ResNet whose last stages keep the resolution to a tensor of normalised images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import gin
 import tensorflow as tf
@@ -11,6 +11,13 @@ import tensorflow as tf
 from mosaic.models.resizing import resize_bilinear, size_of
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.settings import (
+    ABOVE_0_TO_1,
+    AT_LEAST_0,
+    BELOW_1,
+    NOT_EMPTY,
+    check_arguments,
+)
 
 # The Model Garden's `SegmentationLoss` adds this to the number of pixels, so that the loss of a
 # batch without a single labelled pixel is 0; equal losses need the same constant.
@@ -91,23 +98,16 @@ class CrossEntropy:
     def __init__(
         self,
         ignore_label: int | None = None,
-        class_weights: Sequence[float] | None = None,
-        label_smoothing: float = 0.0,
-        top_k: float = 1.0,
+        class_weights: Sequence[Annotated[float, AT_LEAST_0]] | None = None,
+        label_smoothing: Annotated[float, BELOW_1] = 0.0,
+        top_k: Annotated[float, ABOVE_0_TO_1] = 1.0,
         normalization: str = "replica",
     ):
+        check_arguments(CrossEntropy, locals())
         if normalization not in NORMALIZATIONS:
             raise UserError(
                 f"CrossEntropy.normalization = {normalization!r}: not one of "
                 f"{', '.join(NORMALIZATIONS)}"
-            )
-        if not 0.0 < top_k <= 1.0:
-            raise UserError(
-                f"CrossEntropy.top_k = {top_k}: a share above 0 and at most 1 is needed"
-            )
-        if not 0.0 <= label_smoothing < 1.0:
-            raise UserError(
-                f"CrossEntropy.label_smoothing = {label_smoothing}: not in 0 to below 1"
             )
         self.ignore_label = ignore_label
         self.class_weights = class_weights
@@ -170,7 +170,8 @@ class SoftJaccard:
       ignore_label: label of pixels that are not counted, as for `CrossEntropy`.
     """
 
-    def __init__(self, weight: float = 1.0, ignore_label: int | None = None):
+    def __init__(self, weight: Annotated[float, AT_LEAST_0] = 1.0, ignore_label: int | None = None):
+        check_arguments(SoftJaccard, locals())
         self.weight = weight
         self.ignore_label = ignore_label
 
@@ -202,7 +203,8 @@ class SoftJaccard:
 class SumOfLosses:
     """The sum of several losses of the same (labels, logits)."""
 
-    def __init__(self, losses: Sequence):
+    def __init__(self, losses: Annotated[Sequence, NOT_EMPTY]):
+        check_arguments(SumOfLosses, locals())
         self.losses = tuple(losses)
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import gin
 import tf_keras
 from official.modeling.optimization import lr_schedule
 
-Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | float
+from mosaic.utils.settings import AT_LEAST_0, AT_LEAST_1, BELOW_1, POSITIVE
+
+_Rate = Annotated[float, AT_LEAST_0]
+Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | _Rate
 
 
 @gin.configurable(module="schedules")
 def polynomial_decay(
-    learning_rate: float, steps: int, power: float = 0.9, end_learning_rate: float = 0.0
+    learning_rate: _Rate,
+    steps: Annotated[int, AT_LEAST_1],
+    power: Annotated[float, AT_LEAST_0] = 0.9,
+    end_learning_rate: _Rate = 0.0,
 ) -> Schedule:
     """(learning_rate - end) * (1 - step / steps) ** power + end, and `end` after `steps`."""
     return lr_schedule.PolynomialDecayWithOffset(
@@ -23,7 +31,11 @@ def polynomial_decay(
 
 
 @gin.configurable(module="schedules")
-def cosine_decay(learning_rate: float, steps: int, end_fraction: float = 0.0) -> Schedule:
+def cosine_decay(
+    learning_rate: _Rate,
+    steps: Annotated[int, AT_LEAST_1],
+    end_fraction: Annotated[float, AT_LEAST_0] = 0.0,
+) -> Schedule:
     """Half a cosine from `learning_rate` to `end_fraction` of it over `steps`."""
     return lr_schedule.CosineDecayWithOffset(
         initial_learning_rate=learning_rate, decay_steps=steps, alpha=end_fraction
@@ -31,7 +43,11 @@ def cosine_decay(learning_rate: float, steps: int, end_fraction: float = 0.0) ->
 
 
 @gin.configurable(module="schedules")
-def linear_warmup(schedule: Schedule, steps: int, learning_rate: float = 0.0) -> Schedule:
+def linear_warmup(
+    schedule: Schedule,
+    steps: Annotated[int, AT_LEAST_0],
+    learning_rate: _Rate = 0.0,
+) -> Schedule:
     """Linear from `learning_rate` to the value of `schedule` at step `steps`, then the schedule.
 
     The schedule counts from step 0, as in the Garden: warm-up replaces its first steps and does
@@ -45,9 +61,9 @@ def linear_warmup(schedule: Schedule, steps: int, learning_rate: float = 0.0) ->
 @gin.configurable(module="optimizers")
 def sgd(
     learning_rate: Schedule,
-    momentum: float = 0.9,
+    momentum: Annotated[float, BELOW_1] = 0.9,
     nesterov: bool = False,
-    clipnorm: float | None = None,
+    clipnorm: Annotated[float, POSITIVE] | None = None,
 ) -> tf_keras.optimizers.legacy.Optimizer:
     """Stochastic gradient descent; `clipnorm` limits each gradient's L2 norm."""
     kwargs = {} if clipnorm is None else {"clipnorm": clipnorm}
@@ -58,7 +74,10 @@ def sgd(
 
 @gin.configurable(module="optimizers")
 def adam(
-    learning_rate: Schedule, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+    learning_rate: Schedule,
+    beta_1: Annotated[float, BELOW_1] = 0.9,
+    beta_2: Annotated[float, BELOW_1] = 0.999,
+    epsilon: Annotated[float, POSITIVE] = 1e-7,
 ) -> tf_keras.optimizers.legacy.Optimizer:
     """Adam."""
     return tf_keras.optimizers.legacy.Adam(learning_rate, beta_1, beta_2, epsilon)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import gin
 import tensorflow as tf
 import tf_keras
 
 from mosaic.utils.errors import UserError
+from mosaic.utils.settings import AT_LEAST_1, SEED, check_arguments
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
 # last bits, and within three steps the third digit of the loss. Without it a compiled step gives
@@ -19,10 +21,10 @@ _EXACT = {"disable_meta_optimizer": True}
 
 @gin.configurable(module="mosaic")
 def runtime(
-    seed: int = 0,
+    seed: Annotated[int, SEED] = 0,
     deterministic: bool = False,
     exact_graph: bool = True,
-    threads: int | None = None,
+    threads: Annotated[int, AT_LEAST_1] | None = None,
     devices: str | Sequence[str] | None = None,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
@@ -36,8 +38,9 @@ def runtime(
         the global batch is divided among them and batch normalisation shares its statistics.
 
     Raises:
-      UserError: a device is not there.
+      UserError: a device is not there or named twice, or a value has another type or range.
     """
+    check_arguments(runtime, locals())
     tf_keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -56,9 +59,12 @@ def runtime(
         return tf.distribute.get_strategy()
     # For a device that is not there, TensorFlow would use another without a message.
     there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
-    for device in devices:
-        if device.upper().removeprefix("/").removeprefix("DEVICE:") not in there:
+    names = [device.upper().removeprefix("/").removeprefix("DEVICE:") for device in devices]
+    for device, name in zip(devices, names):
+        if name not in there:
             raise UserError(f"runtime.devices: no {device!r} here; there are {', '.join(there)}")
+        if names.count(name) > 1:
+            raise UserError(f"runtime.devices: {device!r} is named twice; name each device once")
     if len(devices) > 1:
         return tf.distribute.MirroredStrategy(devices)
     return tf.distribute.OneDeviceStrategy(devices[0])

@@ -6,13 +6,21 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import gin
 import orbit
+import tensorflow as tf
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints.run_folder import announce_first, check_start, prepare, set_aside_later
+from mosaic.checkpoints.run_folder import (
+    announce_first,
+    check_start,
+    done,
+    prepare,
+    set_aside_later,
+)
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -32,21 +40,33 @@ from mosaic.training.trainer import (
     Trainer,
     quiet_controller,
 )
-from mosaic.utils import class_names
+from mosaic.utils import bound_settings, class_names
 from mosaic.utils.atomic_io import locked, write_text
-from mosaic.utils.errors import RunError, check_positive
+from mosaic.utils.errors import RunError
+from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
 from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_arguments
 
 
 def run(model_dir: str) -> None:
     """Trains as configured, and exports the best network as model_dir/saved_model.
 
+    A run that is further than the configured steps is left as it is.
+
     Args:
       model_dir: folder of the run, as for `train`.
     """
+    steps, finished = config.value("train.steps"), done(model_dir)
+    if finished > steps:
+        print(
+            f"{model_dir}: nothing to train: it is at step {finished}, and "
+            f"{bound_settings.name_of('train.steps')} is {steps}; its records stay as they are",
+            file=sys.stderr,
+        )
+        return
     check_start(model_dir, config.value("train.init_checkpoint"))
     with locked(model_dir), runtime().scope():
         train(model_dir)
@@ -64,17 +84,17 @@ def train(
     dataset: SegmentationDataset = gin.REQUIRED,
     loss: Loss = gin.REQUIRED,
     optimizer: tf_keras.optimizers.legacy.Optimizer = gin.REQUIRED,
-    steps: int = gin.REQUIRED,
-    batch_size: int = gin.REQUIRED,
-    seed: int = 0,
-    steps_per_log: int = 10,
-    eval_interval: int = gin.REQUIRED,
+    steps: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    batch_size: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    seed: Annotated[int, SEED] = 0,
+    steps_per_log: Annotated[int, AT_LEAST_1] = 10,
+    eval_interval: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
     evaluation: Evaluation = gin.REQUIRED,
-    checkpoint_interval: int | None = None,
-    max_to_keep: int = 3,
-    init_checkpoint: str | None = None,
-    init_prefixes: Sequence[str] = ("",),
-    rescale_features_above: float | None = None,
+    checkpoint_interval: Annotated[int, AT_LEAST_1] | None = None,
+    max_to_keep: Annotated[int, AT_LEAST_1] = 3,
+    init_checkpoint: Annotated[str, Path()] | None = None,
+    init_prefixes: str | Sequence[str] = ("",),
+    rescale_features_above: Annotated[float, POSITIVE] | None = None,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -106,18 +126,14 @@ def train(
       UserError: the configuration contradicts itself or the data.
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
-    check_positive(
-        "train",
-        steps=steps,
-        batch_size=batch_size,
-        steps_per_log=steps_per_log,
-        eval_interval=eval_interval,
-    )
+    check_arguments(train, locals())
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     if dataset.image_size:
         # Validation is on whole images.
         check_size(model, *dataset.image_size)
+    cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
+    _check_memory(cost, batch_size)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
@@ -132,7 +148,6 @@ def train(
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         times = Times(os.path.join(model_dir, "times.jsonl"), start)
         _keep_configuration(model_dir, dataset, is_resumed=bool(start))
-        cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
@@ -148,6 +163,18 @@ def train(
                 ) from None
     history.draw(os.path.join(model_dir, "curves.png"))
     return _summarize(model_dir, task, cost, steps, summary(history, times))
+
+
+def _check_memory(cost: model_cost.Cost, batch_size: int) -> None:
+    """Raises a UserError for a batch that cannot fit into memory."""
+    # Images are in the machine's own memory, as bytes and as float32, and labels with them.
+    num_bytes = 16 * cost.height * cost.width
+    if not tf.config.list_physical_devices("GPU"):
+        # Batch norm's gradients need the outputs of all convolutions.
+        num_bytes += 4 * cost.outputs
+    name = bound_settings.name_of("train.batch_size")
+    setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
+    check_fits(setting, batch_size * num_bytes, "take a smaller batch or crop")
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:

@@ -30,21 +30,6 @@ class RunError(RuntimeError):
     exit_code = 1
 
 
-def check_positive(owner: str, **settings: float) -> None:
-    """Checks that settings are at least 1.
-
-    Args:
-      owner: gin's name of the function that has them, such as `train`.
-      **settings: value of each setting, by name.
-
-    Raises:
-      UserError: a setting, which the message names, is less.
-    """
-    for name, value in settings.items():
-        if value < 1:
-            raise UserError(f"{owner}.{name} = {value}: it must be at least 1")
-
-
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Returns `; did you mean X?` with the candidate most similar to `name`, or an empty string."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)

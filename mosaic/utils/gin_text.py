@@ -6,11 +6,16 @@ Gin's own parser reads the files. Nothing that a file configures is imported.
 from __future__ import annotations
 
 import io
+import os
+import pathlib
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gin import config_parser
+
+from mosaic.utils.errors import UserError
 
 # Modules of configurables, which gin writes into a run's config.gin, by their old names.
 MOVED_MODULES = {
@@ -68,6 +73,21 @@ class _Delegate(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
+def read(path: str | os.PathLike) -> str:
+    """Returns the text of a gin file, UTF-8 with or without a byte order mark.
+
+    Raises:
+      UserError: it is no text.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise UserError(f"{path}: not a gin file: it is no text in UTF-8; name an experiment's")
+    return text
+
+
 def named(text: str, name: str | None) -> io.StringIO:
     """Returns a text as a file with a name, for gin's messages."""
     file = _Named(text)
@@ -89,7 +109,9 @@ def statements(text: str, name: str | None = None) -> Iterator[tuple]:
     Raises:
       SyntaxError, tokenize.TokenError: as gin raises them.
     """
-    return iter(config_parser.ConfigParser(named(text, name), _Delegate()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in paths
+        return iter(list(config_parser.ConfigParser(named(text, name), _Delegate())))
 
 
 def current(text: str) -> str:

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -185,6 +186,17 @@ def test_split_bindings(text, value, dashes):
     assert ast.literal_eval(literal) == value
 
 
+@pytest.mark.parametrize("text", [r"'data\d'", r"runs\d", "0in", "1if", "(" * 300])
+def test_values_that_are_no_python_are_text_without_a_warning(text, recwarn):
+    cli.split_bindings([f"--gin.NAME={text}"])
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999"])
+def test_what_gin_cannot_read_is_text(text):
+    assert cli.split_bindings([f"--gin.NAME={text}"])[1] == [f"NAME = {text!r}"]
+
+
 @pytest.mark.parametrize("reference", ["@CrossEntropy()", "@CrossEntropy", "%OTHER"])
 def test_split_bindings_with_a_reference(reference):
     _, bindings = cli.split_bindings([f"--gin.train.loss={reference}", "--gin.A=1"])
@@ -200,6 +212,45 @@ def test_parse_size(text, size):
 def test_parse_size_of_another_form(text):
     with pytest.raises(UserError, match="write HEIGHTxWIDTH"):
         cli.parse_size(text)
+
+
+def test_a_size_that_no_memory_holds():
+    with pytest.raises(UserError, match=r"^--size=999999x999999: it would need at least .* GiB"):
+        cli.parse_size("999999x999999")
+
+
+def test_the_home_folder_is_found_in_every_path(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen = []
+    run(lambda values, _: seen.append(values), "--gin_file=~/a", "--gin_file=b", "--model_dir=~")
+    (values,) = seen
+    assert values.gin_file == [f"{tmp_path}/a", "b"]
+    assert values.model_dir == str(tmp_path)
+
+
+def test_both_halves_of_a_score_may_be_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = cli.common_flags()
+    flags.DEFINE_multi_string("scores", [], "", flag_values=values)
+    seen = []
+    arguments = ["--scores=~/a=~/b", "--scores=c=0.5", "~/d", "e"]
+    cli.run("", values, lambda *all_: seen.extend(all_), arguments, takes_more=True)
+    assert seen[0].scores == [f"{tmp_path}/a={tmp_path}/b", "c=0.5"]
+    assert seen[2] == [f"{tmp_path}/d", "e"]
+
+
+def test_nobodys_home_folder_is_not_made(run):
+    code, _, err = run(_raise(AssertionError("not called")), "--model_dir=~nobody_at_all/x")
+    assert code == 2
+    assert err.startswith("train.py: --model_dir=~nobody_at_all/x: no such user's folder")
+
+
+def test_every_flag_for_a_path_is_expanded():
+    """Flags of the doors whose help speaks of files and folders."""
+    for door in ("train", "eval", "export", "predict", "benchmark", "check_data"):
+        text = (ROOT / f"{door}.py").read_text() + (ROOT / "mosaic" / "cli.py").read_text()
+        found = re.findall(r'DEFINE_(?:multi_)?string\(\s*"(\w+)"', text)
+        assert set(found) - {"size", "split"} <= set(cli._PATH_FLAGS)
 
 
 def _command(*arguments, cwd):
@@ -296,6 +347,19 @@ def test_help_answers_at_once(command, tmp_path):
             ["--checkpoint=nowhere: no such file or folder"],
         ),
         ("export.py", ["--gin_file=quickstart"], ["give --export_dir=DIR"]),
+        ("export.py", ["--export_dir=y", "--format="], ["--format=: name at least one"]),
+        ("export.py", ["--export_dir=y", "--quantize="], ["--quantize=: name at least one"]),
+        ("export.py", ["--export_dir=y", "--quantize=,"], ["--quantize=: name at least one"]),
+        ("export.py", ["--export_dir=y", "--size=99999x99999"], ["--size=99999x99999: it would"]),
+        (
+            "eval.py",
+            [
+                *("--gin_file=quickstart", "--checkpoint=.", "--output_dir=y"),
+                "--normalization=symmetric",
+            ],
+            ["--normalization=symmetric is for .tflite files"],
+        ),
+        ("train.py", ["--gin_file=~nobody_at_all/x"], ["~nobody_at_all/x: no such user's"]),
         ("export.py", ["--export_dir=y", "--size=12"], ["--size=12: write HEIGHTxWIDTH"]),
         ("export.py", ["--export_dir=y", "--size=0x8"], ["--size=0x8: write HEIGHTxWIDTH"]),
         ("export.py", ["--export_dir=y", "--input_type=int16"], ["--input_type", "uint8", "int8"]),
@@ -360,6 +424,17 @@ def test_paths_of_macros_become_absolute(tmp_path, monkeypatch):
         ("INIT_CHECKPOINT", "ckpt-7"),
     ):
         assert gin.query_parameter(f"%{macro}") == str(tmp_path / name)
+
+
+def test_macros_and_parameters_may_name_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    given = ("NUM_CLASSES = 2", "CROP_SIZE = (64, 64)", "DATA_DIR = '~/images'")
+    own = ("LABEL_MAP = '~/labels.json'", "train.init_checkpoint = '~/ckpt-7'")
+    cli.configure([config.find("mosaic_folders")], (*given, *own), None)
+    assert gin.query_parameter("%DATA_DIR") == str(tmp_path / "images")
+    assert gin.query_parameter("%LABEL_MAP") == str(tmp_path / "labels.json")
+    assert gin.query_parameter("train.init_checkpoint") == str(tmp_path / "ckpt-7")
 
 
 def test_what_is_no_path_stays(tmp_path, monkeypatch):

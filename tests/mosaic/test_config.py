@@ -18,6 +18,15 @@ EXPERIMENTS = sorted(path.stem for path in config.CONFIGS.glob("*.gin"))
 # The others only score networks that were trained elsewhere.
 TRAINED = [name for name in EXPERIMENTS if not name.startswith("ade20k_on_")]
 
+# Values of the macros that some experiments require.
+GIVEN = {
+    "DATA_DIR": "nowhere",
+    "INIT_CHECKPOINT": "nowhere",
+    "LABEL_MAP": "camvid",
+    "NUM_CLASSES": 11,
+    "CROP_SIZE": (64, 64),
+}
+
 SMALL = """
 import mosaic.training.losses
 import mosaic.training.optimizers
@@ -99,7 +108,7 @@ def test_unknown_file(name):
 def test_experiment(experiment):
     """Every experiment parses, and all that training needs is bound."""
     path = config.find(experiment)
-    _load([path], *(f"{name} = 1" for name in config.missing([path], [])))
+    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
     for parameter in ("model", "dataset", "loss", "optimizer", "evaluation"):
         assert isinstance(
             gin.query_parameter(f"train.{parameter}"), gin.config.ConfigurableReference
@@ -142,10 +151,8 @@ def test_the_network_itself(experiment, binding):
 @pytest.mark.parametrize("experiment", TRAINED)
 def test_published_recipes_are_those_of_the_experiments(experiment):
     """An experiment as it stands departs in nothing from what it reproduces."""
-    required = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": "nowhere", "LABEL_MAP": "camvid"}
-    given = {"NUM_CLASSES": 11, "CROP_SIZE": (64, 64), **required}
     path = config.find(experiment)
-    _load([path], *(f"{name} = {given[name]!r}" for name in config.missing([path], [])))
+    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
     evaluation = config.build("train.evaluation")
     if evaluation.published is None:
         pytest.skip("it reproduces no published figure")
@@ -268,6 +275,63 @@ def test_a_missing_included_file_is_told_with_the_including_one(small):
     pathlib.Path(small).write_text("include 'models/mosiac.gin'\n")
     message = _fails(config.check_macros, [small], [])
     assert message.startswith(f"{small}: include 'models/mosiac.gin': no such file")
+
+
+@pytest.mark.parametrize("content", [b"\x93\xff\x00\x81", "X = 1".encode("utf-16"), b"a\0b"])
+def test_a_file_that_is_no_text_is_named_with_the_including_one(tmp_path, content):
+    (tmp_path / "inner.gin").write_bytes(content)
+    (tmp_path / "outer.gin").write_text("include 'inner.gin'\n")
+    message = _fails(_load, [str(tmp_path / "outer.gin")])
+    assert message.startswith(f"{tmp_path / 'inner.gin'}: not a gin file")
+    assert message.endswith(f"(included by {tmp_path / 'outer.gin'})")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a", "b", "c"]])
+def test_files_that_include_each_other_are_named(tmp_path, names):
+    for name, included in zip(names, [*names[1:], names[0]]):
+        (tmp_path / f"{name}.gin").write_text(f"include '{included}.gin'\n")
+    for function, more in ((config.check_macros, ([],)), (config.parse, ([],))):
+        message = _fails(function, [str(tmp_path / "a.gin")], *more)
+        assert message.startswith(f"{tmp_path / names[-1]}.gin: include '")
+        assert "a.gin' never ends" in message
+
+
+def test_a_file_may_be_included_twice(small, tmp_path):
+    (tmp_path / "a.gin").write_text(f"include '{small}'\nSTEPS = 3\n")
+    (tmp_path / "outer.gin").write_text("include 'a.gin'\ninclude 'a.gin'\n")
+    _load([str(tmp_path / "outer.gin")])
+    assert gin.query_parameter("%STEPS") == 3
+
+
+def test_a_byte_order_mark_is_read_over(small, tmp_path):
+    text = f"include '{small}'\r\nSTEPS = 3\r\n"
+    (tmp_path / "inner.gin").write_text(text, encoding="utf-8-sig", newline="")
+    (tmp_path / "outer.gin").write_text("include 'inner.gin'\n", encoding="utf-8-sig")
+    _load([str(tmp_path / "outer.gin")])
+    assert gin.query_parameter("%STEPS") == 3
+
+
+def test_text_without_quotes_is_told_with_file_and_line(small):
+    with open(small, "a") as file:
+        file.write("LABELS = cases/labels.json\n")
+    line = len(SMALL.splitlines()) + 1
+    message = _fails(config.check_macros, [small], [])
+    assert message.startswith(f"gin: {small}, line {line}: LABELS = cases/labels.json")
+
+
+def test_a_bracket_that_nothing_closes_is_told_with_both_files(small, tmp_path):
+    pathlib.Path(small).write_text("STEPS = (1\n")
+    (tmp_path / "outer.gin").write_text(f"include '{small}'\n")
+    message = _fails(_load, [str(tmp_path / "outer.gin")])
+    assert message.startswith(f"gin: {small}: ")
+    assert message.endswith(f"(included by {tmp_path / 'outer.gin'})")
+
+
+def test_an_unknown_name_is_told_with_file_and_line(small):
+    with open(small, "a") as file:
+        file.write("STEPS = 3\nsgd.momentun = 0.5\n")
+    line = len(SMALL.splitlines()) + 2
+    assert f"{small}, line {line}: 'sgd' has no parameter 'momentun'" in _fails(_load, [small])
 
 
 def test_a_run_of_older_modules_is_configured(shared, tmp_path):

@@ -203,6 +203,44 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(root, tmp_path,
     assert history(tmp_path / "run") == history(whole)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("mosaic.bins=(1, 2, 4)", "mosaic.bins was (1, 4), and is (1, 2, 4)"),
+        ("mosaic.decoder_filters=32", "mosaic.decoder_filters was 64, and is 32"),
+        ("mosaic.projected_filters=(19, 8)", "mosaic.projected_filters was None, and is (19, 8)"),
+    ],
+)
+def test_a_run_of_another_network_is_refused(root, tmp_path, uninterrupted, setting, told):
+    """Also where the checkpoint fits all but a new layer."""
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    before = sorted((tmp_path / "run").rglob("*"))
+    result = finish(command(root, tmp_path / "run", f"--gin.{setting}", "--gin.TRAIN_STEPS=30"))
+    assert result.returncode == 2
+    (line,) = [x for x in result.stderr.splitlines() if "train.py" in x]
+    assert f"another network: {told}; set it back, or take another --model_dir" in line
+    assert sorted((tmp_path / "run").rglob("*")) == before
+    assert (tmp_path / "run" / "config.gin").read_text() == (whole / "config.gin").read_text()
+
+
+def test_fewer_steps_than_are_done_leave_the_run_as_it_is(root, tmp_path, uninterrupted):
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    result = finish(command(root, tmp_path / "run", "--gin.TRAIN_STEPS=6"))
+    assert result.returncode == 0, result.stderr
+    assert f"nothing to train: it is at step {STEPS}, and TRAIN_STEPS is 6" in result.stderr
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == times
+
+
+def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path):
+    message = r"^train\.batch_size = 999999999 at \d+x\d+: it would need at least .* GiB of memory"
+    with pytest.raises(UserError, match=message):
+        train_loop.train(str(tmp_path), **_tiny(drawn, batch_size=999999999))
+    assert not list(tmp_path.iterdir())
+
+
 def test_quantization_aware_training(root, tmp_path):
     result = finish(
         command(

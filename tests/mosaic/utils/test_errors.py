@@ -3,21 +3,12 @@
 import pytest
 import tensorflow as tf
 
-from mosaic.utils.errors import RunError, UserError, check_positive, nearest
+from mosaic.utils.errors import RunError, UserError, nearest
 
 
 def test_users_errors_and_failed_runs_end_with_their_own_codes():
     assert UserError.exit_code == 2
     assert RunError.exit_code == 1
-
-
-def test_a_setting_below_one_is_named():
-    with pytest.raises(UserError, match=r"^train\.steps = 0: it must be at least 1$"):
-        check_positive("train", batch_size=1, steps=0)
-
-
-def test_settings_of_at_least_one_pass():
-    check_positive("train", batch_size=1, steps=100)
 
 
 def test_the_nearest_name_is_told():

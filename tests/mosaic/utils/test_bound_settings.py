@@ -1,0 +1,109 @@
+"""What gin has bound: each value has the type and range of the parameter that gets it."""
+
+import gin
+import pytest
+
+import mosaic.models.deeplab
+import mosaic.models.mosaic
+import mosaic.models.quantization_aware
+import mosaic.training.optimizers
+import mosaic.training.train_loop  # noqa: F401 - registers the names that are bound
+from mosaic import cli, config
+from mosaic.utils import bound_settings, settings
+from mosaic.utils.errors import UserError
+
+FOLDERS = ("DATA_DIR=x", "LABEL_MAP=camvid", "NUM_CLASSES=3", "CROP_SIZE=(96,96)")
+
+
+def _configure(*given, experiment="mosaic_folders"):
+    """Configures as the command line does, where later values win."""
+    own = FOLDERS if experiment == "mosaic_folders" else ()
+    _, bindings = cli.split_bindings([f"--gin.{text}" for text in (*own, *given)])
+    config.parse([config.find(experiment)], bindings)
+
+
+@pytest.mark.parametrize(
+    "given, start",
+    [
+        ("CROP_SIZE=96", "CROP_SIZE = 96: it must be (height, width)"),
+        ("CROP_SIZE=96x96", "CROP_SIZE = '96x96': it must be (height, width)"),
+        ("CROP_SIZE=(96, 96", "CROP_SIZE = '(96, 96': it must be (height, width)"),
+        ("SCALE=1.0", "SCALE = 1.0: it must be (smallest, largest)"),
+        ("SCALE=(0,0)", "SCALE = (0, 0): it must be (smallest, largest)"),
+        ("SCALE=(2,1)", "SCALE = (2, 1): it must be (smallest, largest)"),
+        ("BATCH_SIZE='2'", "BATCH_SIZE = '2': it must be a whole number, at least 1"),
+        ("NUM_CLASSES=three", "NUM_CLASSES = 'three': it must be a whole number"),
+        ("NUM_CLASSES=0", "NUM_CLASSES = 0: it must be at least 1 (mosaic.num_classes)"),
+        ("LEARNING_RATE=1e-2x", "LEARNING_RATE = '1e-2x': it must be a number"),
+        ("LEARNING_RATE=-0.01", "LEARNING_RATE = -0.01: it must be at least 0"),
+        ("LEARNING_RATE=nan", "LEARNING_RATE = 'nan': it must be a number"),
+        ("LEARNING_RATE=1e999", "LEARNING_RATE = '1e999': it must be a number"),
+        ("CrossEntropy.class_weights=(1,-1,1)", "CrossEntropy.class_weights = (1, -1, 1): it"),
+        ("Augment.flip=true", "Augment.flip = 'true': it must be True or False"),
+        ("Evaluation.scales=0.5", "Evaluation.scales = 0.5: it must be factors above 0"),
+        ("TRAIN_STEPS=2.5", "TRAIN_STEPS = 2.5: it must be a whole number"),
+        ("EVAL_INTERVAL=1.5", "EVAL_INTERVAL = 1.5: it must be a whole number"),
+        ("runtime.threads=-1", "runtime.threads = -1: it must be at least 1"),
+        ("train.checkpoint_interval=-5", "train.checkpoint_interval = -5: it must be at least 1"),
+        ("train.model=mosaic", "train.model = 'mosaic': it must be a reference such as @NAME()"),
+        ("train.model=@mosaic", "train.model = @mosaic: it must be called: @mosaic()"),
+        ("LABEL_MAP=None", "LABEL_MAP = None: it must be a path (folders.label_map)"),
+        ("CROP_SIZE=(%NUM_CLASSES, 5.5)", "CROP_SIZE = (3, 5.5): it must be (height, width)"),
+        ("BATCH_SIZE=%LEARNING_RATE", "LEARNING_RATE = 0.05: it must be a whole number"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_taken(given, start):
+    with pytest.raises(UserError) as caught:
+        _configure(given)
+    assert str(caught.value).startswith(start)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["NUM_TRAIN=0", "IMAGE_SIZE=(32, 64)", "SEED=-1"])
+def test_settings_of_data_are_checked_too(given):
+    name = given.partition("=")[0]
+    with pytest.raises(UserError, match=rf"^{name} = .*: it must be "):
+        _configure(given, experiment="quickstart")
+
+
+def test_a_file_is_checked_as_the_command_line_is(tmp_path):
+    path = tmp_path / "own.gin"
+    path.write_text("include 'quickstart.gin'\nsgd.momentum = 1e999\n")
+    with pytest.raises(UserError, match=r"^sgd\.momentum = inf: it must be a number"):
+        config.parse([str(path)], [])
+
+
+def test_what_nothing_refers_to_is_not_checked():
+    given = ("DATA_DIR=None", "LABEL_MAP=None", "train.dataset=@street_scenes()")
+    _configure(*given)
+    assert gin.query_parameter("%LABEL_MAP") is None
+
+
+def test_macros_that_a_command_does_not_need_may_be_unset():
+    bindings = ["DATA_DIR = None", "LABEL_MAP = None", "CROP_SIZE = None", "NUM_CLASSES = 3"]
+    unset = ("DATA_DIR", "LABEL_MAP", "CROP_SIZE")
+    config.parse([config.find("mosaic_folders")], bindings, unset)
+
+
+def test_a_whole_number_may_be_written_with_an_exponent():
+    _configure("TRAIN_STEPS=1e3", "train.max_to_keep=2.0")
+    assert repr(gin.query_parameter("%TRAIN_STEPS")) == "1000"
+    assert repr(gin.query_parameter("train.max_to_keep")) == "2"
+
+
+def test_every_parameter_that_gin_sets_has_a_readable_declaration():
+    own = ("mosaic.", "networks.", "losses.", "optimizers.", "schedules.", "datasets.")
+    registered = [s for s in gin.config._REGISTRY._selector_map if s.startswith(own)]
+    assert "mosaic.train" in registered and "datasets.Augment" in registered
+    for selector in registered:
+        declared = settings.hints(gin.config._REGISTRY[selector].wrapped)
+        assert set(config._parameters(selector)) - {"x"} <= set(declared), selector
+
+
+def test_a_macro_without_a_value_is_named():
+    with pytest.raises(UserError, match=r"^gin: %NOWHERE is used and has no value"):
+        _configure("TRAIN_STEPS=%NOWHERE")
+
+
+def test_nothing_bound_is_no_error():
+    bound_settings.check()
