@@ -46,18 +46,69 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
       model: network that is to be trained.
 
     Raises:
-      UserError: its checkpoints are from another kind of network, or no state file lists them.
+      UserError: its latest checkpoint is damaged or of another network, or no state file lists its
+        checkpoints.
     """
     tidy(folder)
     tidy(os.path.join(folder, BEST_FOLDER))
     forget_start(folder)
     latest = tf.train.latest_checkpoint(folder)
+    if not latest:
+        return
     try:
-        saved = latest and loading.read(latest)
-    except UserError:
-        return  # `restoring` says what is wrong with it, and the fix.
-    if saved:
+        saved = loading.read(latest)
         quantization_aware.check_kind(model, latest, saved.arrays)
+    except loading.Damaged as error:
+        raise UserError(f"{latest}: cannot be restored ({error.reason}); {_mend(latest)}") from None
+    _check_own(model, saved, "take another --model_dir, or the configuration of this folder's run")
+
+
+def _mend(latest: str) -> str:
+    """How a run goes on without its latest checkpoint."""
+    said = loading.state(os.path.dirname(latest))
+    listed = said.all_model_checkpoint_paths if said else ()
+    before = [path for path in listed if path != latest and os.path.exists(f"{path}.index")]
+    if not before:
+        return "no checkpoint is before it: put an intact copy back, or take another --model_dir"
+    return (
+        f"put an intact copy back, or move {latest}.* away and run again to go on from the "
+        f"checkpoint before, {before[-1]}"
+    )
+
+
+def _check_own(model: tf_keras.Model, saved: Variables, mend: str) -> None:
+    """Checks that a checkpoint in a run's folder is one that this run can have written."""
+    try:
+        if saved.format != "mosaic":
+            raise UserError(f"{saved.path}: not a checkpoint of a run of this project")
+        loading.check_fit(model, saved)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from None
+
+
+def check_best(folder: str, model: tf_keras.Model) -> None:
+    """Checks a run's best checkpoint before steps are done: after the last it will be exported.
+
+    Args:
+      folder: folder of the run.
+      model: network that is trained.
+
+    Raises:
+      UserError: it is damaged, or of another network.
+    """
+    best = os.path.join(folder, BEST_FOLDER)
+    latest = tf.train.latest_checkpoint(best)
+    if not latest:
+        return
+    mend = (
+        f"put an intact copy back, or move {best} away and run again: the best network is then "
+        "that of the evaluations from here on"
+    )
+    try:
+        saved = loading.read(latest)
+    except loading.Damaged as error:
+        raise UserError(f"{latest}: cannot be restored ({error.reason}); {mend}") from None
+    _check_own(model, saved, mend)
 
 
 def tidy(folder: str) -> None:
@@ -107,11 +158,24 @@ def tidy(folder: str) -> None:
 
 
 def forget_start(folder: str) -> None:
-    """Removes a checkpoint of step 0: a run that got no further starts anew, as configured now."""
+    """Removes a checkpoint of step 0: a run that got no further starts anew, as configured now.
+
+    One that holds something else than untrained weights of a run stays.
+    """
     latest = tf.train.latest_checkpoint(folder) or ""
-    if os.path.basename(latest) == "ckpt-0":
+    if os.path.basename(latest) == "ckpt-0" and _is_start(latest):
         tf.compat.v1.train.remove_checkpoint(latest)
         os.remove(os.path.join(folder, "checkpoint"))
+
+
+def _is_start(path: str) -> bool:
+    try:
+        saved = loading.read(path)
+    except loading.Damaged:
+        return True  # a process was killed while it wrote it
+    except UserError:
+        return False
+    return saved.format == "mosaic" and not saved.step
 
 
 def set_aside_later(folder: str) -> None:
@@ -156,13 +220,14 @@ def restoring(folder: str) -> Iterator[None]:
     latest = tf.train.latest_checkpoint(folder)
     try:
         yield
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+    except loading.DAMAGE as error:
         if latest is None or isinstance(error, UserError):
             raise
+        # Its bytes are those that were written (`prepare`): the configuration is another.
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{latest}: cannot be restored ({reason}); if the configuration is that of the run, "
-            f"remove {latest}.* and run again to go on from the checkpoint before"
+            f"{latest}: cannot be restored ({reason}); take the configuration of this folder's "
+            "run, or another --model_dir"
         ) from None
 
 

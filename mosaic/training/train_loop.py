@@ -12,7 +12,13 @@ import orbit
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints.run_folder import announce_first, check_start, prepare, set_aside_later
+from mosaic.checkpoints.run_folder import (
+    announce_first,
+    check_best,
+    check_start,
+    prepare,
+    set_aside_later,
+)
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -123,6 +129,7 @@ def train(
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
     task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial)
     set_aside_later(model_dir)
+    check_best(model_dir, model)
     with StopOnSignal() as stop:
         best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
         trainer = Trainer(task, optimizer, best, stop)
@@ -136,6 +143,7 @@ def train(
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
+            _tell_missing_best(model_dir, best, history)
         with Progress(steps, "train", "step", done=start) as bar:
             loop = OuterLoop(controller, trainer, history, times, bar)
             try:
@@ -164,6 +172,15 @@ def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> in
         controller.save_checkpoint()
     trainer.start_at(start)
     return start
+
+
+def _tell_missing_best(model_dir: str, best: BestCheckpoint, history: History) -> None:
+    if not best.is_there and any("mean_iou" in entry for entry in history.entries):
+        print(
+            f"warning: {os.path.join(model_dir, BEST_FOLDER)}: the best checkpoint of the steps "
+            "before is not there; the best is that of the evaluations from here on",
+            file=sys.stderr,
+        )
 
 
 def _keep_configuration(model_dir: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
