@@ -25,6 +25,7 @@ from mosaic.export import saved_model
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.inputs import check_size
+from mosaic.training import data_note
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
@@ -184,11 +185,12 @@ def _tell_missing_best(model_dir: str, best: BestCheckpoint, history: History) -
 
 
 def _keep_configuration(model_dir: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
-    """Writes a run's configuration and class names; warns of settings that have changed."""
+    """Writes a run's configuration, class names and data; warns of what has changed."""
     for name, before, now in config.changes(model_dir) if is_resumed else ():
         print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
     config.save(model_dir)
     class_names.save(model_dir, dataset)
+    data_note.keep(model_dir, dataset, is_resumed)
 
 
 def _summarize(
