@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.training.trainer import BestCheckpoint, NanGuard, StopOnSignal, Stopped
-from mosaic.utils.errors import RunError
+from mosaic.utils.errors import RunError, UserError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -75,3 +75,20 @@ def test_the_best_score_is_known_when_a_run_goes_on(tmp_path):
     again = BestCheckpoint(str(tmp_path))
     assert not _export(again, 20, 0.3)
     assert _export(again, 30, 0.5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[0.4]", b"garbage", b"\x00\xff", b"[" * 100_000, b"{}", b"7"),
+        *(b'{"mean_iou": "x"}', b'{"mean_iou": 7}', b'{"mean_iou": true}', b'{"mean_iou": null}'),
+    ],
+)
+def test_a_damaged_score_is_told_and_the_checkpoint_stays(tmp_path, content):
+    assert _export(BestCheckpoint(str(tmp_path)), 10, 0.4)
+    (tmp_path / "mean_iou-10.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"mean_iou-10\.json: not the score of a") as raised:
+        BestCheckpoint(str(tmp_path))
+    assert "\n" not in str(raised.value)
+    (tmp_path / "mean_iou-10.json").write_text('{"mean_iou": 0.4}')  # the mend
+    assert not _export(BestCheckpoint(str(tmp_path)), 20, 0.3)
