@@ -37,6 +37,7 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
         scores=values.scores,
         profile=values.profile,
         adb=values.adb,
+        allow_code=values.allow_code,
         **settings,
     )
     print(report.table(results))
@@ -46,7 +47,7 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    FLAGS = cli.common_flags()
+    FLAGS = cli.common_flags("allow_code")
     flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
     flags.DEFINE_string("size", None, "HEIGHTxWIDTH for models that take any.", flag_values=FLAGS)
     flags.DEFINE_integer("threads", 2, "Of each model's computation.", flag_values=FLAGS)

@@ -37,6 +37,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         values.normalization,
         values.as_network,
         values.submission_dir,
+        values.allow_code,
     )
 
 
@@ -56,7 +57,9 @@ def _compare(values, bindings):
 
 
 if __name__ == "__main__":
-    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint", "normalization")
+    FLAGS = cli.common_flags(
+        *("gin_file", "model_dir", "data_dir", "checkpoint", "normalization", "allow_code")
+    )
     flags.DEFINE_string("output_dir", None, "Folder for the report.", flag_values=FLAGS)
     flags.DEFINE_string("split", None, "Split to score, such as val.", flag_values=FLAGS)
     flags.DEFINE_string(

@@ -43,7 +43,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint")
+    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "checkpoint", "allow_code")
     flags.DEFINE_string("export_dir", None, "Folder for the exports.", flag_values=FLAGS)
     flags.DEFINE_list(
         "format",

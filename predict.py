@@ -41,7 +41,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     if values.label_map:
         label_map = LabelMap.named(values.label_map)
         known = class_names.Classes(label_map.names, label_map.colors, label_map.ignore_label)
-    predictor, _ = load_predictor(model, values.normalization)
+    predictor, _ = load_predictor(model, values.normalization, allow_code=values.allow_code)
     if files and not size:
         predictor, size = as_configured(predictor)
     count = image_files.predict(predictor, sources, values.output_dir, known, size)
@@ -49,7 +49,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    FLAGS = cli.common_flags("gin_file", "normalization")
+    FLAGS = cli.common_flags("gin_file", "normalization", "allow_code")
     flags.DEFINE_string("model", None, "Run, checkpoint, SavedModel or .tflite.", flag_values=FLAGS)
     flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
     flags.DEFINE_string("output_dir", None, "Folder for the pictures.", flag_values=FLAGS)

@@ -23,4 +23,6 @@ def main(values: cli.Values, bindings: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(__doc__, cli.common_flags("gin_file", "model_dir", "data_dir"), main))
+    sys.exit(
+        cli.run(__doc__, cli.common_flags("gin_file", "model_dir", "data_dir", "allow_code"), main)
+    )

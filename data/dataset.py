@@ -88,6 +88,11 @@ class Dataset:
         """Returns the number of images of a split."""
         return self._builder.info.splits[self._split(split)].num_examples
 
+    def num_bytes(self, split: str) -> int:
+        """Returns the size of a split's records; other images rarely have the same."""
+        parts = self._split(split).split("+")
+        return sum(self._builder.info.splits[part].num_bytes for part in parts)
+
     @functools.cached_property
     def image_size(self) -> tuple[int, int] | None:
         """(height, width) of every image in evaluation, or None where they differ."""

@@ -66,12 +66,24 @@ def common_flags(*names: str) -> Values:
             "What a .tflite file without normalisation inside expects.",
             flag_values=values,
         ),
+        "allow_code": lambda: flags.DEFINE_bool(
+            "allow_code",
+            False,
+            "Run code that a model from elsewhere brings along: modules that its config.gin "
+            "imports, and operations of a SavedModel that use files or run Python.",
+            flag_values=values,
+        ),
     }
     for name in names:
         define[name]()
     flags.DEFINE_bool("debug", False, "Show the traceback of an error.", flag_values=values)
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
+
+
+def allows_code(values: Values) -> bool:
+    """Whether --allow_code is given, to a command that has it."""
+    return getattr(values, "allow_code", False)
 
 
 def split_bindings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -233,7 +245,8 @@ def experiment_files(values: Values, saved: bool = True) -> list[str]:
     """Returns the gin files of a command: those given, or the one that a run has saved.
 
     Raises:
-      UserError: neither is given, or a file is missing.
+      UserError: neither is given, or a file is missing, or the saved one imports code that is not
+        this project's and --allow_code is not given.
     """
     from mosaic import config
 
@@ -243,7 +256,7 @@ def experiment_files(values: Values, saved: bool = True) -> list[str]:
         path = os.path.join(values.model_dir, CONFIG)
         if not os.path.exists(path):
             raise UserError(f"{values.model_dir}: no {CONFIG} in it; is it a run's folder?")
-        return [path]
+        return [config.saved(path, allows_code(values))]
     raise UserError("give --gin_file=EXPERIMENT" + (" or --model_dir=DIR" if saved else ""))
 
 
@@ -295,7 +308,8 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
       or a .tflite file.
 
     Raises:
-      UserError: there is nothing at the path, or a checkpoint without a configuration.
+      UserError: there is nothing at the path, or a checkpoint without a configuration, or its
+        configuration imports code that is not this project's and --allow_code is not given.
     """
     from mosaic import config
 
@@ -303,7 +317,8 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     named = [config.find(name) for name in values.gin_file]
     saved = os.path.join(path, CONFIG)
     if os.path.isfile(saved):
-        return default_checkpoint(path), named or [saved]
+        checkpoint = default_checkpoint(path)
+        return checkpoint, named or [config.saved(saved, allows_code(values))]
     if not is_there(path):
         raise UserError(f"--model={path}: no such file or folder")
     if format_of(path) != "network":
@@ -314,7 +329,7 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     for candidate in (folder, os.path.dirname(folder)):
         saved = os.path.join(candidate, CONFIG)
         if os.path.isfile(saved):
-            return path, [saved]
+            return path, [config.saved(saved, allows_code(values))]
     raise UserError(
         f"--model={path}: a checkpoint needs its experiment; give --gin_file=EXPERIMENT"
     )

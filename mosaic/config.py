@@ -16,7 +16,7 @@ from typing import Any
 
 import gin
 
-from mosaic.utils import bound_settings, gin_text
+from mosaic.utils import bound_settings, gin_imports, gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import is_there
@@ -110,6 +110,21 @@ def statements(files: Sequence[str], including: Sequence[str] = ()) -> list[tupl
             else:
                 found += statements([included.removeprefix(_SCHEME)], [*including, path])
     return found
+
+
+def saved(path: str, allow_code: bool = False) -> str:
+    """Returns the path of a configuration that lies beside a checkpoint or in a run's folder.
+
+    Args:
+      path: path of the file, which its user did not name.
+      allow_code: whether it may import modules that are not this project's.
+
+    Raises:
+      UserError: it imports such modules; see also `statements`.
+    """
+    if not allow_code:
+        gin_imports.check_own(statements([path]), path)
+    return path
 
 
 def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:

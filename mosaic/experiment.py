@@ -79,7 +79,10 @@ def _list(value):
 
 
 def load_predictor(
-    path: str | TFLiteModel, normalization: str | None = None, as_network: bool = False
+    path: str | TFLiteModel,
+    normalization: str | None = None,
+    as_network: bool = False,
+    allow_code: bool = False,
 ) -> tuple[predictors.Predictor, Variables | None]:
     """Loads a predictor: an exported file as it is, or a checkpoint into the experiment's network.
 
@@ -88,6 +91,7 @@ def load_predictor(
         `checkpoints.loading.read`, or an opened TFLite file.
       normalization: normalisation of a file's input, see `file_predictors.of_file`.
       as_network: whether a .tflite file's weights are loaded into the experiment's network.
+      allow_code: whether a SavedModel may use files and run code, see `file_predictors.of_file`.
 
     Returns:
       (predictor, variables that were loaded into the experiment's network, or None for a file as it
@@ -102,7 +106,7 @@ def load_predictor(
         loaded = loading.load(model, path)
         _tell_other_settings(path)
         return predictors.of_network(model), loaded
-    return file_predictors.of_file(path, normalization), None
+    return file_predictors.of_file(path, normalization, allow_code), None
 
 
 def as_configured(

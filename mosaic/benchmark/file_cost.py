@@ -71,17 +71,18 @@ def _shapes(file: TFLiteModel, size: tuple[int, int]) -> list[tuple[int, ...]]:
     return [shapes.get(index, ()) for index in range(len(tensors))]
 
 
-def of_saved_model(path: str, size: tuple[int, int]) -> FileCost:
+def of_saved_model(path: str, size: tuple[int, int], allow_code: bool = False) -> FileCost:
     """Counts the same of a SavedModel, in the signature that `SavedModelPredictor` runs.
 
     Args:
       path: path of the folder.
       size: (height, width) of the image, in pixels, where the SavedModel takes any.
+      allow_code: whether it may use files and run code, see `SavedModelPredictor`.
 
     Raises:
       UserError: it cannot be loaded, or has no such signature.
     """
-    predictor = SavedModelPredictor(path)
+    predictor = SavedModelPredictor(path, allow_code)
     shape = [1, *(predictor.input_size or size), 3]
     trace = tf.function(predictor.run).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     frozen = convert_variables_to_constants_v2(trace)

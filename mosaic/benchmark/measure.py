@@ -67,6 +67,7 @@ def benchmark(
     scores: Sequence[str] = (),
     profile: bool = False,
     adb: bool = False,
+    allow_code: bool = False,
 ) -> list[Result]:
     """Measures models.
 
@@ -82,6 +83,7 @@ def benchmark(
         `report.json` that has it.
       profile: whether the operators of TFLite files are timed too.
       adb: whether TFLite files are measured on the connected phone too.
+      allow_code: whether SavedModels may use files and run code, see `SavedModelPredictor`.
 
     Raises:
       UserError: a model, an image or a score cannot be read, or there is no phone.
@@ -101,7 +103,7 @@ def benchmark(
                 f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
             )
     phone = Phone() if adb else None
-    predictors = [_load(path, threads) for path in paths]
+    predictors = [_load(path, threads, allow_code) for path in paths]
     pictures = _pictures(images, runs + warmup)
     if not size:
         fixed = (predictor.input_size for predictor in predictors)
@@ -121,10 +123,10 @@ def benchmark(
                     path,
                     predictor.format,
                     own,
-                    _cost(predictor, path, own),
+                    _cost(predictor, path, own, allow_code),
                     latency,
                     latency.median / latencies[0].median,
-                    peak_memory.measure(path, own, threads),
+                    peak_memory.measure(path, own, threads, allow_code),
                     known.get(path),
                 )
             )
@@ -174,17 +176,17 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
     return matches[0], score
 
 
-def _load(path: str, threads: int) -> Predictor:
+def _load(path: str, threads: int, allow_code: bool) -> Predictor:
     if format_of(path) == "tflite":
         # A model without normalisation inside takes as long for images that are not normalised.
         return TFLitePredictor(TFLiteModel.open(path), "none", threads)
-    return SavedModelPredictor(path)
+    return SavedModelPredictor(path, allow_code)
 
 
-def _cost(predictor: Predictor, path: str, size: tuple[int, int]) -> FileCost:
+def _cost(predictor: Predictor, path: str, size: tuple[int, int], allow_code: bool) -> FileCost:
     if isinstance(predictor, TFLitePredictor):
         return file_cost.of_tflite(predictor.file, size)
-    return file_cost.of_saved_model(path, size)
+    return file_cost.of_saved_model(path, size, allow_code)
 
 
 def _pictures(images: Sequence[str], most: int) -> list[np.ndarray]:

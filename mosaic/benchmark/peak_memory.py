@@ -21,7 +21,7 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 RUNS = 3
 
 
-def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
+def measure(path: str, size: tuple[int, int], threads: int, allow_code: bool = False) -> int | None:
     """Measures how far a model raises the peak of resident memory above the interpreter's.
 
     This is the memory that loading it and running it three times adds to a process that has
@@ -32,6 +32,7 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
       path: path of a TFLite file or a SavedModel folder.
       size: (height, width) of the black image that it runs on, in pixels.
       threads: number of threads of the computation.
+      allow_code: whether a SavedModel may use files and run code, see `SavedModelPredictor`.
 
     Returns:
       Bytes, or None where the system does not report it: only Linux does, and not in every
@@ -42,13 +43,13 @@ def measure(path: str, size: tuple[int, int], threads: int) -> int | None:
     """
     if not (_STATUS.exists() and os.access(_CLEAR, os.W_OK)):
         return None
-    program = "mosaic.benchmark.peak_memory" + (
-        "" if format_of(path) == "tflite" else "_saved_model"
-    )
+    program, numbers = "mosaic.benchmark.peak_memory", [*size, threads]
+    if format_of(path) != "tflite":
+        program, numbers = f"{program}_saved_model", [*numbers, int(allow_code)]
     root = str(pathlib.Path(__file__).resolve().parents[2])
     folders = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(
-        [sys.executable, "-m", program, path, *map(str, size), str(threads)],
+        [sys.executable, "-m", program, path, *map(str, numbers)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},

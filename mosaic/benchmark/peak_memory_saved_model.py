@@ -1,6 +1,7 @@
 """Peak memory of a SavedModel: the process that `mosaic.benchmark.peak_memory` starts for it.
 
-`python -m mosaic.benchmark.peak_memory_saved_model FOLDER HEIGHT WIDTH THREADS` prints bytes.
+`python -m mosaic.benchmark.peak_memory_saved_model FOLDER HEIGHT WIDTH THREADS ALLOW_CODE` prints
+bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from mosaic.benchmark.peak_memory import RUNS, reset, resident
 from mosaic.inference.file_predictors import SavedModelPredictor
 
 
-def run(path: str, height: int, width: int, threads: int) -> int:
+def run(path: str, height: int, width: int, threads: int, allow_code: int = 0) -> int:
     """Loads a SavedModel, runs it on a black image, and returns the rise of the peak, in bytes."""
     use_threads(threads)
     image = tf.zeros([1, height, width, 3], tf.uint8)
     before = reset()
-    predictor = SavedModelPredictor(path)
+    predictor = SavedModelPredictor(path, bool(allow_code))
     for _ in range(RUNS):
         predictor.run(image)
     return resident("VmHWM:") - before

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
 from mosaic.checkpoints import diagnosis, model_garden
@@ -27,7 +28,28 @@ from mosaic.utils.errors import UserError
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _STEP = "global_step"
+# What TensorFlow raises for a damaged checkpoint: depending on their message, it turns its errors
+# into Python's.
+DAMAGE = (tf.errors.OpError, RuntimeError, IndexError, ValueError)
+# Types that TensorFlow keeps apart from numbers and texts.
+_OPAQUE = (tf.variant, tf.resource)
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
+
+
+class Damaged(UserError):
+    """A checkpoint whose bytes are not those that were written, or are missing.
+
+    Args:
+      path: path of the checkpoint.
+      reason: what is wrong with it, one line.
+    """
+
+    def __init__(self, path: str, reason: str):
+        super().__init__(
+            f"{path}: the checkpoint cannot be read ({reason}); take an intact copy, or name "
+            "another checkpoint"
+        )
+        self.reason = reason
 
 
 @contextlib.contextmanager
@@ -84,12 +106,16 @@ def _latest(folder: str) -> str | None:
 def read(path: str) -> Variables:
     """Reads a checkpoint of this project or of the Model Garden.
 
+    All of it is read once, the optimizer's state too, and compared with its checksums: what is
+    damaged is told before anything is made of it.
+
     Args:
       path: path of a folder (its latest checkpoint is read), a file prefix, an index file, or a
         .tar.gz as published.
 
     Raises:
-      UserError: there is no checkpoint, it cannot be read, or its format is unknown.
+      Damaged: its bytes are not those that were written.
+      UserError: there is no checkpoint, or its format is unknown.
     """
     with _located(path) as prefix:
         try:
@@ -110,13 +136,29 @@ def read(path: str) -> Variables:
                     f"segmentation networks and backbones (its roots are {roots})"
                 )
             arrays = {name: reader.get_tensor(key) for name, key in names.items()}
+            _check_rest(reader, keys - set(names.values()))
         except UserError:
             raise
-        except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-            # Depending on their message, TensorFlow turns its errors into Python's.
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: the checkpoint cannot be read ({reason})") from None
+        except (*DAMAGE, DecodeError) as error:
+            raise Damaged(path, _reason(error, prefix)) from None
     return Variables(path, format_, None if step is None else int(step), arrays)
+
+
+def _check_rest(reader, keys: Iterable[str]) -> None:
+    """Reads tensors that nothing is made of: TensorFlow compares each with its checksum."""
+    types = reader.get_variable_to_dtype_map()
+    for key in keys:
+        if types[key] not in _OPAQUE:
+            reader.get_tensor(key)
+
+
+def _reason(error: Exception, prefix: str) -> str:
+    """What is wrong with a damaged checkpoint, without the places in TensorFlow's source."""
+    text = (str(error).splitlines() or [""])[0]
+    if "checksum" in text.lower():
+        file = "index" if f"{prefix}.index" in text or "block checksum" in text else "data"
+        return f"bytes of its {file} file have changed: a checksum is wrong"
+    return re.sub(r" *\[.*", "", text) or type(error).__name__
 
 
 def _mosaic_names(graph) -> dict[str, str]:
@@ -165,6 +207,27 @@ def load(
     checkpoint = read(path)
     if "" in prefixes:
         quantization_aware.check_kind(model, path, checkpoint.arrays)
+    pairs = _pairs(model, checkpoint, prefixes)
+    for variable, array in pairs:
+        variable.assign(array)
+    return checkpoint
+
+
+def check_fit(model: tf_keras.Model, checkpoint: Variables) -> None:
+    """Checks that a checkpoint is of a network, without loading it.
+
+    Raises:
+      UserError: as for `load`.
+    """
+    quantization_aware.check_kind(model, checkpoint.path, checkpoint.arrays)
+    _pairs(model, checkpoint, ("",))
+
+
+def _pairs(
+    model: tf_keras.Model, checkpoint: Variables, prefixes: tuple[str, ...]
+) -> list[tuple[tf.Variable, np.ndarray]]:
+    """The variables of a network and their values in a checkpoint, as for `load`."""
+    path = checkpoint.path
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
     is_garden = checkpoint.format == "garden"
@@ -196,9 +259,7 @@ def load(
             f"{path}: the Model Garden trains its networks with other settings of "
             f"{', '.join(settings)} than this network's; leave them at their defaults"
         )
-    for variable, array in pairs:
-        variable.assign(array)
-    return checkpoint
+    return pairs
 
 
 def _difference(

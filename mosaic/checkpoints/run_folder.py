@@ -47,19 +47,22 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
       model: network that is to be trained.
 
     Raises:
-      UserError: its checkpoints are from another network, or no state file lists them.
+      UserError: its latest checkpoint is damaged or of another network, or no state file lists its
+        checkpoints.
     """
     tidy(folder)
     tidy(os.path.join(folder, BEST_FOLDER))
     forget_start(folder)
     latest = tf.train.latest_checkpoint(folder)
+    if not latest:
+        return
     try:
-        saved = latest and loading.read(latest)
-    except UserError:
-        return  # `restoring` says what is wrong with it, and the fix.
-    if saved:
+        saved = loading.read(latest)
         quantization_aware.check_kind(model, latest, saved.arrays)
-        _check_network(folder, model, saved)
+    except loading.Damaged as error:
+        raise UserError(f"{latest}: cannot be restored ({error.reason}); {_mend(latest)}") from None
+    _check_network(folder, model, saved)
+    _check_own(model, saved, "take another --model_dir, or the configuration of this folder's run")
 
 
 def _check_network(folder: str, model: tf_keras.Model, saved: Variables) -> None:
@@ -84,6 +87,54 @@ def _check_network(folder: str, model: tf_keras.Model, saved: Variables) -> None
 
 def _said(changes: Sequence[tuple[str, str, str]]) -> str:
     return "; ".join(f"{name} was {before}, and is {now}" for name, before, now in changes)
+
+
+def _mend(latest: str) -> str:
+    """How a run goes on without its latest checkpoint."""
+    said = loading.state(os.path.dirname(latest))
+    listed = said.all_model_checkpoint_paths if said else ()
+    before = [path for path in listed if path != latest and os.path.exists(f"{path}.index")]
+    if not before:
+        return "no checkpoint is before it: put an intact copy back, or take another --model_dir"
+    return (
+        f"put an intact copy back, or move {latest}.* away and run again to go on from the "
+        f"checkpoint before, {before[-1]}"
+    )
+
+
+def _check_own(model: tf_keras.Model, saved: Variables, mend: str) -> None:
+    """Checks that a checkpoint in a run's folder is one that this run can have written."""
+    try:
+        if saved.format != "mosaic":
+            raise UserError(f"{saved.path}: not a checkpoint of a run of this project")
+        loading.check_fit(model, saved)
+    except UserError as error:
+        raise UserError(f"{error}; {mend}") from None
+
+
+def check_best(folder: str, model: tf_keras.Model) -> None:
+    """Checks a run's best checkpoint before steps are done: after the last it will be exported.
+
+    Args:
+      folder: folder of the run.
+      model: network that is trained.
+
+    Raises:
+      UserError: it is damaged, or of another network.
+    """
+    best = os.path.join(folder, BEST_FOLDER)
+    latest = tf.train.latest_checkpoint(best)
+    if not latest:
+        return
+    mend = (
+        f"put an intact copy back, or move {best} away and run again: the best network is then "
+        "that of the evaluations from here on"
+    )
+    try:
+        saved = loading.read(latest)
+    except loading.Damaged as error:
+        raise UserError(f"{latest}: cannot be restored ({error.reason}); {mend}") from None
+    _check_own(model, saved, mend)
 
 
 def tidy(folder: str) -> None:
@@ -133,11 +184,24 @@ def tidy(folder: str) -> None:
 
 
 def forget_start(folder: str) -> None:
-    """Removes a checkpoint of step 0: a run that got no further starts anew, as configured now."""
+    """Removes a checkpoint of step 0: a run that got no further starts anew, as configured now.
+
+    One that holds something else than untrained weights of a run stays.
+    """
     latest = tf.train.latest_checkpoint(folder) or ""
-    if os.path.basename(latest) == "ckpt-0":
+    if os.path.basename(latest) == "ckpt-0" and _is_start(latest):
         tf.compat.v1.train.remove_checkpoint(latest)
         os.remove(os.path.join(folder, "checkpoint"))
+
+
+def _is_start(path: str) -> bool:
+    try:
+        saved = loading.read(path)
+    except loading.Damaged:
+        return True  # a process was killed while it wrote it
+    except UserError:
+        return False
+    return saved.format == "mosaic" and not saved.step
 
 
 def set_aside_later(folder: str) -> None:
@@ -182,16 +246,16 @@ def restoring(folder: str) -> Iterator[None]:
     latest = tf.train.latest_checkpoint(folder)
     try:
         yield
-    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+    except loading.DAMAGE as error:
         if latest is None or isinstance(error, UserError):
             raise
+        # Its bytes are those that were written (`prepare`): the configuration is another.
         reason = str(error).splitlines()[0]
         changed = _said(config.network_changes(folder))
         fix = (
             f"{changed}: set it back, or take another --model_dir"
             if changed
-            else "take another --model_dir; or, if the file is damaged, move "
-            f"{latest}.* elsewhere and run again to go on from the checkpoint before"
+            else "take the configuration of this folder's run, or another --model_dir"
         )
         raise UserError(f"{latest}: cannot be restored ({reason}); {fix}") from None
 

@@ -7,6 +7,8 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
+import jinja2
+
 from mosaic.evaluation.html_report import FIGURES, conditions, environment, percent, plain, verdict
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
@@ -16,6 +18,13 @@ _REPORTS = ("report.json", os.path.join("eval", "report.json"))
 # Metrics of runs that differ in one of these cannot be compared.
 _SAME = ("dataset", "split", "protocol", "num_images")
 _COLORS = 6
+# Levels of objects and lists in a report; this project's have six.
+_DEEPEST = 50
+# What Python and Jinja raise for values of other types than a report has.
+_UNSHOWABLE = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    jinja2.TemplateError,
+)
 
 
 def find(path: str) -> str:
@@ -44,10 +53,10 @@ def read(path: str) -> dict:
     try:
         with open(file, encoding="utf-8") as text:
             report = json.load(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{file}: not a report ({reason}); run eval.py again") from None
-    fault = _fault(report)
+    fault = _fault(report) or _unshowable(report)
     if fault:
         raise UserError(f"{file}: not a report ({fault}); run eval.py again")
     return report
@@ -57,6 +66,8 @@ def _fault(report) -> str | None:
     """Returns why a report cannot be compared, or None if it can."""
     if not isinstance(report, dict):
         return "no JSON object"
+    if _depth(report) > _DEEPEST:
+        return f"values nested more than {_DEEPEST} levels deep"
     for name in ("mean_iou", "per_class_iou", "dataset", "split"):
         if name not in report:
             return f"no {name!r}"
@@ -68,10 +79,48 @@ def _fault(report) -> str | None:
     if report.get("published"):
         metrics["published mean_iou"] = report["published"].get("mean_iou")
     for name, value in {**metrics, **report["per_class_iou"]}.items():
-        number = isinstance(value, (int, float)) and math.isfinite(value)
-        if value is not None and not number:
-            return f"{name!r} is {value!r}, no number"
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and -math.inf < value < math.inf):
+            return f"{name!r} is {repr(value)[:50]}, no number"
     return None
+
+
+def _depth(value) -> int:
+    """The number of levels of nested objects and lists, as far as one more than `_DEEPEST`."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        depth += 1
+    return depth
+
+
+def _unshowable(report: dict) -> str | None:
+    """Returns why a report whose figures are good cannot be shown, or None if it can.
+
+    What a report may have besides its figures is only known where it is shown.
+    """
+    try:
+        render([_run("report", report, 0)])
+        plain(verdict(report)["status"])
+    except _UNSHOWABLE as error:
+        return " ".join(str(error).split())[:100] or type(error).__name__
+    return None
+
+
+def _run(name: str, report: dict, index: int) -> dict:
+    """What the page shows of a report."""
+    return {
+        "name": name,
+        "report": report,
+        "verdict": verdict(report),
+        "settings": conditions(report),
+        "color": index % _COLORS + 1,
+    }
 
 
 def compare(paths: Sequence[str], output_dir: str) -> str:
@@ -91,16 +140,7 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
         raise UserError("--compare=RUN: give it at least twice, once for each run")
     reports = [read(path) for path in paths]
     names = _names([find(path) for path in paths])
-    runs = [
-        {
-            "name": name,
-            "report": report,
-            "verdict": verdict(report),
-            "settings": conditions(report),
-            "color": index % _COLORS + 1,
-        }
-        for index, (name, report) in enumerate(zip(names, reports))
-    ]
+    runs = [_run(name, report, index) for index, (name, report) in enumerate(zip(names, reports))]
     write_text(os.path.join(output_dir, FILE), render(runs))
     width = max(map(len, names))
     means = [percent(report["mean_iou"]) for report in reports]

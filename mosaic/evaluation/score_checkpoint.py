@@ -98,6 +98,7 @@ def score(
     normalization: str | None = None,
     as_network: bool = False,
     submission_dir: str | None = None,
+    allow_code: bool = False,
 ) -> dict:
     """Scores under the configured experiment, prints the table, writes the report.
 
@@ -108,6 +109,7 @@ def score(
       normalization: normalisation of a file's input, see `file_predictors.of_file`.
       as_network: whether a TFLite file's weights are loaded into the network, see `load_predictor`.
       submission_dir: folder for predictions for official scorers, see `evaluate`.
+      allow_code: whether a SavedModel may use files and run code, see `load_predictor`.
 
     Returns:
       The report.
@@ -120,7 +122,7 @@ def score(
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
     model = opened(path)
-    predictor, loaded = load_predictor(model, normalization, as_network)
+    predictor, loaded = load_predictor(model, normalization, as_network, allow_code)
     _check_answers(model, predictor, dataset, evaluation)
     recipe, departures = None, []
     if evaluation.published and _is_trained_here(model, loaded):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from mosaic.inference import saved_model_check
 from mosaic.inference.predictors import Predictor
 from mosaic.inference.tflite_input import TYPES, preparation
 from mosaic.tflite.model_file import TFLiteModel
@@ -16,7 +17,9 @@ from mosaic.utils import archives
 from mosaic.utils.errors import UserError
 
 
-def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predictor:
+def of_file(
+    model: str | TFLiteModel, normalization: str | None = None, allow_code: bool = False
+) -> Predictor:
     """Returns a predictor that runs a SavedModel or a TFLite file without changes.
 
     Args:
@@ -24,6 +27,7 @@ def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predi
       normalization: normalisation that a TFLite file expects of its float input: a key of
         `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the
         file does not say.
+      allow_code: whether a SavedModel may use files and run code, see `SavedModelPredictor`.
 
     Raises:
       UserError: it cannot be read, or is not a segmentation network.
@@ -32,7 +36,7 @@ def of_file(model: str | TFLiteModel, normalization: str | None = None) -> Predi
         return TFLitePredictor(model, normalization)
     if normalization:
         raise UserError(f"--normalization is for TFLite files; {model} is a SavedModel")
-    return SavedModelPredictor(model)
+    return SavedModelPredictor(model, allow_code)
 
 
 class SavedModelPredictor(Predictor):
@@ -43,14 +47,16 @@ class SavedModelPredictor(Predictor):
 
     Args:
       path: path of the folder or archive.
+      allow_code: whether its graph may use files and connections and call Python.
 
     Raises:
-      UserError: it cannot be loaded, or has no such signature.
+      UserError: it cannot be loaded, or has no such signature, or its graph does more than compute
+        and `allow_code` is not set.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, allow_code: bool = False):
         # The loaded object must live as long as its functions do.
-        self._loaded = _load(path)
+        self._loaded = _load(path, allow_code)
         name, self._serve = _signature(path, self._loaded)
         inputs = self._serve.structured_input_signature[1]
         outputs = self._serve.structured_outputs
@@ -164,12 +170,17 @@ class TFLitePredictor(Predictor):
         return (prediction.astype(np.float32) - zero) * scale if scale else prediction
 
 
-def _load(path: str):
-    """Loads a SavedModel from a folder or an archive."""
+def _load(path: str, allow_code: bool):
+    """Loads a SavedModel from a folder or an archive, once it is known what it does."""
     is_archive = archives.is_archive(path)
     try:
         with archives.unpacked(path) if is_archive else contextlib.nullcontext(path) as folder:
-            return tf.saved_model.load(archives.saved_model_folder(folder))
+            folder = archives.saved_model_folder(folder)
+            if not allow_code:
+                saved_model_check.check(folder, path)
+            return tf.saved_model.load(folder)
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: the SavedModel cannot be loaded ({reason})") from None

@@ -23,7 +23,7 @@ from mosaic.models.layers import Normalize
 from mosaic.tflite import image_segmenter_schema, metadata_schema, model_file
 from mosaic.tflite.metadata_schema import AssociatedFileType, ColorSpaceType
 from mosaic.tflite.model_file import TFLiteModel
-from mosaic.utils import class_names
+from mosaic.utils import archives, class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
@@ -273,10 +273,11 @@ def _classes(file: TFLiteModel, tensors: Sequence) -> class_names.Classes | None
     with zipfile.ZipFile(content) as archive:
         names = archive.namelist()
         if class_names.FILE in names:
-            return class_names.parse(archive.read(class_names.FILE), f"{file}: {class_names.FILE}")
+            text = archives.zip_member(archive, class_names.FILE, str(file))
+            return class_names.parse(text, f"{file}: {class_names.FILE}")
         for entry in [f for t in tensors for f in t.associatedFiles or []]:
             name = _text(entry.name)
             if entry.type in kinds and name in names:
-                text = archive.read(name).decode(errors="replace")
+                text = archives.zip_member(archive, name, str(file)).decode(errors="replace")
                 return class_names.Classes.named(text.splitlines())
     return None

@@ -63,9 +63,12 @@ class OuterLoop:
             self._controller.save_checkpoint()
 
     def _due(self, steps: int, eval_interval: int) -> bool:
-        """Whether the evaluation of the current step is missing: a run was stopped before it."""
+        """Whether the evaluation of the current step is missing: a run was stopped before it.
+
+        Without a best checkpoint it is done again: at the end there must be one.
+        """
         at = self._step % eval_interval == 0 or self._step >= steps
-        return at and not self._history.evaluated(self._step)
+        return at and not (self._trainer.best.is_there and self._history.evaluated(self._step))
 
     def _after_steps(self, output) -> None:
         loss, rate = float(output["training_loss"]), float(output["learning_rate"])

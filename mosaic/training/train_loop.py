@@ -16,6 +16,7 @@ import tf_keras
 from mosaic import config
 from mosaic.checkpoints.run_folder import (
     announce_first,
+    check_best,
     check_start,
     done,
     prepare,
@@ -27,6 +28,7 @@ from mosaic.export import saved_model
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.inputs import check_size
+from mosaic.training import data_note
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
@@ -139,6 +141,7 @@ def train(
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
     task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial)
     set_aside_later(model_dir)
+    check_best(model_dir, model)
     with StopOnSignal() as stop:
         best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
         trainer = Trainer(task, optimizer, best, stop)
@@ -151,6 +154,7 @@ def train(
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
+            _tell_missing_best(model_dir, best, history)
         with Progress(steps, "train", "step", done=start) as bar:
             loop = OuterLoop(controller, trainer, history, times, bar)
             try:
@@ -193,12 +197,22 @@ def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> in
     return start
 
 
+def _tell_missing_best(model_dir: str, best: BestCheckpoint, history: History) -> None:
+    if not best.is_there and any("mean_iou" in entry for entry in history.entries):
+        print(
+            f"warning: {os.path.join(model_dir, BEST_FOLDER)}: the best checkpoint of the steps "
+            "before is not there; the best is that of the evaluations from here on",
+            file=sys.stderr,
+        )
+
+
 def _keep_configuration(model_dir: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
-    """Writes a run's configuration and class names; warns of settings that have changed."""
+    """Writes a run's configuration, class names and data; warns of what has changed."""
     for name, before, now in config.changes(model_dir) if is_resumed else ():
         print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
     config.save(model_dir)
     class_names.save(model_dir, dataset)
+    data_note.keep(model_dir, dataset, is_resumed)
 
 
 def _summarize(

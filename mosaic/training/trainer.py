@@ -19,7 +19,7 @@ from official.core import config_definitions as cfg
 from mosaic.checkpoints.run_folder import restoring, tidy
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
-from mosaic.utils.errors import RunError
+from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
 from mosaic.utils.run_layout import CONFIG, METRIC
 
@@ -78,8 +78,14 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         latest = tf.train.latest_checkpoint(self._export_dir)
         if latest is None:
             return None
-        path = self._score_path(int(latest.rpartition("-")[2]))
-        return json.loads(pathlib.Path(path).read_text()) if os.path.exists(path) else None
+        step = latest.rpartition("-")[2]
+        path = self._score_path(int(step)) if step.isdecimal() else ""
+        return _score(path) if os.path.exists(path) else None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a best checkpoint."""
+        return tf.train.latest_checkpoint(self._export_dir) is not None
 
     def maybe_export_checkpoint(self, checkpoint, eval_logs, global_step, write_logs=True) -> bool:
         """Saves the network if `eval_logs` are better than the best so far."""
@@ -106,6 +112,26 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
                 write_text(pathlib.Path(self._export_dir) / name, source.read_text("utf-8"))
 
 
+def _score(path: str) -> dict:
+    """Reads the score of a best checkpoint.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    try:
+        logs = json.loads(pathlib.Path(path).read_bytes())
+        value = logs[METRIC]
+        if isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValueError(f"{METRIC} is {value!r}")
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"{path}: not the score of a checkpoint ({reason}); put an intact copy back, or write "
+            f'{{"{METRIC}": VALUE}} into it, with the value of that step in history.jsonl'
+        ) from None
+    return logs
+
+
 class Trainer(base_trainer.Trainer):
     """The Garden's trainer with progress of evaluation, and a stop between its batches.
 
@@ -121,6 +147,7 @@ class Trainer(base_trainer.Trainer):
             trainer=cfg.TrainerConfig(best_checkpoint_eval_metric=METRIC),
             runtime=cfg.RuntimeConfig(),
         )
+        self.best = best
         self.stop = stop
         self._bar: Progress | None = None
         placeholder = tf.data.Dataset.range(0)

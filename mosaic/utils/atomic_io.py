@@ -6,11 +6,18 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 from mosaic.utils.errors import UserError
+
+# In each temporary folder of `replacing`; locked as long as its process lives.
+_MARK = ".being_written"
+# Where the file system has no locks, or the folder no mark, only age tells that it was left behind.
+_ABANDONED = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -24,6 +31,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    mark = _marked(folder)
     try:
         aside = folder / path.name
         yield aside
@@ -41,11 +49,72 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             os.replace(aside, path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(mark)
         with contextlib.suppress(OSError):  # another has put something there
             for parent in made:
                 parent.rmdir()
         raise
     shutil.rmtree(folder, ignore_errors=True)
+    os.close(mark)
+
+
+def _marked(folder: pathlib.Path) -> int:
+    """Puts a locked file into a temporary folder; returns its descriptor."""
+    # The file gets its name once it is locked: another process never sees it free.
+    start = folder / f"{_MARK}.new"
+    mark = os.open(start, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.rename(start, folder / _MARK)
+    return mark
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+    """Removes what killed processes left of unfinished files in a folder and those in it.
+
+    Only temporary folders of `replacing` are touched, and none of a process that still runs. A
+    folder that was put aside in the last moment gets its name back.
+    """
+    places = [pathlib.Path(folder)]
+    with contextlib.suppress(OSError):
+        places += [p for p in places[0].iterdir() if p.is_dir() and not p.is_symlink()]
+    for place in places:
+        with contextlib.suppress(OSError):
+            for path in [p for p in place.iterdir() if p.name.startswith(".")]:
+                with contextlib.suppress(OSError):
+                    _remove_leftover(path)
+
+
+def _remove_leftover(folder: pathlib.Path) -> None:
+    # `tempfile` puts eight of these characters after the prefix.
+    match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}", folder.name)
+    if not match or folder.is_symlink() or not folder.is_dir():
+        return
+    name = match[1]
+    inside = {path.name for path in folder.iterdir()}
+    if inside - {name, f"{name}.old", _MARK, f"{_MARK}.new"}:
+        return  # not made here
+    is_old = bool(inside) and time.time() - folder.stat().st_mtime > _ABANDONED
+    if not (_is_free(folder / _MARK) if _MARK in inside else is_old):
+        return
+    old, path = folder / f"{name}.old", folder.parent / name
+    if old.exists() and not path.exists():
+        os.rename(old, path)
+    shutil.rmtree(folder)
+
+
+def _is_free(mark: pathlib.Path) -> bool:
+    """Whether no process holds the lock of a mark."""
+    file = os.open(mark, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - mark.stat().st_mtime > _ABANDONED
+    finally:
+        os.close(file)
+    return True
 
 
 @contextlib.contextmanager
@@ -79,6 +148,8 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
 def check_writable(folder: str | os.PathLike) -> None:
     """Checks before long work that a folder can be written to, or created if it does not exist.
 
+    What killed processes left there of unfinished files is removed (`remove_leftovers`).
+
     Raises:
       UserError: it cannot.
     """
@@ -92,6 +163,7 @@ def check_writable(folder: str | os.PathLike) -> None:
         raise UserError(
             f"{folder}: {there} cannot be written to ({error.strerror}); name another folder"
         ) from None
+    remove_leftovers(path)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -74,10 +74,34 @@ def parse(text: bytes, file: str) -> Classes:
     try:
         table = json.loads(text)
         classes = table["classes"]
+        if not classes:
+            raise ValueError("there are none")
         return Classes(
-            tuple(str(c["name"]) for c in classes),
-            tuple(tuple(map(int, c["color"])) for c in classes),
-            int(table.get("ignore_label", 255)),
+            tuple(_name(c["name"]) for c in classes),
+            tuple(_color(c["color"]) for c in classes),
+            _whole(table.get("ignore_label", 255)),
         )
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{file}: not a list of classes ({error})") from None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{file}: not a list of classes ({reason})") from None
+
+
+def _name(value) -> str:
+    if not isinstance(value, str | int):
+        raise ValueError("a name that is no text")
+    return str(value)
+
+
+def _color(value) -> tuple[int, int, int]:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError("a color that is not [red, green, blue]")
+    red, green, blue = map(_whole, value)
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError("a color with a number outside of 0..255")
+    return red, green, blue
+
+
+def _whole(value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise ValueError(f"{str(value)[:20]!r} instead of a whole number")
+    return int(value)

@@ -483,3 +483,48 @@ def test_command_without_a_model():
     )
     assert result.returncode == 2
     assert result.stderr == "predict.py: give --model\n"
+
+
+def _foreign(folder, text="import intruder\n"):
+    """A checkpoint's folder from elsewhere; its configuration's import leaves a file `ran`."""
+    (folder / "model").mkdir()
+    (folder / "model" / "ckpt-3.index").touch()
+    (folder / "model" / "ckpt-3.data-00000-of-00001").touch()
+    (folder / "model" / "checkpoint").write_text('model_checkpoint_path: "ckpt-3"\n')
+    (folder / "model" / "config.gin").write_text(text)
+    (folder / "intruder.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
+
+
+_DOORS = [
+    ("predict.py", ["--model=model", "--images=x.png", "--output_dir=out"]),
+    ("predict.py", ["--model=model/ckpt-3", "--images=x.png", "--output_dir=out"]),
+    ("eval.py", ["--model_dir=model", "--output_dir=out"]),
+    ("export.py", ["--model_dir=model", "--export_dir=out"]),
+    ("train.py", ["--model_dir=model"]),
+]
+
+
+@pytest.mark.parametrize("command, arguments", _DOORS)
+def test_code_beside_a_checkpoint_is_not_run(tmp_path, command, arguments):
+    _foreign(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, str(ROOT / command), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert not (tmp_path / "ran").exists()
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    for part in ("intruder", "model/config.gin", "--allow_code", "--gin_file"):
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--allow_code"], ["--gin_file=model/config.gin"]])
+def test_code_that_its_user_allows_may_run(tmp_path, monkeypatch, arguments):
+    _foreign(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    values = cli.common_flags("gin_file", "model_dir", "allow_code")
+    values(["train.py", "--model_dir=model", *arguments])
+    assert cli.experiment_files(values) == ["model/config.gin"]

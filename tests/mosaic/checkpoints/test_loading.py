@@ -339,3 +339,36 @@ def test_a_state_file_that_says_nothing_is_no_state(tmp_path, text):
     shutil.copy(tmp_path / "ckpt-3.index", tmp_path / "ckpt-4.index")
     with pytest.raises(UserError, match="2 checkpoints, and no single one named as latest"):
         loading.read(str(tmp_path))
+
+
+def _keys(prefix):
+    return [name for name, _ in tf.train.list_variables(prefix)]
+
+
+def test_the_optimizers_state_is_compared_with_its_checksum_too(copy):
+    """Its bytes are changed where nothing of the network lies."""
+    prefix = str(copy / f"ckpt-{STEP}")
+    reader = tf.train.load_checkpoint(prefix)
+    momenta = [key for key in _keys(prefix) if "OPTIMIZER_SLOT" in key]
+    largest = max(momenta, key=lambda key: reader.get_tensor(key).size)
+    assert not reader.get_tensor(largest).any()
+    path = copy / f"ckpt-{STEP}.data-00000-of-00001"
+    content = bytearray(path.read_bytes())
+    place = content.find(bytes(4 * reader.get_tensor(largest).size))
+    content[place + 8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(loading.Damaged, match="bytes of its data file have changed") as raised:
+        loading.read(str(copy))
+    assert "\n" not in str(raised.value)
+    assert ".cc" not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.4, 0.7, 0.95])
+@pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
+def test_one_changed_byte_is_enough(copy, part, place):
+    path = copy / f"ckpt-{STEP}.{part}"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(loading.Damaged, match="cannot be read"):
+        loading.read(str(copy))

@@ -2,12 +2,15 @@
 
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from mosaic.checkpoints import run_folder
 from mosaic.checkpoints.run_folder import (
     announce_first,
+    check_best,
     check_start,
     forget_start,
+    prepare,
     set_aside_later,
     tidy,
 )
@@ -159,3 +162,96 @@ def test_the_best_checkpoint_counts_as_its_whole_run(run, name, step, steps):
     loaded = Variables("x", "mosaic", step, {})
     assert run_folder.steps_of(str(run / name), loaded) == steps
     assert run_folder.steps_of(str(run / name), Variables("x", "garden", step, {})) is None
+
+
+def _network(width=4):
+    images = tf_keras.Input([8, 8, 3])
+    maps = tf_keras.layers.Conv2D(width, 3, name="conv")(images)
+    return tf_keras.Model(images, tf_keras.layers.Conv2D(2, 1, name="logits")(maps))
+
+
+def _trained(folder, model, steps=(5, 9), **objects):
+    """Checkpoints as a run leaves them."""
+    step = tf.Variable(0, dtype=tf.int64)
+    objects = objects or {"model": model, "global_step": step}
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(**objects), str(folder), 3, checkpoint_name="ckpt"
+    )
+    for number in steps:
+        step.assign(number)
+        manager.save(number)
+    return folder
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _told(check, folder, model):
+    """The line that a check ends with; nothing in the folder has changed."""
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(UserError) as raised:
+        check(str(folder), model)
+    assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_damaged_latest_checkpoint_is_told_with_the_one_before(tmp_path, part):
+    model = _network()
+    _flip(_trained(tmp_path, model) / f"ckpt-9.{part}")
+    line = _told(prepare, tmp_path, model)
+    assert f"ckpt-9: cannot be restored (bytes of its {part[:4]}" in line
+    assert line.endswith(f"to go on from the checkpoint before, {tmp_path}/ckpt-5")
+    for path in tmp_path.glob("ckpt-9.*"):
+        path.rename(tmp_path / f"aside-{path.name}")
+    prepare(str(tmp_path), model)
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-5")
+
+
+def test_the_only_checkpoint_is_never_to_be_removed(tmp_path):
+    model = _network()
+    _flip(_trained(tmp_path, model, steps=[9]) / "ckpt-9.data-00000-of-00001")
+    assert "no checkpoint is before it: put an intact copy back" in _told(prepare, tmp_path, model)
+
+
+def test_another_networks_checkpoint_is_refused(tmp_path):
+    line = _told(prepare, _trained(tmp_path, _network(6)), _network())
+    assert "ckpt-9: the checkpoint does not fit this network" in line
+    assert "take another --model_dir" in line
+
+
+@pytest.mark.parametrize("step", [0, 5])
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, step):
+    folder = _trained(tmp_path, None, [step], weights=tf.Variable([1.0, 2.0]))
+    assert f"ckpt-{step}: neither a checkpoint of" in _told(prepare, folder, _network())
+
+
+def test_a_runs_own_checkpoint_serves(tmp_path):
+    model = _network()
+    _trained(tmp_path, model)
+    _trained(tmp_path / "best_ckpt", model)
+    before = _names(tmp_path)
+    prepare(str(tmp_path), model)
+    check_best(str(tmp_path), model)
+    assert _names(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["damaged", "missing data", "foreign"])
+def test_a_best_checkpoint_that_cannot_be_exported_is_told(tmp_path, kind):
+    model = _network()
+    best = _trained(tmp_path / "best_ckpt", _network(6) if kind == "foreign" else model)
+    if kind == "damaged":
+        _flip(best / "ckpt-9.data-00000-of-00001")
+    if kind == "missing data":
+        (best / "ckpt-9.data-00000-of-00001").unlink()
+    line = _told(check_best, tmp_path, model)
+    assert f"{best}/ckpt-9" in line
+    assert f"or move {best} away and run again" in line
+
+
+def test_a_run_without_a_best_checkpoint_has_nothing_to_check(tmp_path):
+    check_best(str(tmp_path), _network())

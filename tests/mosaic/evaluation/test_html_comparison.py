@@ -156,3 +156,43 @@ def test_mistakes_on_the_command_line(arguments, line):
     assert (code, output, heavy) == (2, "", set())
     assert len(errors) == 1
     assert line in errors[0]
+
+
+_DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _DEEP,
+        '{"mean_iou": 0.5, "settings": ' + _DEEP + "}",
+        json.dumps(made_report(mean_iou=True)),
+        json.dumps(made_report(mean_iou=10**400)),
+        json.dumps(made_report(verdict={"status": ["good"]})),
+        json.dumps(made_report(verdict={"departures": 5})),
+        json.dumps(made_report(verdict={"departures": [5]})),
+        json.dumps(made_report(verdict={"difference": "x"}, published=PUBLISHED)),
+        json.dumps(made_report(published={"mean_iou": 0.5})),
+        json.dumps(made_report(categories={"flat": "x"})),
+        json.dumps(made_report(per_class_iou={"sky": {}})),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_one_short_line(tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(UserError, match=r"report\.json: not a report \(") as raised:
+        read(str(tmp_path / "report.json"))
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("depth", [5, 400])
+def test_settings_of_any_depth_are_shown_or_told(tmp_path, depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    (tmp_path / "report.json").write_text(json.dumps(made_report(settings={"scales": value})))
+    if depth == 5:
+        assert read(str(tmp_path / "report.json"))["settings"]
+    else:
+        with pytest.raises(UserError, match=r"report\.json: not a report"):
+            read(str(tmp_path / "report.json"))

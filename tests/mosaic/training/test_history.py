@@ -7,6 +7,7 @@ import time
 import pytest
 
 from mosaic.training.history import History, Times, summary
+from mosaic.utils.errors import UserError
 
 
 @pytest.fixture
@@ -115,3 +116,33 @@ def test_summary_of_a_run_whose_first_times_are_not_known(path, tmp_path, clock)
     times = _timed(tmp_path / "times.jsonl", clock)
     del times.entries[0]
     assert summary(History(path, 30), times).keys() == {"best", "final"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"[1, 2]", b"7", b"null", b'"text"', b"{}", b"garbage", b"\x00\xff\xfe", b"[" * 100_000),
+        *(b'{"step": "3"}', b'{"step": 1.5}', b'{"step": true}', b'{"step": -1}'),
+        *(b'{"step": 3, "loss": "x"}', b'{"step": 3, "mean_iou": [1]}', b'{"step": 3, "iou": 5}'),
+    ],
+)
+def test_a_line_that_is_no_record_is_named(path, line):
+    before = line + b"\n" + path.read_bytes()
+    path.write_bytes(before)
+    with pytest.raises(UserError, match=r"history\.jsonl: line 1 is not a record") as raised:
+        History(path, 30)
+    assert "\n" not in str(raised.value)
+    assert path.read_bytes() == before
+
+
+def test_garbage_in_the_middle_drops_nothing_after_it(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b'{"step": 2\n', *lines[2:]]))
+    with pytest.raises(UserError, match="line 3 is not a record"):
+        History(path, 30)
+
+
+def test_times_without_seconds_are_named(tmp_path):
+    (tmp_path / "times.jsonl").write_text('{"step": 3}\n')
+    with pytest.raises(UserError, match=r"times\.jsonl: line 1 is not a record .*'seconds'"):
+        Times(tmp_path / "times.jsonl", 5)

@@ -241,6 +241,34 @@ def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_damaged_best_checkpoint_is_told_first_and_its_mend_ends_the_run(
+    root, tmp_path, uninterrupted
+):
+    whole, _ = uninterrupted
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "saved_model")
+    data = next((run / "best_ckpt").glob("*.data-*"))
+    data.write_bytes(data.read_bytes()[:1000])
+    result = finish(command(root, run))
+    assert result.returncode == 2
+    assert f"or move {run / 'best_ckpt'} away and run again" in result.stderr
+    (run / "best_ckpt").rename(aside)
+    result = finish(command(root, run))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("the best checkpoint of the steps before is not there") == 1
+    assert loading.read(str(run / "best_ckpt")).step == STEPS
+    assert (run / "saved_model").is_dir()
+
+
+def test_other_data_is_told_when_a_run_goes_on(root, tmp_path, uninterrupted):
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    result = finish(command(root, tmp_path / "run", "--gin.NUM_TRAIN=12"))
+    assert result.returncode == 0, result.stderr
+    assert "train has 12 images instead of 13" in result.stderr
+
+
 def test_quantization_aware_training(root, tmp_path):
     result = finish(
         command(

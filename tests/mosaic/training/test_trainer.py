@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from mosaic.training.trainer import BestCheckpoint, NanGuard, StopOnSignal, Stopped
-from mosaic.utils.errors import RunError
+from mosaic.utils.errors import RunError, UserError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,3 +84,20 @@ def test_the_best_checkpoint_keeps_the_runs_configuration(tmp_path):
     _export(BestCheckpoint(str(tmp_path / "best_ckpt")), 10, 0.4)
     assert (tmp_path / "best_ckpt" / "config.gin").read_text() == "train.seed = 3\n"
     assert (tmp_path / "best_ckpt" / "classes.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[0.4]", b"garbage", b"\x00\xff", b"[" * 100_000, b"{}", b"7"),
+        *(b'{"mean_iou": "x"}', b'{"mean_iou": 7}', b'{"mean_iou": true}', b'{"mean_iou": null}'),
+    ],
+)
+def test_a_damaged_score_is_told_and_the_checkpoint_stays(tmp_path, content):
+    assert _export(BestCheckpoint(str(tmp_path)), 10, 0.4)
+    (tmp_path / "mean_iou-10.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"mean_iou-10\.json: not the score of a") as raised:
+        BestCheckpoint(str(tmp_path))
+    assert "\n" not in str(raised.value)
+    (tmp_path / "mean_iou-10.json").write_text('{"mean_iou": 0.4}')  # the mend
+    assert not _export(BestCheckpoint(str(tmp_path)), 20, 0.3)

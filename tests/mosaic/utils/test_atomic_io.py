@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
-from mosaic.utils.atomic_io import check_writable, locked, replacing, write_text
+from mosaic.utils.atomic_io import check_writable, locked, remove_leftovers, replacing, write_text
 from mosaic.utils.errors import UserError
 
 
@@ -140,3 +141,70 @@ def test_a_folder_is_for_one_process(tmp_path):
         (folder / "result").touch()
         raise ValueError
     assert list(folder.iterdir()) == [folder / "result"]
+
+
+_KILLED = """
+import os, signal, sys
+from mosaic.utils import atomic_io
+with atomic_io.replacing({path!r}) as aside:
+    aside.mkdir()
+    (aside / "inner").write_text("half")
+    {then}
+"""
+
+
+def _killed(path, then="os.kill(os.getpid(), signal.SIGKILL)"):
+    script = _KILLED.format(path=str(path), then=then)
+    return subprocess.run([sys.executable, "-c", script], check=False)
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path):
+    for path in (tmp_path / "saved_model", tmp_path / "pictures" / "one.png"):
+        _killed(path)
+        assert len(list(path.parent.glob(f".{path.name}.*"))) == 1
+    check_writable(tmp_path)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "pictures"]
+
+
+def test_a_folder_that_was_put_aside_gets_its_name_back(tmp_path):
+    _write(tmp_path / "target", "before", True)
+    then = "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    _killed(tmp_path / "target", then)
+    assert not (tmp_path / "target").exists()
+    remove_leftovers(tmp_path)
+    assert _text(tmp_path / "target") == "before"
+    assert list(tmp_path.iterdir()) == [tmp_path / "target"]
+
+
+def test_what_a_running_process_writes_stays(tmp_path):
+    with replacing(tmp_path / "target") as aside:
+        aside.write_text("after")
+        remove_leftovers(tmp_path)
+        assert aside.read_text() == "after"
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.parametrize("days, stays", [(0, True), (2, False)])
+def test_without_a_mark_only_age_tells(tmp_path, days, stays):
+    folder = tmp_path / ".target.abcd_123"
+    folder.mkdir()
+    (folder / "target").touch()
+    os.utime(folder, (time.time() - 86400 * days - 60,) * 2)
+    remove_leftovers(tmp_path)
+    assert folder.exists() == stays
+
+
+@pytest.mark.parametrize("name", [".git", ".cache.d", ".x.abcd_1234", ".x.ABCDEFGH", "x.abcd_123"])
+def test_hidden_folders_of_others_stay(tmp_path, name):
+    (tmp_path / name).mkdir()
+    os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path)
+    assert (tmp_path / name).exists()
+
+
+def test_a_folder_of_that_form_with_other_things_stays(tmp_path):
+    (tmp_path / ".x.abcd_123").mkdir()
+    (tmp_path / ".x.abcd_123" / "theirs").touch()
+    os.utime(tmp_path / ".x.abcd_123", (0, 0))
+    remove_leftovers(tmp_path)
+    assert (tmp_path / ".x.abcd_123" / "theirs").exists()

@@ -1,5 +1,7 @@
 """Names and colours of classes, and the file that holds them."""
 
+import json
+
 import pytest
 
 from mosaic.utils import class_names
@@ -23,3 +25,27 @@ def test_what_is_saved_is_read(tmp_path):
 def test_what_is_no_list_of_classes_is_named(text):
     with pytest.raises(UserError, match=r"^x\.json: not a list of classes"):
         class_names.parse(text, "x.json")
+
+
+def _classes(**changed):
+    return json.dumps({"classes": [{"name": "sky", "color": [1, 2, 3], "label": 0, **changed}]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(_classes(color=color) for color in ([1, 2], [1, 2, 0.5], "123", 7, None, [1, 2, 300])),
+        *(_classes(color=color) for color in ({"r": 1}, [1, 2, True], [1, 2, "3"], [1, 2, 3, 4])),
+        *(_classes(name=name) for name in (None, ["sky"], {})),
+        json.dumps({"classes": []}),
+        json.dumps({"classes": "sky"}),
+        json.dumps({"classes": [], "ignore_label": 0.5}),
+        "[" * 100_000,
+        "\x00\x01\x02",
+    ],
+)
+def test_damaged_classes_are_told_in_one_line(text):
+    with pytest.raises(UserError, match=r"^x\.json: not a list of classes") as raised:
+        class_names.parse(text.encode(), "x.json")
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
