@@ -55,6 +55,21 @@ def read(file: TFLiteModel) -> tuple[Node, ...]:
         raise model_file.unreadable(file.path, error) from None
 
 
+def first_inputs(file: TFLiteModel) -> tuple[Node, ...]:
+    """The input as a file's first operators get it, with the arithmetic on it before them.
+
+    Other than `read` this also reads files for images of any size, whose later operators compute
+    with shapes.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    try:
+        return _Reader(file).first_inputs()
+    except model_file.DAMAGE as error:
+        raise model_file.unreadable(file.path, error) from None
+
+
 def quantized_input(file: TFLiteModel) -> tuple[float, float] | None:
     """The real range that a float input is quantized to directly; None if it is not quantized."""
     (index,) = file.graph.inputs
@@ -98,6 +113,25 @@ class _Reader:
             for index, node in zip(operator.outputs, self._apply(name, operator)):
                 self._nodes[index] = node
         return tuple(_without_tail(self._nodes[index]) for index in self._file.graph.outputs)
+
+    def first_inputs(self) -> tuple[Node, ...]:
+        for index in self._file.graph.inputs:
+            self._nodes[index] = self._input(index)
+        found = []
+        for name, operator in self._file.operators:
+            sources = [self._nodes[i] for i in operator.inputs if i in self._nodes]
+            if name == "TRANSPOSE" and sources:
+                nodes = (sources[0],)
+            elif not sources or name in (*_UNCHANGED, *_ARITHMETIC):
+                nodes = self._apply(name, operator)
+            else:
+                nodes = ()
+            inputs = [node for node in nodes if node.kind == "input"]
+            self._nodes.update(zip(operator.outputs, inputs))
+            # The size of an image is not yet the image.
+            if sources and not inputs and name != "SHAPE":
+                found += sources
+        return tuple(found)
 
     def _apply(self, name: str, operator) -> tuple[Node, ...]:
         """Returns the nodes of an operator, one per output; none if it only computes constants."""
