@@ -17,49 +17,69 @@ import tf_keras
 from mosaic.models.batch_norm import beginning
 from mosaic.models.pooling import PoolToBins, PoolToBinsByConvolution
 from mosaic.models.resizing import ResizeAlways, ResizeLike
+from mosaic.tflite.graph_from_file import same_padding
 
 _IN_INTEGERS = {PoolToBins: PoolToBinsByConvolution, ResizeLike: ResizeAlways}
 
 
-def from_pixels(model: tf_keras.Model) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
+def from_pixels(model: tf_keras.Model, as_stored: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
     """Makes normalisation part of the first convolution.
 
-    That convolution pads the image with the centre, which must be a single number. So if
-    normalisation has a different mean for each channel, padding is not exactly the mean colour;
-    this only changes the outermost row and column of its output.
+    The file's input then is pixels in 0..255, whose bytes are also its stored numbers (less 128 for
+    int8), so that whoever quantizes by scale and zero point feeds the same as whoever copies bytes.
+
+    A convolution pads with 0, which is black there, and not the mean colour as in the network. So
+    the image is padded before it, with the mean of the three means, since a file pads with a single
+    number. Where they differ, this changes the outermost row and column of its output.
 
     Args:
       model: network of this project.
+      as_stored: whether the first kernel is rounded as an int8 file stores it. The mean times the
+        kernel is part of the bias: it must be what the rounded kernel takes from the mean colour.
 
     Returns:
-      (function, centre): the function returns logits of [batch, height, width, 3], float32 images
-      in 0..255 minus the centre. A network that does not begin with normalisation and a plain
-      convolution is not changed, with centre 0.
+      A function that returns logits of [batch, height, width, 3], float32 images in 0..255 of a
+      size that is known. A network that does not begin with normalisation and a plain convolution
+      is not changed.
     """
     normalize, first = beginning(model)
     # Of a copy: a model that starts inside another would add nodes to the layers of both.
     copy = in_integers(model)
     if first is None:
-        return lambda images: copy(images, training=False), 0
+        return lambda images: copy(images, training=False)
     mean, std = np.asarray(normalize.mean), np.asarray(normalize.std)
-    centre = round(float(np.mean(mean)))
     rest = tf_keras.Model(copy.get_layer(first.name).output, copy.output)
-    scale, offset = (
-        tf.constant(values[:, np.newaxis], tf.float32)
-        for values in (1 / std, (centre - mean) / std)
-    )
+    kernel = first.kernel.numpy() / std[:, np.newaxis]
+    kernel = _as_stored(kernel) if as_stored else kernel
+    offset = -np.einsum("hwio,i->o", kernel, mean)
 
     def forward(pixels):
-        kernel = first.kernel
-        x = tf.nn.conv2d(
-            pixels, kernel * scale, first.strides, first.padding.upper(), None, first.dilation_rate
-        )
-        x += tf.reduce_sum(kernel * offset, [0, 1, 2])
+        if first.padding == "same":
+            pixels = _padded(pixels, first, round(float(np.mean(mean))))
+        weights = tf.constant(kernel, tf.float32)
+        x = tf.nn.conv2d(pixels, weights, first.strides, "VALID", None, first.dilation_rate)
+        x += tf.constant(offset, tf.float32)
         if first.use_bias:
             x += first.bias
         return rest(first.activation(x), training=False)
 
-    return forward, centre
+    return forward
+
+
+def _as_stored(kernel: np.ndarray) -> np.ndarray:
+    """A kernel as an int8 file rounds it: one scale for each output channel."""
+    step = np.max(np.abs(kernel), axis=(0, 1, 2)) / 127
+    step[step == 0] = 1.0
+    return np.round(kernel / step) * step
+
+
+def _padded(pixels: tf.Tensor, layer: tf_keras.layers.Conv2D, level: float) -> tf.Tensor:
+    """Images with the padding of a convolution around them, of one level."""
+    size = tuple(pixels.shape[1:3])
+    pads = same_padding(size, layer.kernel_size, layer.strides, layer.dilation_rate)
+    if not np.any(pads):
+        return pixels
+    return tf.pad(pixels, [(0, 0), *pads, (0, 0)], constant_values=level)
 
 
 def in_integers(model: tf_keras.Model) -> tf_keras.Model:
@@ -78,7 +98,7 @@ def in_integers(model: tf_keras.Model) -> tf_keras.Model:
     return copy
 
 
-def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarray]]:
+def samples(images: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
     """Representative images for `from_pixels`' function, in the converter's format.
 
     The converter derives the input's scale from the values that it sees. They go from black to
@@ -86,10 +106,9 @@ def samples(images: Iterable[np.ndarray], centre: int) -> Iterator[list[np.ndarr
 
     Args:
       images: uint8 [height, width, 3] each.
-      centre: centre from `from_pixels`.
     """
     for number, image in enumerate(images):
         if number == 0:
             image = image.copy()
             image[0, :2] = [[0], [255]]
-        yield [image[np.newaxis].astype(np.float32) - centre]
+        yield [image[np.newaxis].astype(np.float32)]

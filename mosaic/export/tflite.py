@@ -115,7 +115,7 @@ def write(
         raise UserError("--quantize=int8 needs representative images; use a data set")
     check_size(model, *options.size)
     # The function keeps the variables of what it was traced from alive.
-    answer, centre = _graph(model, options, learnt)
+    answer = _graph(model, options, learnt)
     # The converter saves its last argument: a Keras model layer by layer, in about ten seconds.
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [answer.get_concrete_function()], Serving(model)
@@ -123,7 +123,7 @@ def write(
     _set_precision(converter, options)
     if options.is_int8 and not learnt:
         converter.representative_dataset = lambda: int8_rewrite.samples(
-            (fit_image(image, options.size) for image in representative()), centre
+            fit_image(image, options.size) for image in representative()
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     content = tflite_metadata.add(convert(converter, path), model, dataset, steps)
@@ -138,25 +138,22 @@ def write(
 
 
 def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
-    """Returns the function of images that becomes the file, and the centre of its input.
-
-    The centre is subtracted from pixels in 0..255: 0 but for int8 files.
-    """
-    network, centre = functools.partial(model, training=False), 0
+    """The function of images in 0..255 that becomes the file."""
+    network = functools.partial(model, training=False)
     if options.is_int8:
         source = quantization_aware.for_file(model) if learnt else model
-        network, centre = int8_rewrite.from_pixels(source)
+        network = int8_rewrite.from_pixels(source, as_stored=True)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *options.size, 3], tf.float32, "images")])
     def answer(pixels):
         if learnt:
-            pixels = round_to(pixels, -centre, 255 - centre)
+            pixels = round_to(pixels, 0.0, 255.0)
         logits = resize_bilinear(network(pixels), options.output_size, half_pixel_centers(model))
         if options.output == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}
 
-    return answer, centre
+    return answer
 
 
 def _set_precision(converter: tf.lite.TFLiteConverter, options: TFLiteOptions) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import sys
-import warnings
-from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from mosaic.tflite import model_file
 from mosaic.utils.errors import UserError
+from mosaic.utils.quiet import quiet
 
 # The converter's message about operators that it would leave to TensorFlow's runtime (Flex, "TF
 # Select") or to the application (custom ones).
@@ -34,7 +30,7 @@ def convert(converter: tf.lite.TFLiteConverter, path: str) -> bytes:
       UserError: the network has operators that are not TFLite's; the message names them.
     """
     try:
-        with _quiet():
+        with quiet():
             content = converter.convert()
     except ConverterError as error:
         names = sorted({n for found in _FOREIGN.findall(str(error)) for n in found.split(", ")})
@@ -51,18 +47,3 @@ def _foreign(path: str, names: list[str]) -> UserError:
         f"{path}: TFLite has no operator for {', '.join(names)}; phones would need TensorFlow's "
         "runtime (Flex) for it: build the network without"
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides the converter's log, which shows a page of its own code for every error."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

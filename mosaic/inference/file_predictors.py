@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from mosaic.inference import saved_model_check
+from mosaic.inference.interpreters import TFLiteInterpreter
 from mosaic.inference.predictors import Predictor
 from mosaic.inference.tflite_input import TYPES, preparation
+from mosaic.inference.tflite_output import form
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
@@ -94,8 +95,10 @@ class SavedModelPredictor(Predictor):
 class TFLitePredictor(Predictor):
     """A TFLite file of any input type and size, logits or labels out.
 
-    uint8 inputs take the image's bytes, int8 inputs the bytes less 128. The three steps for one
-    image are separate, for measuring: `prepare`, `feed` and `invoke`.
+    Images go in as [1, height, width, 3] or [1, 3, height, width]; for the forms of what comes out
+    see `mosaic.inference.tflite_output`. uint8 inputs take the image's bytes, int8 inputs the bytes
+    less 128. The three steps for one image are separate, for measuring: `prepare`, `feed` and
+    `invoke`.
 
     Args:
       file: TFLite file, opened.
@@ -104,6 +107,7 @@ class TFLitePredictor(Predictor):
 
     Attributes:
       file: TFLite file, opened.
+      has_delegate: whether XNNPACK runs what it can of the file, see `TFLiteInterpreter`.
 
     Raises:
       UserError: it cannot be run; or it is not a segmentation network; or it is a float file that
@@ -114,29 +118,33 @@ class TFLitePredictor(Predictor):
         self, file: TFLiteModel, normalization: str | None = None, threads: int | None = None
     ):
         self.file = file
-        self._interpreter = _interpreter(file.path, threads or os.cpu_count())
-        sources = self._interpreter.get_input_details()
-        targets = self._interpreter.get_output_details()
+        self._interpreter = TFLiteInterpreter(file.path, threads or os.cpu_count())
+        self.has_delegate = self._interpreter.has_delegate
+        sources, targets = self._interpreter.inputs, self._interpreter.outputs
         if len(sources) != 1 or len(targets) != 1:
             raise UserError(
                 f"{file}: {len(sources)} inputs and {len(targets)} outputs instead of one"
             )
-        (self._source,), (self._target,) = sources, targets
-        shape, dtype = list(self._source["shape_signature"]), self._source["dtype"]
+        (source,), (target,) = sources, targets
+        shape, dtype = list(map(int, source["shape_signature"])), source["dtype"]
+        self._channels_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
+        if self._channels_first:
+            shape = [shape[0], *shape[2:], shape[1]]
         _check_input(file.path, shape, dtype in TYPES)
         self.prepare, normalization = preparation(
-            file, dtype, self._source["quantization"], normalization
+            file, dtype, source["quantization"], normalization
         )
-        found = self._target["shape"]
-        self._is_logits = _classes(found) is not None and found[-1] > 1
         size = _fixed(shape[1:3])
+        # The interpreter gives 1 for what is not fixed.
+        found = target["shape"] if size else target["shape_signature"]
+        self._output = form(file.path, found, size, target["quantization"])
         # A prediction of the input's size is resized as images are, a smaller one by the network's
         # rule.
-        like_images = size == _fixed(found[1:3]) or not self._is_logits
+        like_images = self._output.num_classes is None or self._output.is_of_size(found, size)
         super().__init__(
             self._segment,
             "tflite",
-            int(found[-1]) if self._is_logits else None,
+            self._output.num_classes,
             size,
             like_images or file.half_pixel_centers,
             traceable=False,
@@ -146,12 +154,10 @@ class TFLitePredictor(Predictor):
 
     def feed(self, image: np.ndarray) -> None:
         """Gives the interpreter an image, uint8 [height, width, 3]."""
-        shape = (1, *image.shape)
-        current = self._interpreter.get_input_details()[0]["shape"]
-        if self.input_size is None and tuple(current) != shape:
-            self._interpreter.resize_tensor_input(self._source["index"], shape)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self._source["index"], self.prepare(image[np.newaxis]))
+        values = self.prepare(image[np.newaxis])
+        if self._channels_first:
+            values = np.ascontiguousarray(np.moveaxis(values, -1, 1))
+        self._interpreter.feed(values)
 
     def invoke(self) -> None:
         """Computes the prediction for the image that was fed."""
@@ -162,12 +168,9 @@ class TFLitePredictor(Predictor):
         for image in np.asarray(images):
             self.feed(image)
             self.invoke()
-            predicted.append(self._interpreter.get_tensor(self._target["index"])[0])
-        prediction = np.stack(predicted)
-        if not self._is_logits:
-            return prediction.reshape(prediction.shape[:3])
-        scale, zero = self._target["quantization"]
-        return (prediction.astype(np.float32) - zero) * scale if scale else prediction
+            predicted.append(self._output.read(self._interpreter.output(), image.shape[:2]))
+        self.has_delegate = self._interpreter.has_delegate
+        return np.stack(predicted)
 
 
 def _load(path: str, allow_code: bool):
@@ -193,16 +196,6 @@ def _signature(path: str, loaded) -> tuple[str, tf.types.experimental.ConcreteFu
     if name is None or (name != "serving_default" and len(signatures) > 1):
         raise UserError(f"{path}: the SavedModel has no signature serving_default")
     return name, signatures[name]
-
-
-def _interpreter(path: str, threads: int) -> Interpreter:
-    try:
-        interpreter = Interpreter(model_path=path, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: the TFLite file cannot be run ({reason})") from None
-    return interpreter
 
 
 def _check_input(path: str, shape: list, is_pixels: bool) -> None:

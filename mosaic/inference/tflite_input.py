@@ -9,7 +9,6 @@ import numpy as np
 from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.tflite import graph_from_file
 from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite.graph import ancestors
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
@@ -112,8 +111,7 @@ def _by_range(file: TFLiteModel) -> str | None:
 
 def _normalizes_inside(file: TFLiteModel) -> bool:
     """Whether a float file's graph begins with arithmetic on pixels."""
-    inputs = [node for node in ancestors(graph_from_file.read(file)) if node.kind == "input"]
-    return all(node.content.known for node in inputs)
+    return all(node.content.known for node in graph_from_file.first_inputs(file))
 
 
 def _normalizing(mean: Sequence[float], std: Sequence[float]) -> Callable:

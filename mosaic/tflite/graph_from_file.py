@@ -12,7 +12,7 @@ The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lit
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -51,6 +51,21 @@ def read(file: TFLiteModel) -> tuple[Node, ...]:
         return _Reader(file).outputs()
     except UserError:
         raise
+    except model_file.DAMAGE as error:
+        raise model_file.unreadable(file.path, error) from None
+
+
+def first_inputs(file: TFLiteModel) -> tuple[Node, ...]:
+    """The input as a file's first operators get it, with the arithmetic on it before them.
+
+    Other than `read` this also reads files for images of any size, whose later operators compute
+    with shapes.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    try:
+        return _Reader(file).first_inputs()
     except model_file.DAMAGE as error:
         raise model_file.unreadable(file.path, error) from None
 
@@ -99,6 +114,25 @@ class _Reader:
                 self._nodes[index] = node
         return tuple(_without_tail(self._nodes[index]) for index in self._file.graph.outputs)
 
+    def first_inputs(self) -> tuple[Node, ...]:
+        for index in self._file.graph.inputs:
+            self._nodes[index] = self._input(index)
+        found = []
+        for name, operator in self._file.operators:
+            sources = [self._nodes[i] for i in operator.inputs if i in self._nodes]
+            if name == "TRANSPOSE" and sources:
+                nodes = (sources[0],)
+            elif not sources or name in (*_UNCHANGED, *_ARITHMETIC):
+                nodes = self._apply(name, operator)
+            else:
+                nodes = ()
+            inputs = [node for node in nodes if node.kind == "input"]
+            self._nodes.update(zip(operator.outputs, inputs))
+            # The size of an image is not yet the image.
+            if sources and not inputs and name != "SHAPE":
+                found += sources
+        return tuple(found)
+
     def _apply(self, name: str, operator) -> tuple[Node, ...]:
         """Returns the nodes of an operator, one per output; none if it only computes constants."""
         sources = tuple(self._nodes[i] for i in operator.inputs if i in self._nodes)
@@ -146,7 +180,7 @@ class _Reader:
         stride = (options.strideH, options.strideW)
         if source.kind == "pad" and padding == "valid":
             size, pads = source.shape
-            if pads == _same_padding(size, kernel.shape[:2], stride, dilation):
+            if pads == same_padding(size, kernel.shape[:2], stride, dilation):
                 padding, source = "same", source.inputs[0]
         if depthwise and stride == kernel.shape[:2] and not np.any(bias):
             average = self._average(operator, source, kernel)
@@ -181,8 +215,16 @@ class _Reader:
         pads = self._tensors.constant(operator.inputs[1])
         if pads is None or pads.shape != (4, 2) or np.any(pads[[0, 3]]):
             return None
+        if name == "PADV2" and not self._pads_with_nothing(operator, sources[0]):
+            return None
         shape = self._tensors.size(operator.inputs[0])[1:3], tuple(map(tuple, pads[1:3].tolist()))
         return Node("pad", self._tensors.name(operator.outputs[0]), sources, shape)
+
+    def _pads_with_nothing(self, operator, source: Node) -> bool:
+        """Whether padding with a value stands for that with 0: the mean colour around pixels."""
+        value = self._tensors.constant(operator.inputs[2])
+        in_pixels = source.kind == "input" and np.allclose(source.content.scale, 1.0)
+        return value is not None and (in_pixels or not np.any(value))
 
     def _space_to_batch(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         block = self._tensors.constant(operator.inputs[1])
@@ -357,6 +399,7 @@ _HANDLERS: dict[str, Callable] = {
     "AVERAGE_POOL_2D": _Reader._pool,
     "MAX_POOL_2D": _Reader._pool,
     "PAD": _Reader._pad,
+    "PADV2": _Reader._pad,
     "MEAN": _Reader._mean,
     "SPLIT": _Reader._split,
     "SPLIT_V": _Reader._split,
@@ -374,8 +417,17 @@ def _per_output(depthwise: bool, kernel: np.ndarray) -> tuple[int, ...]:
     return kernel.shape[2:] if depthwise else kernel.shape[3:]
 
 
-def _same_padding(size, kernel, stride, dilation) -> tuple:
-    """What `same` padding adds to a map, (before, after) on both axes."""
+def same_padding(
+    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """What a convolution's `same` padding adds to a map, (before, after) on both axes.
+
+    Args:
+      size: (height, width) of the map.
+      kernel: (height, width) of the kernel.
+      stride: stride on both axes.
+      dilation: dilation on both axes.
+    """
     pads = []
     for side, window, step, rate in zip(size, kernel, stride, dilation):
         extent = (-(-side // step) - 1) * step + (window - 1) * rate + 1

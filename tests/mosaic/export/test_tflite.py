@@ -6,6 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from mosaic.export import saved_model, tflite, tolerances
 from mosaic.inference.file_predictors import TFLitePredictor
+from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import RunError, UserError
@@ -91,8 +92,8 @@ def test_int8_files_compute_in_integers(
         if kernel.shape[0] > 1
     )
     source = Interpreter(str(path)).get_input_details()[0]["quantization"]
-    centre = 114 if input_type == "uint8" else 114 - 128
-    assert source == (1.0, centre)
+    assert source == (1.0, 0 if input_type == "uint8" else -128)
+    assert tflite_metadata.read(model).normalization == ([0.0], [1.0])
 
 
 def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):

@@ -29,6 +29,11 @@ def _assert_prepared(arguments, expected):
     [
         # Real numbers of about -1..1, as MLPerf's files have them: bytes, unless told otherwise.
         ((np.uint8, (1 / 64, 100), None), [0, 127, 128, 255]),
+        # Of this project's files: pixels, and in older ones pixels less a centre.
+        ((np.uint8, (1.0, 0), None), [0, 127, 128, 255]),
+        ((np.int8, (1.0, -128), None), [-128, -1, 0, 127]),
+        ((np.uint8, (1.0, 114), None), [0, 127, 128, 255]),
+        ((np.int8, (1.0, -14), None), [-128, -1, 0, 127]),
         ((np.uint8, (1 / 64, 100), "none"), [0, 127, 128, 255]),
         ((np.uint8, (1 / 64, 100), "symmetric"), [36, 100, 100, 164]),
         ((np.int8, (1 / 50, 10), "symmetric"), [-40, 10, 10, 60]),

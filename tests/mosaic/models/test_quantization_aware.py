@@ -144,7 +144,7 @@ def test_a_file_has_scales_by_channel_and_steps_of_the_image(file):
     interpreter = Interpreter(file)
     source = interpreter.get_input_details()[0]
     assert source["dtype"] == np.uint8
-    assert source["quantization"][0] == 1.0
+    assert source["quantization"] == (1.0, 0)
     model = TFLiteModel.open(file)
     tensors = model.graph.tensors
     for kind, operator in model.operators:
