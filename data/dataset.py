@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data.counts import Counts
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment, Shard, eval_batches, train_batches
@@ -97,6 +98,40 @@ class Dataset:
     def crop_size(self) -> tuple[int, int]:
         """(height, width) of training examples."""
         return self._augmentation().crop_size
+
+    def counts(self, split: str) -> Counts | None:
+        """Returns what was counted when the records were written; None for records of others."""
+        found = (self._builder.info.metadata or {}).get("counts")
+        if not found:
+            return None
+        parts = [Counts.from_json(found[part]) for part in self._split(split).split("+")]
+        return sum(parts[1:], parts[0])
+
+    def check_labels(self, split: str) -> str | None:
+        """Checks by the counts that a split can be learnt from and scored on.
+
+        Returns:
+          A line on the classes that the split lacks; None where it has all, or nothing was counted.
+
+        Raises:
+          DataError: hardly a pixel of the split has a class.
+        """
+        counts = self.counts(split)
+        if counts is None:
+            return None
+        root = self._builder.info.metadata["root"]
+        fault = counts.fault(self.label_map)
+        if fault:
+            raise DataError(f"{root}: {split}: {fault}")
+        absent = counts.absent(self.label_map)
+        return absent and f"{root}: {split}: {absent}"
+
+    def first_of_sizes(self, split: str) -> dict[tuple[int, int], str]:
+        """Returns the name of an image file for each (height, width) in evaluation, as counted."""
+        counts = self.counts(split)
+        if counts is None:
+            return {}
+        return {self._fit.size: next(iter(counts.first.values()))} if self._fit else counts.first
 
     def image_id(self, split: str, index: int) -> str:
         """Returns the name of an image of a split."""
