@@ -168,7 +168,8 @@ def table(found: Survey) -> str:
         lines[-1] += f" and {more} more sizes" if more else ""
     width = max(map(len, found.class_names))
     splits = list(found.images)
-    weights = class_weights(found.pixels["train"]) if "train" in found.pixels else None
+    train = found.pixels.get("train")
+    weights = class_weights(train) if train is not None and train.any() else None
     head = "".join(f"  {split + ', %':>10}" for split in splits)
     lines += ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
     totals = {k: max(int(found.pixels[k].sum()) + found.ignored[k], 1) for k in splits}

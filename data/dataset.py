@@ -14,6 +14,7 @@ from data.counts import Counts
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment, Shard, eval_batches, train_batches
+from data.records import readable
 from data.resize_and_pad import Fit
 
 
@@ -135,7 +136,8 @@ class Dataset:
 
     def image_id(self, split: str, index: int) -> str:
         """Returns the name of an image of a split."""
-        record = self._source(split).data_source[index]
+        with readable(self._builder.data_dir):
+            record = self._source(split).data_source[index]
         found = tf.train.Example.FromString(record).features.feature.get(self._keys[2])
         return found.bytes_list.value[0].decode() if found else f"{index:06}"
 
@@ -211,7 +213,9 @@ class Dataset:
     def _source(self, split: str):
         # Only `_load` decodes images: to read an image's name, it need not be decoded.
         skipped = {key: tfds.decode.SkipDecoding() for key in self._keys[:2]}
-        return self._builder.as_data_source(self._split(split), decoders=skipped)
+        name = self._split(split)
+        with readable(self._builder.data_dir):
+            return self._builder.as_data_source(name, decoders=skipped)
 
     @functools.cache  # noqa: B019
     def _load(self, split: str, fit: Fit | None = None):
@@ -223,7 +227,8 @@ class Dataset:
         size = self._size or (None, None)
 
         def read(index):
-            return records[int(index)]
+            with readable(self._builder.data_dir):
+                return records[int(index)]
 
         def lookup(label):
             return cv2.LUT(label, table)

@@ -70,10 +70,7 @@ class Layout:
             name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
             layout=self,
         )
-        records = SegmentationRecords(
-            data_dir=records_dir(), config=config, file_format="array_record"
-        )
-        return prepare(records)
+        return prepare(SegmentationRecords, records_dir(), config)
 
 
 @dataclasses.dataclass

@@ -18,7 +18,7 @@ from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
-from mosaic.models.inputs import check_size
+from mosaic.models.inputs import check_size, check_sizes
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
@@ -34,11 +34,11 @@ from mosaic.training.trainer import (
 )
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import locked, write_text
-from mosaic.utils.errors import RunError, check_positive
+from mosaic.utils.errors import RunError, UserError, check_positive
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
-from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 
 
 def run(model_dir: str) -> None:
@@ -118,6 +118,7 @@ def train(
     if dataset.image_size:
         # Validation is on whole images.
         check_size(model, *dataset.image_size)
+    _check_content(model, dataset, evaluation.split)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
@@ -148,6 +149,33 @@ def train(
                 ) from None
     history.draw(os.path.join(model_dir, "curves.png"))
     return _summarize(model_dir, task, cost, steps, summary(history, times))
+
+
+def _check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:
+    """Tells before the first step what the files' content would stop, or make useless, later.
+
+    Args:
+      model: network that is trained.
+      dataset: data set; nothing is known of one that has counted nothing.
+      split: name of the split for evaluation.
+
+    Raises:
+      UserError: there is only one class, or an image for evaluation is too small; `data`'s own
+        error where a split has no labels.
+    """
+    if dataset.num_classes < 2:
+        raise UserError(
+            f"{dataset.name} has only one class, so that any prediction is right; give the "
+            "background a class of its own and set NUM_CLASSES = 2"
+        )
+    if not isinstance(dataset, SurveyedDataset):
+        return
+    absent = dataset.check_labels("train")
+    if absent:
+        print(f"warning: {absent}", file=sys.stderr)
+    dataset.check_labels(split)
+    # Validation is on whole images.
+    check_sizes(model, dataset.first_of_sizes(split))
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:
