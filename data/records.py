@@ -90,8 +90,6 @@ def prepare(
         # TFDS takes a folder without its description for one with no splits.
         if not builder.info.splits:
             raise FileNotFoundError("dataset_info.json is missing")
-        if (builder.info.metadata is not None) and not builder.info.metadata:
-            raise FileNotFoundError("metadata.json is missing")
     return builder
 
 

@@ -14,7 +14,14 @@ from data.counts import Counts
 from data.errors import DataError
 from data.image_files import Pair, read_pair
 from data.label_map import LabelMap
-from data.records import encode_label, fingerprint, png_features, prepare, records_dir
+from data.records import (
+    encode_label,
+    fingerprint,
+    png_features,
+    prepare,
+    readable,
+    records_dir,
+)
 
 
 @dataclasses.dataclass
@@ -70,7 +77,11 @@ class Layout:
             name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
             layout=self,
         )
-        return prepare(SegmentationRecords, records_dir(), config)
+        records = prepare(SegmentationRecords, records_dir(), config)
+        with readable(records.data_dir):
+            if "counts" not in (records.info.metadata or {}):
+                raise FileNotFoundError("metadata.json is missing")
+        return records
 
 
 @dataclasses.dataclass

@@ -104,11 +104,12 @@ def test_damaged_records_are_told_with_their_folder(tmp_path, monkeypatch, damag
         dataset.example("train", 0)
 
 
-def test_records_without_their_description_are_damaged(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["dataset_info.json", "metadata.json"])
+def test_records_without_their_description_are_damaged(tmp_path, monkeypatch, name):
     def damage(shard):
-        (shard.parent / "dataset_info.json").unlink()
+        (shard.parent / name).unlink()
 
-    with pytest.raises(DataError, match=r"damaged records \(dataset_info\.json is missing\)"):
+    with pytest.raises(DataError, match=rf"damaged records \({name} is missing\)"):
         _damaged(tmp_path, monkeypatch, damage)
 
 
