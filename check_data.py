@@ -37,8 +37,25 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         count = f"{len(found.problems)} problem" + "s" * (len(found.problems) > 1)
         print(f"{count}:\n{lines}")
         raise cli.UserError(f"{layout.root}: {count}, listed above")
-    for path in contact_sheet.write(config.build("train.dataset"), values.output_dir):
+    dataset = config.build("train.dataset")
+    for path in contact_sheet.write(dataset, values.output_dir):
         print(path)
+    _check_sizes(dataset)
+
+
+def _check_sizes(dataset) -> None:
+    """Warns of what the configured network does not take; the data is not wrong because of it."""
+    from mosaic import config
+    from mosaic.models.inputs import check_size, check_sizes
+
+    model, split = config.build("train.model"), config.build("train.evaluation").split
+    try:
+        if dataset.augment is not None:
+            check_size(model, *dataset.crop_size)
+        if split in dataset.splits:
+            check_sizes(model, dataset.first_of_sizes(split))
+    except cli.UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def ade20k(
 def _label_map(classes: str) -> LabelMap:
     if classes not in CLASSES:
         raise DataError(f"ade20k.classes {classes!r}: not one of {', '.join(CLASSES)}")
-    return LabelMap.named(CLASSES[classes])
+    # Labels are 0 to 150 in all of its files.
+    return LabelMap.named(CLASSES[classes]).without_ignore()
 
 
 def layout(data_dir: str, classes: str = "all") -> Layout:

@@ -6,12 +6,15 @@ import collections
 import contextlib
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from data.counts import Counts
+from data.decoding import RepeatedFault
 from data.errors import DataError
 from data.image_files import read_pair
+from data.masks import ValueFault
 from data.source_layout import Layout
 
 # Modules with a function `layout`, by the name of the function that loads the data set; imported
@@ -39,6 +42,7 @@ class Survey:
       ignored: number of pixels without a class, by split.
       problems: everything that is wrong, one line each.
       strays: masks without an image, one line each.
+      absent: classes that the training split lacks, one line; None where it has all.
     """
 
     class_names: tuple[str, ...]
@@ -48,6 +52,7 @@ class Survey:
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     strays: list[str] = dataclasses.field(default_factory=list)
+    absent: str | None = None
 
 
 def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> Layout:
@@ -79,7 +84,7 @@ def survey(layout: Layout, progress: Callable | None = None) -> Survey:
     """
     found = Survey(layout.label_map.names, problems=list(layout.problems))
     found.strays = list(layout.strays)
-    table, classes = layout.label_map.lookup(), len(layout.label_map.names)
+    faults = []
     # Counted first: examples in TFRecords can only be read one after the other.
     totals = {
         split: len(pairs) if isinstance(pairs, list) else sum(1 for _ in pairs)
@@ -87,20 +92,52 @@ def survey(layout: Layout, progress: Callable | None = None) -> Survey:
     }
     with progress(sum(totals.values())) if progress else contextlib.nullcontext() as bar:
         for split, pairs in layout.splits.items():
-            found.images[split] = totals[split]
-            found.sizes[split] = collections.Counter()
-            counts = np.zeros(257, np.int64)
+            counts = Counts()
             for pair in pairs:
                 _, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
-                found.problems += map(str, errors)
+                faults += errors
                 if not errors:
-                    found.sizes[split][labels.shape] += 1
-                    counts[:256] += np.bincount(table[labels].ravel(), minlength=256)
+                    counts.add(pair.image.name, labels, pair.label is not None)
                 if bar is not None:
                     bar.update()
-            found.pixels[split] = counts[:classes]
-            found.ignored[split] = int(counts[classes:].sum())
+            _note(found, layout, split, totals[split], counts)
+    found.problems[len(layout.problems) : len(layout.problems)] = _told_once(faults)
     return found
+
+
+def _note(found: Survey, layout: Layout, split: str, images: int, counts: Counts) -> None:
+    """Adds a split to the survey, and what its counts say."""
+    found.images[split] = images
+    found.sizes[split] = counts.sizes
+    found.pixels[split] = counts.pixels(layout.label_map)
+    found.ignored[split] = int(counts.labels.sum() - found.pixels[split].sum())
+    # Test splits may be published without their labels.
+    fault = counts.fault(layout.label_map) if split != "test" else None
+    absent = counts.absent(layout.label_map) if split == "train" else None
+    if fault:
+        found.problems.append(f"{layout.root}: {split}: {fault}")
+    elif absent and counts.sizes:
+        found.absent = f"{layout.root}: {split}: {absent}"
+
+
+def _told_once(errors: Iterable[DataError]) -> list[str]:
+    """Errors as lines; what many files have in common becomes one line that counts them."""
+    groups: dict[object, DataError] = {}
+    files = collections.Counter()
+    for error in errors:
+        key = error
+        if isinstance(error, ValueFault):
+            key = ValueFault, error.kind
+            error = groups[key] + error if key in groups else error
+        elif isinstance(error, RepeatedFault):
+            key = error.reason
+            error = groups.get(key, error)
+        groups[key] = error
+        files[key] += 1
+    return [
+        str(error) if files[key] == 1 else f"{error.name} and {files[key] - 1} more: {error.reason}"
+        for key, error in groups.items()
+    ]
 
 
 def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:
@@ -131,7 +168,8 @@ def table(found: Survey) -> str:
         lines[-1] += f" and {more} more sizes" if more else ""
     width = max(map(len, found.class_names))
     splits = list(found.images)
-    weights = class_weights(found.pixels["train"]) if "train" in found.pixels else None
+    train = found.pixels.get("train")
+    weights = class_weights(train) if train is not None and train.any() else None
     head = "".join(f"  {split + ', %':>10}" for split in splits)
     lines += ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
     totals = {k: max(int(found.pixels[k].sum()) + found.ignored[k], 1) for k in splits}
@@ -143,6 +181,8 @@ def table(found: Survey) -> str:
     lines.append(f"{'ignored':{width}}{percentages}")
     if weights is not None:
         lines += ["", f"CLASS_WEIGHTS = ({', '.join(f'{w:.2f}' for w in weights)})"]
+    if found.absent:
+        lines += ["", f"warning: {found.absent}"]
     if found.strays:
         lines += ["", f"{len(found.strays)} masks without an image:"]
         lines += [f"  {line}" for line in found.strays]

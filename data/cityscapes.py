@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import re
 
@@ -29,11 +30,17 @@ SPLITS = {"train": "train", "val": "validation", "test": "test", "train_extra": 
 _IMAGE = re.compile(r"leftImg8bit/(\w+)/([^/]+)/([^/]+)_leftImg8bit\.png")
 _LABEL = re.compile(r"gt(?:Fine|Coarse)/(.+)_gt(?:Fine|Coarse)_label(?:Train)?Ids\.png")
 _RECORDS = {
-    "train": re.compile(r"train(?!val|_?extra|_?coarse)"),
+    "train": re.compile(r"train(?![_-]?(val|extra|coarse|test))"),
     "val": re.compile(r"val"),
     "test": re.compile(r"test"),
-    "train_extra": re.compile(r"train_?(extra|coarse)"),
+    "train_extra": re.compile(r"train[_-]?(extra|coarse)"),
 }
+
+
+_ADVICE = (
+    "files of label ids hold nothing else; are these train ids? Their files are called "
+    "*_labelTrainIds.png, without *_labelIds.png beside them"
+)
 
 
 @gin.configurable(module="datasets")
@@ -88,7 +95,9 @@ def cityscapes(
 def layout(data_dir: str, coarse: bool = False) -> Layout:
     """Finds the files of Cityscapes in a folder; the arguments are those of `cityscapes`."""
     root = pathlib.Path(data_dir)
-    found = Layout("cityscapes", root, LabelMap.named("cityscapes"))
+    # Label ids are 0 to 33; only train ids have the ignore label.
+    label_map = dataclasses.replace(LabelMap.named("cityscapes").without_ignore(), advice=_ADVICE)
+    found = Layout("cityscapes", root, label_map)
     splits = [split for split in SPLITS if coarse or split != "train_extra"]
     folders = ("leftImg8bit", "gtFine", *(["gtCoarse"] if coarse else []))
     zips = {name: [f"{kind}/{split}" for split in _FINE_SPLITS] for name, kind in ZIPS.items()}

@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data.counts import Counts
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment, Shard, eval_batches, train_batches
+from data.records import readable
 from data.resize_and_pad import Fit
 
 
@@ -103,9 +105,44 @@ class Dataset:
         """(height, width) of training examples."""
         return self._augmentation().crop_size
 
+    def counts(self, split: str) -> Counts | None:
+        """Returns what was counted when the records were written; None for records of others."""
+        found = (self._builder.info.metadata or {}).get("counts")
+        if not found:
+            return None
+        parts = [Counts.from_json(found[part]) for part in self._split(split).split("+")]
+        return sum(parts[1:], parts[0])
+
+    def check_labels(self, split: str) -> str | None:
+        """Checks by the counts that a split can be learnt from and scored on.
+
+        Returns:
+          A line on the classes that the split lacks; None where it has all, or nothing was counted.
+
+        Raises:
+          DataError: hardly a pixel of the split has a class.
+        """
+        counts = self.counts(split)
+        if counts is None:
+            return None
+        root = self._builder.info.metadata["root"]
+        fault = counts.fault(self.label_map)
+        if fault:
+            raise DataError(f"{root}: {split}: {fault}")
+        absent = counts.absent(self.label_map)
+        return absent and f"{root}: {split}: {absent}"
+
+    def first_of_sizes(self, split: str) -> dict[tuple[int, int], str]:
+        """Returns the name of an image file for each (height, width) in evaluation, as counted."""
+        counts = self.counts(split)
+        if counts is None:
+            return {}
+        return {self._fit.size: next(iter(counts.first.values()))} if self._fit else counts.first
+
     def image_id(self, split: str, index: int) -> str:
         """Returns the name of an image of a split."""
-        record = self._source(split).data_source[index]
+        with readable(self._builder.data_dir):
+            record = self._source(split).data_source[index]
         found = tf.train.Example.FromString(record).features.feature.get(self._keys[2])
         return found.bytes_list.value[0].decode() if found else f"{index:06}"
 
@@ -181,7 +218,9 @@ class Dataset:
     def _source(self, split: str):
         # Only `_load` decodes images: to read an image's name, it need not be decoded.
         skipped = {key: tfds.decode.SkipDecoding() for key in self._keys[:2]}
-        return self._builder.as_data_source(self._split(split), decoders=skipped)
+        name = self._split(split)
+        with readable(self._builder.data_dir):
+            return self._builder.as_data_source(name, decoders=skipped)
 
     @functools.cache  # noqa: B019
     def _load(self, split: str, fit: Fit | None = None):
@@ -193,7 +232,8 @@ class Dataset:
         size = self._size or (None, None)
 
         def read(index):
-            return records[int(index)]
+            with readable(self._builder.data_dir):
+                return records[int(index)]
 
         def lookup(label):
             return cv2.LUT(label, table)

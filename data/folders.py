@@ -15,6 +15,8 @@ from data.source_layout import Layout
 
 SPLITS = ("train", "val", "test")
 _IMAGES = (".png", ".jpg", ".jpeg")
+# What masks may be called: what they are is told by their content, which must be PNG.
+_MASKS = (*_IMAGES, ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".npy")
 
 
 @gin.configurable(module="datasets")
@@ -26,13 +28,14 @@ def folders(
 ) -> Dataset:
     """A data set from images and masks under the same names.
 
-    Images are PNG or JPEG, 8-bit RGB. Masks are PNG: one 8-bit channel of labels, a palette whose
-    indices are labels, or RGB in the colours of the label map.
+    Images are PNG or JPEG, 8-bit RGB or grey. Masks are PNG: one 8-bit channel of labels, a palette
+    whose indices are labels, or RGB in the colours of the label map. Images of test need no masks:
+    without any, all their pixels are ignored.
 
     Args:
       data_dir: folder with one of two layouts.
         Splits by folder: train/ and trainannot/, val/ and valannot/ and, where there is one, test/
-        and testannot/.
+        with or without testannot/.
         Splits by list: images/ and masks/, and train.txt, val.txt and, where there is one,
         test.txt with one name in each line, with or without suffix.
       label_map: path of a file such as data/labels/camvid.json, or name of a file there: classes,
@@ -50,7 +53,14 @@ def folders(
 def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     """Finds images and masks in a folder; the arguments are those of `folders`."""
     root = pathlib.Path(data_dir)
-    found = Layout(name, root, LabelMap.named(label_map), upright=True)
+    # CamVid has no grey images; own folders may.
+    found = Layout(name, root, LabelMap.named(label_map), grey=name != "camvid", upright=True)
+    if len(found.label_map.names) == 1:
+        found.problems.append(
+            f"{label_map}: only one class, {found.label_map.names[0]!r}, so that any prediction is "
+            "right; give the background a class of its own and set NUM_CLASSES = 2"
+        )
+        return found
     if not root.is_dir():
         found.problems.append(f"{root}: no such folder; --data_dir names the one with the images")
         return found
@@ -92,6 +102,20 @@ def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return found
 
 
+def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The mask of each path without suffix: the PNG, or a file that is told what it must be."""
+    found = {}
+    for path in below(folder):
+        suffix, stem = path.suffix.lower(), path.relative_to(folder).with_suffix("").as_posix()
+        if suffix == ".png" or (suffix in _MASKS and stem not in found):
+            found[stem] = path
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
+
+
 def _is_image(name: str) -> bool:
     return name.lower().endswith(_IMAGES)
 
@@ -105,19 +129,23 @@ def _add(
     mask_folder: pathlib.Path,
 ) -> None:
     """Adds a split: the images in `names`, or all images of the folder."""
-    if not mask_folder.is_dir():
+    masks = _masks(mask_folder)
+    # In a folder of its own, masks under other names are a mistake; masks/ has those of others.
+    own = masks if names is None else [name for name in names if _stem(name) in masks]
+    if split == "test" and not own:
+        masks = None
+    elif not mask_folder.is_dir():
         found.problems.append(f"{mask_folder}: no such folder; the masks of {split} belong there")
         return
-    masks = {
-        path.relative_to(mask_folder).with_suffix("").as_posix(): path
-        for path in below(mask_folder)
-        if path.suffix.lower() == ".png"
-    }
     pairs = []
     for name in images if names is None else names:
-        stem = name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
+        stem = _stem(name)
         if stem not in images:
             found.problems.append(f"{image_folder / name}: missing; {split}.txt names it")
+            continue
+        if masks is None:
+            pairs += [Pair(stem, File(image), None) for image in images[stem]]
+            found.files += images[stem]
             continue
         if stem not in masks:
             path = mask_folder / f"{stem}.png"
@@ -128,7 +156,7 @@ def _add(
         found.files += [*images[stem], mask]
     if pairs:
         found.add(split, pairs)
-    if names is None:
+    if names is None and masks:
         found.strays += [
             f"{mask}: a mask without an image in {image_folder}"
             for stem, mask in masks.items()

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import pathlib
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
+from data.decoding import DAMAGED, RepeatedFault, decode, png_depth
 from data.errors import DataError
 from data.label_map import LabelMap
+from data.masks import read_label
 
-# Errors that Pillow raises for damaged files.
-_DAMAGED = (
-    *(OSError, SyntaxError, ValueError, EOFError, IndexError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
-)
+# What images are by Pillow's modes, for messages.
+_MODES = {
+    "L": "a grey one",
+    "1": "a black-and-white one",
+    "LA": "a grey one with an alpha channel (LA)",
+    "RGBA": "one with an alpha channel (RGBA)",
+    "P": "one with a palette",
+    "CMYK": "one in printing colours (CMYK)",
+    "I;16": "one of 16 bits",
+}
 
 
 class Source(Protocol):
@@ -65,7 +69,7 @@ class Member:
     def read(self) -> bytes:
         try:
             return self.archive.read(self.member)
-        except (*_DAMAGED, zipfile.BadZipFile) as error:
+        except (*DAMAGED, zipfile.BadZipFile) as error:
             raise DataError(f"{self.name}: damaged ({error}); download the zip again") from None
 
 
@@ -112,11 +116,18 @@ def below(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(found)
 
 
+def plain_suffix(path: str) -> str:
+    """Returns a path with the suffix of published data sets: `.jpg` for `.JPG` and `.jpeg`."""
+    stem, dot, suffix = path.rpartition(".")
+    suffix = suffix.lower()
+    return f"{stem}{dot}{'jpg' if suffix == 'jpeg' else suffix}"
+
+
 class Tree:
     """The files of a data set by their path in the published tree, unpacked or still in zips.
 
     Attributes:
-      sources: files by their path relative to the tree's root.
+      sources: files by their path relative to the tree's root, with suffixes as published.
       files: files on disk that these are in.
       problems: zips that cannot be read or have nothing of the tree, one line each.
     """
@@ -137,8 +148,7 @@ class Tree:
         self.problems: list[str] = []
         for folder in folders:
             for path in below(root / folder):
-                if path.suffix in (".png", ".jpg"):
-                    self.sources[path.relative_to(root).as_posix()] = File(path)
+                self._add(path.relative_to(root).as_posix(), File(path))
         for name, held in zips.items():
             packed = tuple(f"{folder}/" for folder in held if not (root / folder).is_dir())
             if packed and (root / name).is_file():
@@ -157,14 +167,21 @@ class Tree:
         found = {
             name: Member(archive, name)
             for name in archive.namelist()
-            if name.startswith(folders) and name.endswith((".png", ".jpg"))
+            if name.startswith(folders) and plain_suffix(name).endswith((".png", ".jpg"))
         }
         if found or is_needed:
             self.files.append(path)
         if is_needed and not found:
             places = ", ".join(folders)
             self.problems.append(f"{path}: no images of {places} in it; is it another zip?")
-        self.sources.update(found)
+        for name, member in found.items():
+            self._add(name, member)
+
+    def _add(self, path: str, source: Source) -> None:
+        """Adds an image under its path in the published tree, whose suffixes are lower-case."""
+        plain = plain_suffix(path)
+        if plain.endswith((".png", ".jpg")) and (path == plain or plain not in self.sources):
+            self.sources[plain] = source
 
     def used(self, pairs: Sequence[Pair]) -> list[pathlib.Path]:
         """Returns the files on disk that the pairs are in."""
@@ -187,42 +204,20 @@ def read_image(
       (content of the file, (height, width) in pixels).
     """
     content = source.read()
-    image = _decode(source, content, ("PNG", "JPEG"))
-    if image.mode not in (("RGB", "L") if grey else ("RGB",)) or _png_depth(image, content) != 8:
-        raise DataError(f"{source.name}: not an 8-bit RGB image; convert it")
+    image = decode(source.name, content, ("PNG", "JPEG"))
+    depth = png_depth(content)
+    if image.mode not in (("RGB", "L") if grey else ("RGB",)) or depth != 8:
+        what = _MODES.get(image.mode, image.mode) if depth == 8 else f"one of {depth} bits"
+        wanted = "RGB or grey" if grey else "RGB"
+        raise RepeatedFault(
+            source.name, f"not an 8-bit {wanted} image but {what}; save it as 8-bit {wanted}"
+        )
     if upright and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         raise DataError(
             f"{source.name}: turned or mirrored by its EXIF orientation, which training does not "
             "see; save the image upright, without it"
         )
     return content, (image.height, image.width)
-
-
-def read_label(source: Source, label_map: LabelMap) -> np.ndarray:
-    """Reads the labels of a mask, uint8 [height, width].
-
-    A PNG with one 8-bit channel contains labels; so does one with a palette, as its indices. An RGB
-    PNG contains the colours of the label map.
-    """
-    content = source.read()
-    image = _decode(source, content, ("PNG",))
-    pixels = np.asarray(image)
-    if image.mode == "RGBA" and (pixels[..., 3] == 255).all():
-        image, pixels = image.convert("RGB"), pixels[..., :3]
-    depth = _png_depth(image, content)
-    if image.mode == "RGB" and depth == 8:
-        return _labels_of_colors(source, pixels, label_map)
-    if image.mode not in ("L", "P") or (image.mode == "L" and depth != 8):
-        raise DataError(
-            f"{source.name}: neither 8-bit labels, nor a palette, nor RGB ({depth} bits, "
-            f"{image.mode}); save the labels as an 8-bit image of one channel"
-        )
-    unknown = label_map.unknown(pixels)
-    if unknown:
-        raise DataError(f"{source.name}: label {_some(unknown)} is no class; {label_map.known()}")
-    if image.mode == "P":
-        _check_palette(source, image, label_map)
-    return pixels
 
 
 def read_pair(
@@ -242,7 +237,7 @@ def read_pair(
     if pair.label is None:
         return content, np.full(size or (0, 0), label_map.ignored, np.uint8), errors
     try:
-        labels = read_label(pair.label, pair.label_map or label_map)
+        labels = read_label(pair.label.name, pair.label.read(), pair.label_map or label_map)
     except DataError as error:
         errors.append(error)
     if size and labels is not None and labels.shape != size:
@@ -255,73 +250,3 @@ def read_pair(
     if labels is not None and pair.label_map:
         labels = label_map.values()[pair.label_map.lookup()[labels]]
     return content, labels, errors
-
-
-def _decode(source: Source, content: bytes, formats: tuple[str, ...]) -> Image.Image:
-    if not content:
-        raise DataError(f"{source.name}: empty; copy the file again")
-    try:
-        # Checksums first: decoders differ in the damage that they notice.
-        Image.open(io.BytesIO(content), formats=formats).verify()
-        image = Image.open(io.BytesIO(content), formats=formats)
-        image.load()
-    except _DAMAGED:
-        what = " or ".join(formats)
-        raise DataError(f"{source.name}: not a whole {what} image; copy the file again") from None
-    return image
-
-
-def _png_depth(image: Image.Image, content: bytes) -> int:
-    """Bits of a channel, from the PNG's header: Pillow widens or narrows some to 8."""
-    return content[24] if content.startswith(b"\x89PNG") else 8
-
-
-def _some(values: Sequence) -> str:
-    shown = ", ".join(map(str, values[:5]))
-    return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown
-
-
-def _labels_of_colors(source: Source, pixels: np.ndarray, label_map: LabelMap) -> np.ndarray:
-    table = label_map.color_labels()
-    codes, inverse = np.unique(_codes(pixels), return_inverse=True)
-    colors = [(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in codes]
-    double = [color for color in colors if color in label_map.double_colors()]
-    if double:
-        raise DataError(
-            f"{source.name}: colour {_some(double)} stands for two classes in the label map; save "
-            "the labels as an 8-bit image of one channel"
-        )
-    unknown = [color for color in colors if color not in table]
-    if unknown:
-        raise DataError(
-            f"{source.name}: colour {_some(unknown)} is no class; an RGB mask holds colours of "
-            "the label map only (`color` and `void_colors`)"
-        )
-    labels = np.array([table[color] for color in colors], np.uint8)
-    return labels[inverse].reshape(pixels.shape[:2])
-
-
-def _codes(pixels: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
-    return red << 16 | green << 8 | blue
-
-
-def _check_palette(source: Source, image: Image.Image, label_map: LabelMap) -> None:
-    """Refuses renumbered palettes, from programs that shrink PNGs: indices are no labels."""
-    table, class_of = label_map.color_labels(), label_map.lookup()
-    double = label_map.double_colors()
-    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3).tolist()
-    used = np.unique(np.asarray(image)).tolist()
-    colors = {index: tuple(palette[index]) for index in used if index < len(palette)}
-    if len(colors) < len(used) or not set(colors.values()) <= set(table):
-        return  # The palette is not the label map's: only the indices matter.
-    for index, color in colors.items():
-        if (
-            color not in double
-            and color != (index,) * 3
-            and class_of[table[color]] != class_of[index]
-        ):
-            raise DataError(
-                f"{source.name}: palette index {index} has the colour {color} of another class; "
-                "save the mask as an 8-bit image of one channel, or as RGB"
-            )

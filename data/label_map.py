@@ -6,12 +6,15 @@ import collections
 import dataclasses
 import json
 import pathlib
+import re
+from collections.abc import Iterable
 
 import numpy as np
 
 from data.errors import DataError
 
 _FOLDER = pathlib.Path(__file__).parent / "labels"
+_ADVICE = "add it to a class's `label` or to `void_labels`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +27,12 @@ class LabelMap:
       labels: value of each class in the label files.
       void_labels: further values in label files, which become the ignore label.
       ignore_label: class index of pixels without a class in the batches.
+      holds_ignore: whether label files may hold the ignore label itself; files of users may only
+        if they declare it.
       merged: (label, class index) of each further value that stands for a class.
       void_colors: colours of pixels without a class, RGB in 0..255, in masks with colours.
       categories: category of each class, for metrics of groups of classes; empty without any.
+      advice: what to do about values in masks that have no class, for messages.
     """
 
     names: tuple[str, ...]
@@ -37,54 +43,64 @@ class LabelMap:
     merged: tuple[tuple[int, int], ...] = ()
     void_colors: tuple[tuple[int, int, int], ...] = ()
     categories: tuple[str, ...] = ()
+    holds_ignore: bool = True
+    # Records do not depend on where the map lies.
+    advice: str = dataclasses.field(default=_ADVICE, repr=False, compare=False)
 
     @classmethod
     def named(cls, name: str) -> LabelMap:
         """Reads `data/labels/{name}.json`, or the file at a path ending in .json.
 
-        A class's `label` is one value, or a list of values that all become this class.
+        A class's `label` is one value, or a list of values that all become this class. A colour is
+        three numbers or "#rrggbb". Only what the file declares is ignored: `void_labels`, and
+        `ignore_label` where it is given; an `ignore_label` of 0 that no class has is a void label.
 
         Raises:
-          DataError: there is no such file, or it does not have that format.
+          DataError: there is no such file, or it does not have that format; the message names the
+            class and what it may have.
         """
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
         try:
-            table = json.loads(path.read_text(encoding="utf-8-sig"))
-            classes = table["classes"]
-            labels = [_several(c["label"]) for c in classes]
-            label_map = cls(
-                names=tuple(str(c["name"]) for c in classes),
-                colors=tuple(_color(c["color"]) for c in classes),
-                labels=tuple(values[0] for values in labels),
-                void_labels=tuple(map(int, table.get("void_labels", ()))),
-                ignore_label=int(table.get("ignore_label", 255)),
-                merged=tuple((x, i) for i, values in enumerate(labels) for x in values[1:]),
-                void_colors=tuple(map(_color, table.get("void_colors", ()))),
-                categories=tuple(str(c["category"]) for c in classes if "category" in c),
-            )
-            label_map._check()
-            return label_map
+            label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise DataError(f"{path}: no readable label map ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}: not a label map ({what}); see data/labels") from None
+        if path.parent == _FOLDER:
+            advice = f"the published files hold nothing else; own classes need an own {name}.json"
+        else:
+            advice = f"{_ADVICE} in {path}"
+        return dataclasses.replace(label_map, advice=advice)
 
-    def _check(self) -> None:
-        classes = [*self.labels, *(label for label, _ in self.merged)]
-        numbers = [*classes, *self.void_labels, self.ignore_label]
+    def check(self) -> None:
+        """Raises a ValueError that says what contradicts itself, and in which class."""
         if not self.names:
             raise ValueError("no classes")
-        if min(numbers) < 0 or max(numbers) > 255:
-            raise ValueError("a label is not in 0..255")
-        if len(set(classes)) < len(classes):
-            raise ValueError("a label stands for two classes")
-        if set(classes) & set(self.void_labels):
-            raise ValueError("a label is both void and a class")
+        owners = {}
+        for label, index in [*zip(self.labels, range(len(self.labels))), *self.merged]:
+            if label in owners:
+                pair = f"{self.names[owners[label]]!r} and {self.names[index]!r}"
+                raise ValueError(f"label {label} is given twice: it stands for two classes, {pair}")
+            owners[label] = index
+        for label in self.void_labels:
+            if label in owners:
+                owner = self.names[owners[label]]
+                raise ValueError(f"label {label} is both void and a class, {owner!r}")
         if self.ignore_label < len(self.names):
-            raise ValueError("ignore_label is a class index")
-        if len(set(self.names)) < len(self.names):
-            raise ValueError("two classes have one name")
+            raise ValueError(
+                f"ignore_label is a class index, {self.ignore_label}; list what masks hold for "
+                "pixels without a class in void_labels"
+            )
+        if self.holds_ignore and self.ignore_label in owners:
+            owner = self.names[owners[self.ignore_label]]
+            raise ValueError(
+                f"label {self.ignore_label} is both ignore_label and a class, {owner!r}; leave "
+                "ignore_label out, or take the label from the class"
+            )
+        double = [name for name, count in collections.Counter(self.names).items() if count > 1]
+        if double:
+            raise ValueError(f"two classes have one name, {double[0]!r}")
         if self.categories and len(self.categories) != len(self.names):
             raise ValueError("some classes have a category and some have none")
 
@@ -111,10 +127,15 @@ class LabelMap:
         return int(np.argmax(table == self.ignore_label))
 
     def indexed(self) -> LabelMap:
-        """Returns the map of the same classes for files with class indices."""
+        """Returns the map of the same classes for files with class indices and the ignore label."""
+        indices = tuple(range(len(self.names)))
         return dataclasses.replace(
-            self, labels=tuple(range(len(self.names))), void_labels=(), merged=()
+            self, labels=indices, void_labels=(), merged=(), holds_ignore=True
         )
+
+    def without_ignore(self) -> LabelMap:
+        """Returns the same map for files that never hold the ignore label itself."""
+        return dataclasses.replace(self, holds_ignore=False)
 
     def color_labels(self) -> dict[tuple[int, int, int], int]:
         """Returns the label of each colour, and an ignored label for void colours."""
@@ -127,27 +148,115 @@ class LabelMap:
         return {color for color, count in counts.items() if count > 1}
 
     def unknown(self, labels: np.ndarray) -> list[int]:
-        """Returns the values in `labels`, uint8, that are neither classes, void, nor ignored."""
+        """Returns the values in `labels`, uint8, that are no class, not void, nor ignored."""
         found = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256))
-        return sorted(set(found.tolist()) - self._known())
+        return sorted(set(found.tolist()) - self._classes() - self._ignored())
 
     def known(self) -> str:
         """Returns the values that label files may have, for messages."""
-        void = f", void {', '.join(map(str, self.void_labels))}" if self.void_labels else ""
-        classes = [*self.labels, *(label for label, _ in self.merged)]
-        return f"known are {min(classes)} to {max(classes)}{void} and {self.ignore_label}"
+        text = f"known are {ranges(self._classes())}"
+        if self.void_labels:
+            text += f", void {ranges(self.void_labels)}"
+        return text + (f" and {self.ignore_label}" if self.holds_ignore else "")
 
-    def _known(self) -> set[int]:
-        merged = {label for label, _ in self.merged}
-        return {*self.labels, *merged, *self.void_labels, self.ignore_label}
+    def _classes(self) -> set[int]:
+        return {*self.labels, *(label for label, _ in self.merged)}
+
+    def _ignored(self) -> set[int]:
+        return {*self.void_labels, *([self.ignore_label] if self.holds_ignore else [])}
 
 
-def _several(value: int | list[int]) -> list[int]:
-    return [int(x) for x in value] if isinstance(value, list) else [int(value)]
+def ranges(values: Iterable[int]) -> str:
+    """Returns whole numbers in order as text: three or more in a row as `first to last`."""
+    parts, values = [], sorted(set(values))
+    while values:
+        count = next((i for i, x in enumerate(values) if x != values[0] + i), len(values))
+        count = count if count > 2 else 1
+        parts.append(f"{values[0]} to {values[count - 1]}" if count > 1 else str(values[0]))
+        values = values[count:]
+    return ", ".join(parts)
 
 
-def _color(value: list[int]) -> tuple[int, int, int]:
-    red, green, blue = map(int, value)
-    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
-        raise ValueError(f"colour {value} is not three numbers in 0..255")
-    return red, green, blue
+def _parse(table: dict) -> LabelMap:
+    """The label map of a file's content, checked."""
+    classes = [_parse_class(number, entry) for number, entry in enumerate(table["classes"], 1)]
+    names, colors, labels, categories = zip(*classes) if classes else ((),) * 4
+    void = tuple(
+        _label(x, "void_labels") for x in _list(table.get("void_labels", ()), "void_labels")
+    )
+    ignore = table.get("ignore_label")
+    holds_ignore = ignore is not None
+    ignore = _label(ignore, "ignore_label") if holds_ignore else 255
+    if ignore == 0 and 0 not in {x for values in labels for x in values}:
+        # What people mean by it: 0 is not labelled. Index 0 is a class in the batches.
+        void, ignore, holds_ignore = (*{0: None} | dict.fromkeys(void),), 255, False
+    label_map = LabelMap(
+        names=names,
+        colors=colors,
+        labels=tuple(values[0] for values in labels),
+        void_labels=void,
+        ignore_label=ignore,
+        merged=tuple((x, i) for i, values in enumerate(labels) for x in values[1:]),
+        void_colors=tuple(
+            _color(x, "void_colors") for x in _list(table.get("void_colors", ()), "void_colors")
+        ),
+        categories=tuple(str(x) for x in categories if x is not None),
+        holds_ignore=holds_ignore,
+    )
+    label_map.check()
+    return label_map
+
+
+def _parse_class(number: int, entry: dict) -> tuple:
+    """Name, colour, labels and category (or None) of one entry of `classes`."""
+    if not isinstance(entry, dict):
+        raise ValueError(f'class number {number}: {entry!r}; write {{"name", "color", "label"}}')
+    name = str(entry["name"]) if "name" in entry else f"number {number}"
+    where = f"class {name!r}" if "name" in entry else f"class {name}"
+    missing = [key for key in ("name", "color", "label") if key not in entry]
+    if missing:
+        raise ValueError(f"{where}: {missing[0]!r} is missing")
+    label = entry["label"]
+    labels = [_label(x, where) for x in (label if isinstance(label, list) else [label])]
+    if not labels:
+        raise ValueError(f"{where}: label is an empty list; give what masks hold for it")
+    return name, _color(entry["color"], where), labels, entry.get("category")
+
+
+def _list(value: list | tuple, where: str) -> list | tuple:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{where}: {value!r} is no list; write [...]")
+    return value
+
+
+def _whole(value: object) -> int | None:
+    """A whole number from JSON, also written as 1.0 or "1"; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = int(value)
+        return number if isinstance(value, str) or number == value else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _label(value: object, where: str) -> int:
+    number = _whole(value)
+    if number is None or not 0 <= number <= 255:
+        raise ValueError(
+            f"{where}: label {value!r} is not in 0..255; labels are whole numbers from 0 to 255"
+        )
+    return number
+
+
+def _color(value: object, where: str) -> tuple[int, int, int]:
+    numbers = value
+    if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        numbers = list(bytes.fromhex(value[1:]))
+    whole = [_whole(x) for x in numbers] if isinstance(numbers, list) else []
+    if len(whole) != 3 or not all(x is not None and 0 <= x <= 255 for x in whole):
+        raise ValueError(
+            f"{where}: colour {value!r} is not three numbers in 0..255; expected 3 whole numbers, "
+            'such as [128, 64, 0], or "#rrggbb"'
+        )
+    return tuple(whole)

@@ -7,7 +7,7 @@ import pathlib
 import gin
 
 from data.dataset import Dataset
-from data.image_files import File, Pair
+from data.image_files import File, Pair, plain_suffix
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import PATH
@@ -90,7 +90,18 @@ def _names(found: Layout, voc: pathlib.Path, split: str) -> list[str]:
 def _augmented_names(found: Layout, voc: pathlib.Path, val: set[str]) -> list[str]:
     if (voc / "ImageSets" / "Segmentation" / "trainaug.txt").is_file():
         return _names(found, voc, "trainaug")
-    return sorted({path.stem for path in (voc / _AUGMENTED).glob("*.png")} - val)
+    masks = map(pathlib.PurePath, _files(voc / _AUGMENTED))
+    return sorted({path.stem for path in masks if path.suffix == ".png"} - val)
+
+
+def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The files of a folder by name, with suffixes as published: .JPG serves as .jpg."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        plain = plain_suffix(path.name)
+        if path.name == plain or plain not in found:
+            found[plain] = path
+    return found
 
 
 def _add(
@@ -98,9 +109,10 @@ def _add(
 ) -> None:
     """Adds a split; `folder` is that of its labels, None where it has none."""
     pairs = []
+    images, labels = _files(voc / "JPEGImages"), _files(voc / folder) if folder else {}
     for name in names:
-        image = voc / "JPEGImages" / f"{name}.jpg"
-        label = voc / folder / f"{name}.png" if folder else None
+        image = images.get(f"{name}.jpg", voc / "JPEGImages" / f"{name}.jpg")
+        label = labels.get(f"{name}.png", voc / folder / f"{name}.png") if folder else None
         missing = [path for path in (image, label) if path and not path.is_file()]
         found.problems += [f"{path}: missing; {name} is in the {split} split" for path in missing]
         if not missing:

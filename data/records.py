@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from data.errors import DataError
+
+# Errors of TFDS, protobuf and array_record for files that are missing or damaged.
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, IndexError, json_format.Error)
 
 
 def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesDict:
@@ -40,22 +46,54 @@ def encode_label(label: np.ndarray) -> bytes:
     return cv2.imencode(".png", label, [x for pair in settings.items() for x in pair])[1].tobytes()
 
 
+@contextlib.contextmanager
+def readable(folder: str | os.PathLike) -> Iterator[None]:
+    """Tells of whatever cannot be read in its block as damage of the records in a folder.
+
+    Raises:
+      DataError: reading failed; the message names the folder and says what to do with it.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).partition(";")[0].split())
+        raise DataError(
+            f"{folder}: damaged records ({reason}); delete this folder: it is made again from the "
+            "data set's own files"
+        ) from None
+
+
 def prepare(
-    builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig | None = None
+    kind: type[tfds.core.GeneratorBasedBuilder], data_dir: str, config: tfds.core.BuilderConfig
 ) -> tfds.core.DatasetBuilder:
-    """Writes the builder's records if they are not there yet, and returns the builder.
+    """Writes a builder's records if they are not there yet, and returns the builder.
 
     TFDS writes into a temporary folder and renames it at the end, so that an interrupted
     preparation leaves nothing that looks complete.
 
+    Args:
+      kind: class of the builder.
+      data_dir: folder of all records.
+      config: configuration of the builder, with the name of these records.
+
     Raises:
-      DataError: there are no records yet, and their folder cannot be written to.
+      DataError: records that are there are damaged, or what they are made from is; or there are none
+        yet, and their folder cannot be written to.
     """
+    folder = pathlib.Path(data_dir) / kind.name / config.name / str(kind.VERSION)
+    with readable(folder):
+        builder = kind(data_dir=data_dir, config=config, file_format="array_record")
     if not builder.is_prepared():
         _check_writable(builder.data_path)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder.download_and_prepare(download_config=config)
+    builder.download_and_prepare()
+    with readable(folder):
+        # TFDS takes a folder without its description for one with no splits.
+        if not builder.info.splits:
+            raise FileNotFoundError("dataset_info.json is missing")
     return builder
 
 

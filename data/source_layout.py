@@ -10,10 +10,18 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
+from data.counts import Counts
 from data.errors import DataError
 from data.image_files import Pair, read_pair
 from data.label_map import LabelMap
-from data.records import encode_label, fingerprint, png_features, prepare, records_dir
+from data.records import (
+    encode_label,
+    fingerprint,
+    png_features,
+    prepare,
+    readable,
+    records_dir,
+)
 
 
 @dataclasses.dataclass
@@ -69,10 +77,11 @@ class Layout:
             name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
             layout=self,
         )
-        records = SegmentationRecords(
-            data_dir=records_dir(), config=config, file_format="array_record"
-        )
-        return prepare(records)
+        records = prepare(SegmentationRecords, records_dir(), config)
+        with readable(records.data_dir):
+            if "counts" not in (records.info.metadata or {}):
+                raise FileNotFoundError("metadata.json is missing")
+        return records
 
 
 @dataclasses.dataclass
@@ -86,10 +95,11 @@ class RecordsConfig(tfds.core.BuilderConfig):
 class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
     """Images and labels as TFDS records; every file is checked on the way in.
 
-    Images stay the files they are; labels become PNG of one channel (`encode_label`).
+    Images stay the files they are; labels become PNG of one channel (`encode_label`). What is
+    counted on the way (`data.counts.Counts`) is kept in the records' metadata, by split.
     """
 
-    VERSION = tfds.core.Version("1.0.1")
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -101,16 +111,21 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         del dl_manager
-        self._sizes = set()
-        return {k: self._generate_examples(v) for k, v in self.builder_config.layout.splits.items()}
-
-    def _generate_examples(self, pairs: Iterable[Pair]):
         layout = self.builder_config.layout
+        self.info.metadata["root"] = str(layout.root)
+        self.info.metadata["counts"] = {}
+        self._sizes = set()
+        return {k: self._generate_examples(k, v) for k, v in layout.splits.items()}
+
+    def _generate_examples(self, split: str, pairs: Iterable[Pair]):
+        layout, counts = self.builder_config.layout, Counts()
         for pair in pairs:
             image, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
             if errors:
                 raise errors[0]
-            self._sizes.add(labels.shape)
-            size = list(labels.shape) if len(self._sizes) == 1 else None
-            self.info.metadata["image_size"] = size
+            counts.add(pair.image.name, labels, pair.label is not None)
             yield pair.id, {"image": image, "label": encode_label(labels), "id": pair.id}
+        self._sizes |= set(counts.sizes)
+        size = list(*self._sizes) if len(self._sizes) == 1 else None
+        self.info.metadata["image_size"] = size
+        self.info.metadata["counts"][split] = counts.to_json()

@@ -224,6 +224,9 @@ def explain(error: BaseException) -> tuple[int, str]:
         line = parts[1] if len(parts) > 1 else line
     if code is not None:
         return code, line
+    # What the input pipeline raises in its threads comes out as TensorFlow's error around it.
+    if told := re.search(r"\bDataError: ([^\n]+)\nTraceback", text):
+        return 2, told[1]
     if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
         return 2, f"{refused[1]}; use larger images"
     if "Required bindings for" in text:

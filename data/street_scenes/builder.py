@@ -89,10 +89,8 @@ def street_scenes(
     counts = (("train", num_train), ("val", num_val))
     name = f"{size[0]}x{size[1]}_{num_train}_{num_val}_seed{seed}"
     config = StreetScenesConfig(name=name, size=tuple(size), counts=counts, seed=seed)
-    builder = StreetScenes(
-        data_dir=data_dir or records_dir(), config=config, file_format="array_record"
-    )
+    builder = prepare(StreetScenes, data_dir or records_dir(), config)
     splits = {split: split for split, _ in counts}
     # The scenes have train ids, not the label ids of Cityscapes' files.
     label_map = LabelMap.named("cityscapes").indexed()
-    return Dataset(prepare(builder), label_map, splits, augment)
+    return Dataset(builder, label_map, splits, augment)

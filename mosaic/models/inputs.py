@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 import tf_keras
@@ -72,3 +72,27 @@ def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
                 raise UserError(f"images of {height}x{width} are too small: {error}") from None
 
     return check
+
+
+def check_sizes(model: tf_keras.Model, names: Mapping[tuple[int, int], str]) -> None:
+    """Checks that a network takes images of many sizes.
+
+    Args:
+      model: network of this project.
+      names: name of an image for each (height, width), in pixels.
+
+    Raises:
+      UserError: one is too small; the message names an image, and what helps.
+    """
+    check, narrowest = size_check(model), None
+    for height, width in sorted(names):
+        # What is as high and as wide as an image that fits, fits too.
+        if narrowest is not None and width >= narrowest:
+            continue
+        narrowest = width
+        try:
+            check(height, width)
+        except UserError as error:
+            raise UserError(
+                f"{names[height, width]}: {error} (mosaic.bins), or leave the image out"
+            ) from None

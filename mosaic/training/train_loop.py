@@ -27,7 +27,7 @@ from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
-from mosaic.models.inputs import check_size
+from mosaic.models.inputs import check_size, check_sizes
 from mosaic.training import data_note
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
@@ -44,12 +44,12 @@ from mosaic.training.trainer import (
 )
 from mosaic.utils import bound_settings, class_names
 from mosaic.utils.atomic_io import locked, write_text
-from mosaic.utils.errors import RunError
+from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
-from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_arguments
 
 
@@ -136,6 +136,7 @@ def train(
         check_size(model, *dataset.image_size)
     cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
     _check_memory(cost, batch_size)
+    _check_content(model, dataset, evaluation.split)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
@@ -179,6 +180,33 @@ def _check_memory(cost: model_cost.Cost, batch_size: int) -> None:
     name = bound_settings.name_of("train.batch_size")
     setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
     check_fits(setting, batch_size * num_bytes, "take a smaller batch or crop")
+
+
+def _check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:
+    """Tells before the first step what the files' content would stop, or make useless, later.
+
+    Args:
+      model: network that is trained.
+      dataset: data set; nothing is known of one that has counted nothing.
+      split: name of the split for evaluation.
+
+    Raises:
+      UserError: there is only one class, or an image for evaluation is too small; `data`'s own
+        error where a split has no labels.
+    """
+    if dataset.num_classes < 2:
+        raise UserError(
+            f"{dataset.name} has only one class, so that any prediction is right; give the "
+            "background a class of its own and set NUM_CLASSES = 2"
+        )
+    if not isinstance(dataset, SurveyedDataset):
+        return
+    absent = dataset.check_labels("train")
+    if absent:
+        print(f"warning: {absent}", file=sys.stderr)
+    dataset.check_labels(split)
+    # Validation is on whole images.
+    check_sizes(model, dataset.first_of_sizes(split))
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:

@@ -6,7 +6,7 @@ other: a gin file connects them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -83,3 +83,21 @@ class SegmentationDataset(Protocol):
         Returns:
           A `tf.data.Dataset` of batches like those of `train_batches`.
         """
+
+
+@runtime_checkable
+class SurveyedDataset(Protocol):
+    """A data set that has counted what its files hold; not every data set can."""
+
+    def check_labels(self, split: str) -> str | None:
+        """Checks that a split can be learnt from and scored on.
+
+        Returns:
+          A line on the classes that the split lacks; None without any.
+
+        Raises:
+          An error with `exit_code` 2: hardly a pixel of the split has a class.
+        """
+
+    def first_of_sizes(self, split: str) -> Mapping[tuple[int, int], str]:
+        """Returns an image file's name for each (height, width) in evaluation; empty if unknown."""

@@ -250,3 +250,9 @@ def test_the_check_counts_the_classes_of_the_experiment(tree):
     assert found.ignored["train"] == 0
     with pytest.raises(DataError, match="classes 'top30': not one of all, top31"):
         check.layout_of("ade20k", str(tree), {"classes": "top30"})
+
+
+def test_suffixes_may_be_in_capitals(tree, tmp_path):
+    for path in list(write(tmp_path).rglob("*.*g")):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    assert list(examples(ade20k(str(tmp_path)), "val")) == list(examples(ade20k(str(tree)), "val"))

@@ -458,3 +458,38 @@ def test_a_broken_zip_is_no_hindrance_to_who_has_unpacked_it(tmp_path):
     (tmp_path / "train alone" / "gtFine_trainvaltest.zip").write_bytes(b"half a zip")
     with pytest.raises(DataError, match=r"gtFine_trainvaltest\.zip: not a whole zip"):
         load(tmp_path / "train alone")
+
+
+def test_train_ids_under_the_names_of_label_ids_are_told(tmp_path):
+    write_tree(tmp_path)
+    for path in (tmp_path / "gtFine").rglob("*_labelIds.png"):
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        path.write_bytes(png(LOOKUP[label]))
+    with pytest.raises(DataError, match=r"label 255 is no class.*are these train ids"):
+        load(tmp_path)
+
+
+def test_splits_without_a_class_are_told_with_what_the_masks_look_like(tmp_path):
+    write_tree(tmp_path)
+    for path in (tmp_path / "gtFine").rglob("*_labelIds.png"):
+        path.write_bytes(png(np.full(SIZE, 2, np.uint8)))
+    message = r"train: 0 % of .*hold 2 \(100 %\).*look like class indices \(train ids\)"
+    with pytest.raises(DataError, match=message):
+        load(tmp_path).check_labels("train")
+    assert len(problems("cityscapes", str(tmp_path))) == 2, "train and val, not test"
+
+
+@pytest.mark.parametrize("name", ["train_val", "trainval", "train-val", "train_extra"])
+def test_records_of_other_splits_are_not_trained_on(tmp_path, name):
+    write_records(tmp_path)
+    shutil.copy(
+        tmp_path / "val_fine-00000-of-00002.tfrecord", tmp_path / f"{name}-00000-of-00001.tfrecord"
+    )
+    assert load(tmp_path).num_images("train") == COUNTS["train"]
+
+
+def test_suffixes_may_be_in_capitals(dataset, tmp_path):
+    write_tree(tmp_path)
+    for path in list(tmp_path.rglob("*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    assert examples(load(tmp_path), "val")[0] == examples(dataset, "val")[0]

@@ -1,5 +1,6 @@
 """A data set from its records: batches, splits, and how labels are kept."""
 
+import pathlib
 import struct
 import zlib
 
@@ -11,6 +12,7 @@ from camvid_folders import HEIGHT, WIDTH, indices, load, write_split
 from data.camvid import camvid
 from data.errors import DataError
 from data.records import encode_label
+from mosaic.cli import explain
 
 
 def pixels(png):
@@ -78,3 +80,43 @@ def test_unknown_split_is_named(dataset):
 def test_training_needs_an_augmentation(tree):
     with pytest.raises(DataError, match="augment"):
         camvid(str(tree[0])).train_batches(2, seed=0)
+
+
+def _damaged(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
+    write_split(tmp_path / "in", "train", 1)
+    load(tmp_path / "in")
+    (shard,) = (tmp_path / "records").rglob("*.array_record*")
+    damage(shard)
+    return shard.parent, load(tmp_path / "in")
+
+
+def _flip(shard):
+    content = bytearray(shard.read_bytes())
+    content[content.index(b"IHDR") + 40] ^= 255
+    shard.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_flip, pathlib.Path.unlink])
+def test_damaged_records_are_told_with_their_folder(tmp_path, monkeypatch, damage):
+    folder, dataset = _damaged(tmp_path, monkeypatch, damage)
+    with pytest.raises(DataError, match=rf"{folder}: damaged records .*delete this folder"):
+        dataset.example("train", 0)
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "metadata.json"])
+def test_records_without_their_description_are_damaged(tmp_path, monkeypatch, name):
+    def damage(shard):
+        (shard.parent / name).unlink()
+
+    with pytest.raises(DataError, match=rf"damaged records \({name} is missing\)"):
+        _damaged(tmp_path, monkeypatch, damage)
+
+
+def test_damage_in_a_batch_is_one_line_of_the_command(tmp_path, monkeypatch):
+    folder, dataset = _damaged(tmp_path, monkeypatch, _flip)
+    with pytest.raises(tf.errors.OpError) as error:
+        next(iter(dataset.eval_batches("train")))
+    code, line = explain(error.value)
+    assert code == 2
+    assert line.startswith(f"{folder}: damaged records")

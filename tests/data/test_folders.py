@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from checks import problems
+from data import check
 from data.errors import DataError
 from data.folders import folders
 from data.pipeline import Augment
@@ -205,7 +206,10 @@ def palette_of_colors(images, masks):
 
 def label_200(images, masks):
     Image.fromarray(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
-    return masks / "x3.png", r"label 200 is no class; known are 3 to 9, void 1 and 255"
+    return (
+        masks / "x3.png",
+        r"label 200 is no class; known are 3, 7, 9, void 1; 100 % of the pixels; add it",
+    )
 
 
 def wide(images, masks):
@@ -240,9 +244,42 @@ def missing_mask(images, masks):
     return masks / "x3.png", "missing; it is the mask of"
 
 
-def grey_image(images, masks):
-    Image.fromarray(mask_of(3)).save(images / "x3.png")
-    return images / "x3.png", "not an 8-bit RGB image"
+def grey_with_alpha(images, masks):
+    image = Image.fromarray(mask_of(3)).convert("LA")
+    image.save(images / "x3.png")
+    return images / "x3.png", r"not an 8-bit RGB or grey image but a grey one with an alpha"
+
+
+def rgba_image(images, masks):
+    image_of(3).convert("RGBA").save(images / "x3.png")
+    return images / "x3.png", r"not an 8-bit RGB .*but one with an alpha channel \(RGBA\)"
+
+
+def cmyk_image(images, masks):
+    (images / "x3.png").unlink()
+    image_of(3).convert("CMYK").save(images / "x3.jpg")
+    return images / "x3.jpg", r"but one in printing colours \(CMYK\)"
+
+
+def deep_image(images, masks):
+    Image.fromarray(mask_of(3).astype(np.uint16)).save(images / "x3.png")
+    return images / "x3.png", "but one of 16 bits"
+
+
+def jpeg_beside_the_others(images, masks):
+    (masks / "x3.png").unlink()
+    index_mask(mask_of(3)).save(masks / "x3.jpg")
+    return masks / "x3.jpg", "but a JPEG, whose compression changes labels; masks must be PNG"
+
+
+def tiff(images, masks):
+    image_of(3).save(images / "x3.png", format="TIFF")
+    return images / "x3.png", "not a whole PNG or JPEG image but a TIFF; save it as PNG or JPEG"
+
+
+def web_page(images, masks):
+    (images / "x3.png").write_text("<!DOCTYPE html><html></html>")
+    return images / "x3.png", r"but a web page \(HTML\): the download failed"
 
 
 def truncated_jpeg(images, masks):
@@ -265,7 +302,8 @@ def two_images(images, masks):
 
 FAULTS = [
     *(unknown_color, many_colors, palette_of_colors, label_200, wide, one_bit, translucent),
-    *(jpeg_mask, other_size, missing_mask, grey_image, truncated_jpeg, gif, two_images),
+    *(jpeg_mask, other_size, missing_mask, truncated_jpeg, gif, two_images, grey_with_alpha),
+    *(rgba_image, cmyk_image, deep_image, jpeg_beside_the_others, tiff, web_page),
 ]
 
 
@@ -332,7 +370,7 @@ def test_fault_in_lists_is_named(tmp_path, label_map, fault):
 def test_all_problems_are_yielded_one_line_each(tmp_path, label_map):
     root = tmp_path / "own"
     images, masks = by_folder(root)
-    wrong = [grey_image(images, masks)[0], label_200(images, masks)[0]]
+    wrong = [rgba_image(images, masks)[0], label_200(images, masks)[0]]
     (masks / "x4.png").write_bytes((masks / "x4.png").read_bytes()[:40])
     (images / "x4.png").write_bytes(b"")
     (root / "trainannot" / "x1.png").unlink()
@@ -411,3 +449,100 @@ def test_colours_of_two_classes_are_refused_where_colours_count(tmp_path, label_
     by_folder(tmp_path / "rgb", rgb_mask)
     with pytest.raises(DataError, match=r"colour \(10, 20, 30\) stands for two classes"):
         folders(str(tmp_path / "rgb"), label_map)
+
+
+def test_grey_images_become_rgb(tmp_path, label_map):
+    images, _ = by_folder(tmp_path)
+    image_of(3).convert("L").save(images / "x3.png")
+    image, _ = examples(folders(str(tmp_path), label_map), "val")["x3"]
+    assert (image == np.array(image_of(3).convert("L"))[..., np.newaxis]).all()
+
+
+def test_png_masks_with_another_suffix_serve(tmp_path, label_map):
+    _, masks = by_folder(tmp_path)
+    (masks / "x3.png").rename(masks / "x3.jpg")
+    found = examples(folders(str(tmp_path), label_map), "val")["x3"][1]
+    np.testing.assert_array_equal(found, np.vectorize(INDEX.get)(mask_of(3)))
+
+
+@pytest.mark.parametrize("write", [by_folder, by_list])
+def test_a_test_split_needs_no_masks(tmp_path, label_map, write):
+    write(tmp_path)
+    (tmp_path / "test").mkdir()
+    image_of(7).save(tmp_path / "test" / "x7.png")
+    if write is by_list:
+        image_of(7).save(tmp_path / "images" / "x7.png")
+        (tmp_path / "test.txt").write_text("x7")
+    dataset = folders(str(tmp_path), label_map)
+    assert dataset.splits == ("train", "val", "test")
+    assert (dataset.example("test", 0)[1] == 255).all()
+    assert list(problems("folders", str(tmp_path), label_map=label_map)) == []
+
+
+def test_masks_of_test_under_other_names_are_missing(tmp_path, label_map):
+    by_folder(tmp_path)
+    for folder, name in (("test", "x7"), ("testannot", "x7_mask")):
+        (tmp_path / folder).mkdir()
+        index_mask(mask_of(7)).save(tmp_path / folder / f"{name}.png")
+    with pytest.raises(DataError, match=r"testannot/x7\.png: missing"):
+        folders(str(tmp_path), label_map)
+
+
+def test_only_what_is_declared_is_ignored(tmp_path, label_map):
+    _, masks = by_folder(tmp_path / "own")
+    labels = mask_of(3)
+    labels[:3] = 255
+    index_mask(labels).save(masks / "x3.png")
+    message = (
+        rf"x3\.png: label 255 is no class; .*; 25 % of the pixels; .*void_labels` in {label_map}"
+    )
+    with pytest.raises(DataError, match=message):
+        folders(str(tmp_path / "own"), label_map)
+    table = json.loads(pathlib.Path(label_map).read_text())
+    pathlib.Path(label_map).write_text(json.dumps({**table, "ignore_label": 255}))
+    found = examples(folders(str(tmp_path / "own"), label_map), "val")["x3"][1]
+    assert (found[:3] == 255).all()
+
+
+def test_unknown_values_are_told_once_for_all_masks(tmp_path, label_map):
+    _, masks = by_folder(tmp_path)
+    index_mask(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
+    index_mask(np.tile([3, 3, 3, 201], (12, 4)).astype(np.uint8)).save(masks / "x4.png")
+    (line,) = problems("folders", str(tmp_path), label_map=label_map)
+    assert line.startswith(f"{masks / 'x3.png'} and 1 more: label 200, 201 is no class")
+    assert "; 50 %, 12.5 % of the pixels; " in line
+
+
+def test_one_class_alone_is_refused(tmp_path):
+    file = tmp_path / "labels.json"
+    file.write_text(json.dumps({"classes": CLASSES[:1], "void_labels": [7, 9, VOID]}))
+    by_folder(tmp_path / "own")
+    with pytest.raises(DataError, match=r"only one class, 'c3', .*the background a class"):
+        folders(str(tmp_path / "own"), str(file))
+
+
+def test_a_split_of_void_masks_is_told_with_what_they_hold(tmp_path, label_map):
+    by_folder(tmp_path, lambda labels: index_mask(np.full_like(labels, VOID)))
+    dataset = folders(str(tmp_path), label_map)
+    message = rf"{tmp_path}: train: 0 % of the pixels have a class; the masks hold 1 \(100 %\)"
+    with pytest.raises(DataError, match=message):
+        dataset.check_labels("train")
+    found = problems("folders", str(tmp_path), label_map=label_map)
+    assert [line.split(": ")[1] for line in found] == ["train", "val"]
+
+
+def test_classes_that_the_training_split_lacks_are_told(tmp_path, label_map):
+    by_folder(tmp_path, lambda labels: index_mask(np.where(labels == 9, 3, labels)))
+    dataset = folders(str(tmp_path), label_map)
+    message = f"{tmp_path}: train: no pixel of c9 (label 9), which cannot be learnt"
+    assert dataset.check_labels("train") == message
+    layout = check.layout_of("folders", str(tmp_path), {"label_map": label_map})
+    assert f"warning: {message}" in check.table(check.survey(layout))
+
+
+def test_records_know_a_first_image_of_each_size(tmp_path, label_map):
+    images, masks = by_folder(tmp_path)
+    image_of(4).resize((9, 7)).save(images / "x4.png")
+    Image.fromarray(np.full((7, 9), 3, np.uint8)).save(masks / "x4.png")
+    found = folders(str(tmp_path), label_map).first_of_sizes("val")
+    assert found == {SIZE: str(images / "x3.png"), (7, 9): str(images / "x4.png")}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from data.label_map import LabelMap
+from data.label_map import LabelMap, ranges
 
 
 def test_cityscapes_is_the_official_table():
@@ -111,6 +111,13 @@ def test_own_file_is_read(tmp_path):
         ({"void_colors": [[0, 0, 256]]}, "not three numbers"),
         ({"classes": [{"name": "a", "color": [0, 0, 0], "label": [1, 1]}]}, "two classes"),
         ({"classes": [{"name": "a", "color": [0, 0, 0], "label": i} for i in (1, 2)]}, "one name"),
+        ({"void_colors": [[0.5, 0, 0]]}, "void_colors: colour .0.5, 0, 0. is not three numbers"),
+        ({"void_colors": ["#12345"]}, 'such as .128, 64, 0., or "#rrggbb"'),
+        ({"classes": [{"name": "c", "color": [0, 300, 0], "label": 1}]}, "class 'c': colour"),
+        ({"classes": [{"name": "c", "color": "#000000", "label": 1.7}]}, "class 'c': label 1.7"),
+        ({"classes": [{"name": "c", "color": "#000000", "label": 256}]}, "class 'c': label 256"),
+        ({"classes": [{"name": "c", "color": "#000000"}]}, "class 'c': 'label' is missing"),
+        ({"ignore_label": 4}, "label 4 is both ignore_label and a class, 'a'"),
     ],
 )
 def test_wrong_content_is_told(tmp_path, change, what):
@@ -131,3 +138,26 @@ def test_wrong_file_is_named(tmp_path, text):
         LabelMap.named(str(file))
     assert str(error.value).startswith(f"{file}: ")
     assert error.value.exit_code == 2
+
+
+def test_colours_may_be_written_in_hexadecimal(tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text('{"classes": [{"name": "a", "color": "#80ff0A", "label": 5}]}')
+    assert LabelMap.named(str(file)).colors == ((128, 255, 10),)
+
+
+def test_ignore_label_0_means_that_0_is_not_labelled(tmp_path):
+    file = tmp_path / "own.json"
+    classes = [{"name": name, "color": [1, 2, 3], "label": i} for i, name in enumerate("ab", 1)]
+    file.write_text(json.dumps({"classes": classes, "ignore_label": 0}))
+    label_map = LabelMap.named(str(file))
+    assert label_map.lookup()[:3].tolist() == [255, 0, 1]
+    assert label_map.unknown(np.array([0, 1, 2, 255], np.uint8)) == [255]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([0, 1, 3, 8], "0, 1, 3, 8"), ([2, 1, 0], "0 to 2"), ([5, 6, 9, 10, 11], "5, 6, 9 to 11")],
+)
+def test_values_are_listed_as_they_are(values, text):
+    assert ranges(values) == text

@@ -183,3 +183,10 @@ def test_fault_is_named(tree, fault):
     first = str(error.value).splitlines()[0]
     assert first.startswith(f"{wrong}: ")
     assert first in list(problems("pascal_voc", str(tree)))
+
+
+def test_suffixes_may_be_in_capitals(tree):
+    for path in [*(tree / "JPEGImages").iterdir(), *(tree / "SegmentationClassAug").iterdir()]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    found = examples(pascal_voc(str(tree), augmented=True), "train")
+    assert sorted(found) == [*LISTS["train"], *MORE]

@@ -23,3 +23,11 @@ def test_an_unknown_normalization_is_named():
 def test_a_network_without_bins_takes_every_size():
     images, x = inputs.image_input("symmetric")
     inputs.check_size(tf_keras.Model(images, x), 1, 1)
+
+
+def test_the_image_that_is_too_small_is_named(paper):
+    names = {(241, 241): "good.png", (500, 240): "narrow.png", (900, 900): "large.png"}
+    with pytest.raises(UserError, match=r"^narrow\.png: images of 500x240 .*\(mosaic\.bins\)"):
+        inputs.check_sizes(paper, names)
+    del names[500, 240]
+    inputs.check_sizes(paper, names)

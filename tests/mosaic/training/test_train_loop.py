@@ -379,6 +379,27 @@ def test_validation_images_that_are_too_small_are_told_before_training(drawn, tm
     assert not list(tmp_path.iterdir())
 
 
+def _surveyed(drawn, **found):
+    """The data set with what it has counted: lines on absent classes, images by size."""
+    drawn.check_labels = found.get("absent", {}).get
+    drawn.first_of_sizes = lambda split: found.get("sizes", {})
+    return drawn
+
+
+def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
+    _surveyed(drawn, sizes={(64, 96): "good.png", (9, 12): "tiny.png"})
+    with pytest.raises(UserError, match=r"^tiny\.png: images of 9x12 are too small"):
+        train_loop.train(str(tmp_path), **_tiny(drawn))
+    assert not list(tmp_path.iterdir())
+
+
+def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
+    _surveyed(drawn, absent={"train": "train: no pixel of absent"})
+    model = mosaic(3, width_multiplier=0.35, branch_filters=(8, 8), bins=(1, 4))
+    train_loop._check_content(model, drawn, "val")
+    assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
+
+
 def test_nothing_to_score_on_is_told(drawn, tmp_path):
     arguments = _tiny(drawn)
     arguments["dataset"].labels[:] = 255

@@ -1,0 +1,122 @@
+"""What a split holds, counted once when its files are read, and what can be told from it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from data.label_map import LabelMap, ranges
+from data.masks import percent
+
+# Least share of pixels with a class that a split can be learnt from or scored on.
+_LEAST_LABELLED = 1e-3
+# Number of values and of classes that are shown in messages.
+_SHOWN = 5
+
+
+@dataclasses.dataclass
+class Counts:
+    """The content of a split, by values in label files; classes are those of a label map.
+
+    Attributes:
+      labels: number of pixels of each value, int64 [256].
+      sizes: number of images of each (height, width), in pixels.
+      first: name of the first image file of each size.
+      unlabelled: number of images without a label file.
+    """
+
+    labels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
+    sizes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    first: dict[tuple[int, int], str] = dataclasses.field(default_factory=dict)
+    unlabelled: int = 0
+
+    def add(self, name: str, labels: np.ndarray, has_labels: bool) -> None:
+        """Counts one example.
+
+        Args:
+          name: name of the image file.
+          labels: values of the label file, uint8 [height, width]; ignored ones where it lacks.
+          has_labels: whether there is a label file.
+        """
+        self.labels += np.bincount(labels.ravel(), minlength=256)
+        self.sizes[labels.shape] += 1
+        self.first.setdefault(labels.shape, name)
+        self.unlabelled += not has_labels
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.labels + other.labels,
+            self.sizes + other.sizes,
+            other.first | self.first,
+            self.unlabelled + other.unlabelled,
+        )
+
+    def to_json(self) -> dict:
+        """Returns the counts in types that JSON has."""
+        return {
+            "labels": self.labels.tolist(),
+            "sizes": [[*size, n, self.first[size]] for size, n in self.sizes.items()],
+            "unlabelled": self.unlabelled,
+        }
+
+    @classmethod
+    def from_json(cls, table: dict) -> Counts:
+        """Returns what `to_json` wrote."""
+        sizes = [((height, width), n, name) for height, width, n, name in table["sizes"]]
+        return cls(
+            np.array(table["labels"], np.int64),
+            collections.Counter({size: n for size, n, _ in sizes}),
+            {size: name for size, _, name in sizes},
+            table["unlabelled"],
+        )
+
+    def pixels(self, label_map: LabelMap) -> np.ndarray:
+        """Returns the number of pixels of each class, int64 [classes]."""
+        found = np.zeros(257, np.int64)
+        np.add.at(found, label_map.lookup(), self.labels)
+        return found[: len(label_map.names)]
+
+    def fault(self, label_map: LabelMap) -> str | None:
+        """Returns what is wrong with a split that hardly has a labelled pixel; None for others."""
+        total, images = int(self.labels.sum()), self.sizes.total()
+        labelled = int(self.pixels(label_map).sum())
+        if not total or labelled >= _LEAST_LABELLED * total:
+            return None
+        if self.unlabelled == images:
+            return "none of its images has a mask; nothing can be learnt from it or scored on it"
+        order = np.argsort(-self.labels, kind="stable")
+        shown = [
+            f"{x} ({percent(self.labels[x], total)})" for x in order[:_SHOWN] if self.labels[x]
+        ]
+        return (
+            f"{percent(labelled, total)} of the pixels have a class; the masks hold "
+            f"{', '.join(shown)}; {label_map.known()}; {self._meaning(label_map)}"
+        )
+
+    def _meaning(self, label_map: LabelMap) -> str:
+        """What masks that hold only values to be ignored probably are."""
+        values = set(np.flatnonzero(self.labels).tolist())
+        indices = set(range(len(label_map.names)))
+        if values <= {0}:
+            return "masks of nothing but 0 are often empty exports; export them again"
+        if values <= indices | {label_map.ignore_label} and values & indices:
+            return (
+                "these look like class indices (train ids), which are no labels here; use the "
+                "files with labels, or a label map whose labels are the class indices"
+            )
+        return f"{ranges(values)} are ignored; correct the label map, or export the masks again"
+
+    def absent(self, label_map: LabelMap) -> str | None:
+        """Returns a line on the classes without a single pixel; None where all occur."""
+        pixels = self.pixels(label_map)
+        names = [
+            f"{name} (label {label})"
+            for name, label, count in zip(label_map.names, label_map.labels, pixels, strict=True)
+            if not count
+        ]
+        if not names:
+            return None
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return f"no pixel of {', '.join(names[:_SHOWN])}{more}, which cannot be learnt"
