@@ -79,8 +79,8 @@ def prepare(
       config: configuration of the builder, with the name of these records.
 
     Raises:
-      DataError: records that are there are damaged, or what they are made from is; or there are none
-        yet, and their folder cannot be written to.
+      DataError: records that are there are damaged, or what they are made from is; or there are
+        none yet, and their folder cannot be written to.
     """
     folder = pathlib.Path(data_dir) / kind.name / config.name / str(kind.VERSION)
     with readable(folder):
