@@ -381,22 +381,24 @@ def test_validation_images_that_are_too_small_are_told_before_training(drawn, tm
 
 def _surveyed(drawn, **found):
     """The data set with what it has counted: lines on absent classes, images by size."""
-    drawn.check_labels = found.get("absent", {}).get
-    drawn.first_of_sizes = lambda split: found.get("sizes", {})
-    return drawn
+    dataset = type(drawn)()
+    dataset.crop_size = dataset.image_size
+    dataset.check_labels = found.get("absent", {}).get
+    dataset.first_of_sizes = lambda split: found.get("sizes", {})
+    return dataset
 
 
 def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
-    _surveyed(drawn, sizes={(64, 96): "good.png", (9, 12): "tiny.png"})
+    dataset = _surveyed(drawn, sizes={(64, 96): "good.png", (9, 12): "tiny.png"})
+    arguments = {**_tiny(drawn, model=mosaic(3, bins=(1, 4))), "dataset": dataset}
     with pytest.raises(UserError, match=r"^tiny\.png: images of 9x12 are too small"):
-        train_loop.train(str(tmp_path), **_tiny(drawn))
+        train_loop.train(str(tmp_path), **arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
-    _surveyed(drawn, absent={"train": "train: no pixel of absent"})
-    model = mosaic(3, width_multiplier=0.35, branch_filters=(8, 8), bins=(1, 4))
-    train_loop._check_content(model, drawn, "val")
+    dataset = _surveyed(drawn, absent={"train": "train: no pixel of absent"})
+    train_loop._check_content(_tiny(drawn)["model"], dataset, "val")
     assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
 
 
