@@ -41,11 +41,12 @@ def run(tmp_path, monkeypatch):
     """Runs the loop to a step; returns the controller's calls and the history."""
     monkeypatch.setattr(OuterLoop, "_show", lambda self: None)
 
-    def start(steps, interval, first=0, saved="", stop=lambda: None):
+    def start(steps, interval, first=0, saved="", stop=lambda: None, is_best_there=True):
         task = types.SimpleNamespace(batch_size=4, evaluation=Evaluation())
         step = tf.Variable(first, dtype=tf.int64)
         stopping = types.SimpleNamespace(check=stop)
-        trainer = types.SimpleNamespace(global_step=step, task=task, stop=stopping)
+        best = types.SimpleNamespace(is_there=is_best_there)
+        trainer = types.SimpleNamespace(global_step=step, task=task, stop=stopping, best=best)
         controller = Controller(trainer, saved)
         history = History(tmp_path / "history.jsonl", first)
         times = Times(tmp_path / "times.jsonl", first)
@@ -69,6 +70,12 @@ def test_a_resumed_run_goes_on_to_the_next_multiple(run):
 def test_an_evaluation_that_was_missed_is_made_up_for(run):
     calls, _, _ = run(8, 4, first=4)
     assert calls[0] == ("evaluate", 4)
+
+
+def test_without_a_best_checkpoint_an_evaluation_is_done_again(run):
+    run(4, 4)
+    assert run(8, 4, first=4)[0][0] == ("train", 8)
+    assert run(8, 4, first=4, is_best_there=False)[0][0] == ("evaluate", 4)
 
 
 def test_the_last_step_is_saved_once(run):
