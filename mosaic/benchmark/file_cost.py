@@ -59,13 +59,14 @@ def _shapes(file: TFLiteModel, size: tuple[int, int]) -> list[tuple[int, ...]]:
     """The shapes of all tensors, for an image of `size` where the file takes any."""
     tensors = file.graph.tensors
     source = tensors[file.graph.inputs[0]]
-    if source.shapeSignature is None or -1 not in source.shapeSignature[1:3]:
+    if source.shapeSignature is None or -1 not in source.shapeSignature[1:]:
         return [() if t.shape is None else tuple(map(int, t.shape)) for t in tensors]
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(file.path, experimental_op_resolver_type=plain)
-    interpreter.resize_tensor_input(file.graph.inputs[0], [1, *size, 3])
+    first = source.shapeSignature[1] == 3
+    interpreter.resize_tensor_input(file.graph.inputs[0], [1, 3, *size] if first else [1, *size, 3])
     interpreter.allocate_tensors()
     shapes = {t["index"]: tuple(map(int, t["shape"])) for t in interpreter.get_tensor_details()}
     return [shapes.get(index, ()) for index in range(len(tensors))]

@@ -42,6 +42,8 @@ class Result:
       mean_iou: mean IoU, 0 to 1, or None where it is not known.
       operators: profile by operator; None where there is none.
       phone: measurements on the phone; None where it was not measured there.
+      plain_kernels: whether XNNPACK refuses the file, so that TensorFlow Lite's slower kernels ran
+        it.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Result:
     mean_iou: float | None = None
     operators: list[operator_profile.Operator] | None = None
     phone: PhoneResult | None = None
+    plain_kernels: bool = False
 
 
 def benchmark(
@@ -128,6 +131,7 @@ def benchmark(
                     latency.median / latencies[0].median,
                     peak_memory.measure(path, own, threads, allow_code),
                     known.get(path),
+                    plain_kernels=not getattr(predictor, "has_delegate", True),
                 )
             )
             bar.update(1)
@@ -136,7 +140,7 @@ def benchmark(
             more = {}
             if profile:
                 image = fit_image(pictures[0], result.input_size)
-                fed = predictor.prepare(image[np.newaxis])
+                fed = predictor.values(image)
                 more["operators"] = operator_profile.profile(predictor.file, fed, threads, runs)
             if phone:
                 more["phone"] = phone.measure(result.path, threads, runs, warmup)

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from mosaic.inference.interpreters import prepared
 from mosaic.tflite import model_file
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.progress import Progress
@@ -45,21 +46,18 @@ def profile(file: TFLiteModel, image: np.ndarray, threads: int, runs: int) -> li
 
     Args:
       file: TFLite file, opened.
-      image: [1, height, width, 3], of the type of its input.
+      image: input of the file, such as [1, height, width, 3], of its type.
       threads: number of the interpreter's threads.
       runs: number of timed runs of each operator.
 
     Returns:
       The operators in their order of execution, without those that only process constants.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     values = _values(file.path, image)
     parts = _parts(file, values)
     interpreters = []
     for _, _, content, inputs in parts:
-        interpreter = Interpreter(model_content=content, num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter = prepared(threads, model_content=content)
         for details, index in zip(interpreter.get_input_details(), inputs):
             interpreter.set_tensor(details["index"], values[index])
         interpreters.append(interpreter)

@@ -13,6 +13,7 @@ import pathlib
 import subprocess
 import sys
 
+from mosaic.inference.interpreters import prepared
 from mosaic.utils.errors import RunError
 from mosaic.utils.model_format import format_of
 
@@ -74,15 +75,9 @@ def reset() -> int:
 
 
 def _tflite(path: str, height: int, width: int, threads: int) -> int:
-    from ai_edge_litert.interpreter import Interpreter
-
     before = reset()
-    interpreter = Interpreter(model_path=path, num_threads=threads)
-    source = interpreter.get_input_details()[0]
-    if -1 in source["shape_signature"][1:3]:
-        interpreter.resize_tensor_input(source["index"], [1, height, width, 3])
-    interpreter.allocate_tensors()
-    interpreter.tensor(source["index"])()[:] = 0
+    interpreter = prepared(threads, (height, width), model_path=path)
+    interpreter.tensor(interpreter.get_input_details()[0]["index"])()[:] = 0
     for _ in range(RUNS):
         interpreter.invoke()
     return resident("VmHWM:") - before

@@ -18,7 +18,7 @@ def table(results: Sequence[Result]) -> str:
     heads = ["model", "params", "mult-adds", "MB", "ms", "quartiles", "ratio", "memory MB"]
     rows = [
         [
-            result.name,
+            f"{result.name} *" if result.plain_kernels else result.name,
             f"{result.cost.parameters / 1e6:.2f} M",
             f"{result.cost.multiply_adds / 1e9:.2f} G",
             f"{result.cost.size / 1e6:.2f}",
@@ -39,6 +39,8 @@ def table(results: Sequence[Result]) -> str:
             phone = result.phone
             row.append("-" if phone is None else f"{phone.mean:.2f} +- {phone.deviation:.2f}")
     parts = [_aligned([heads, *rows])]
+    if any(result.plain_kernels for result in results):
+        parts.append("* XNNPACK refuses this file: timed on TensorFlow Lite's plain kernels")
     parts += [profile_table(result) for result in results if result.operators]
     return "\n\n".join(parts)
 
@@ -141,6 +143,7 @@ def _entry(result: Result) -> dict:
         "mean_iou": result.mean_iou,
         "profile": result.operators and [dataclasses.asdict(o) for o in result.operators],
         "phone": result.phone and dataclasses.asdict(result.phone),
+        "plain_kernels": result.plain_kernels,
     }
 
 

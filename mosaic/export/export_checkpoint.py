@@ -12,6 +12,7 @@ import tf_keras
 
 from mosaic import experiment
 from mosaic.checkpoints import run_folder
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.export import model_garden, saved_model, tflite, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit
 from mosaic.export.tflite import INPUT_TYPES, OUTPUTS
@@ -48,7 +49,8 @@ def export_checkpoint(
       formats: formats to export, of `FORMATS`.
       quantize: quantization of each TFLite file; if None, one file with `none`, or with `int8` for
         a network of quantization-aware training.
-      size: (height, width) of the TFLite files' input, in pixels; the images' own size if None.
+      size: (height, width) of the TFLite files' input, in pixels; if None, that at which the
+        experiment evaluates, or the size of training's crops where images differ in size.
       output: output of the TFLite files, one of `OUTPUTS`.
       num_images: number of images of the evaluation split on which each export is checked.
       input_type: input type of int8 TFLite files, one of `INPUT_TYPES`.
@@ -76,7 +78,7 @@ def export_checkpoint(
     images = [dataset.example(evaluation.split, index)[0] for index in range(count)]
     files = []
     if "tflite" in formats:
-        size = tuple(size or dataset.image_size or evaluation.padded_size or images[0].shape[:2])
+        size = tuple(size or _common_size(dataset, evaluation))
         files = [tflite.TFLiteOptions(size, output, kind, input_type) for kind in quantize]
         _check_files(model, dataset, files)
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
@@ -101,6 +103,24 @@ def export_checkpoint(
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
         _warn(path, tolerances.of_model(model, options.quantize), result)
+
+
+def _common_size(dataset: SegmentationDataset, evaluation: Evaluation) -> tuple[int, int]:
+    """The size of TFLite files for which none was given: never that of a chance image.
+
+    Raises:
+      UserError: images differ in size, and there is no training to take one from.
+    """
+    if size := dataset.image_size or evaluation.padded_size or evaluation.input_size:
+        return size
+    if dataset.augment is None:
+        raise UserError(f"the images of {dataset.name} differ in size; give --size=HEIGHTxWIDTH")
+    height, width = dataset.crop_size
+    print(
+        f"the images of {dataset.name} differ in size: TFLite files take that of training's crops, "
+        f"{height}x{width} (--size gives another)"
+    )
+    return height, width
 
 
 def _check_files(

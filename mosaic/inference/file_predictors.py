@@ -69,6 +69,11 @@ class SavedModelPredictor(Predictor):
             )
         ((self._input, self._spec),) = inputs.items()
         prediction = outputs[self._output]
+        if prediction.shape.rank not in (3, 4):
+            raise UserError(
+                f"{path}: its output of {prediction.shape} is not a segmentation, [batch, height, "
+                "width, classes] or [batch, height, width]"
+            )
         shape = self._spec.shape.as_list()
         _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
         self._answer_spec = tf.TensorSpec(prediction.shape[1:], prediction.dtype)
@@ -154,10 +159,12 @@ class TFLitePredictor(Predictor):
 
     def feed(self, image: np.ndarray) -> None:
         """Gives the interpreter an image, uint8 [height, width, 3]."""
+        self._interpreter.feed(self.values(image))
+
+    def values(self, image: np.ndarray) -> np.ndarray:
+        """What the file's input takes for an image, uint8 [height, width, 3]."""
         values = self.prepare(image[np.newaxis])
-        if self._channels_first:
-            values = np.ascontiguousarray(np.moveaxis(values, -1, 1))
-        self._interpreter.feed(values)
+        return np.ascontiguousarray(np.moveaxis(values, -1, 1)) if self._channels_first else values
 
     def invoke(self) -> None:
         """Computes the prediction for the image that was fed."""

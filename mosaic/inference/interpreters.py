@@ -114,5 +114,37 @@ class TFLiteInterpreter:
         return UserError(f"{self._path}: the TFLite file cannot be run ({_line(error)})")
 
 
+def prepared(
+    threads: int, size: tuple[int, int] | None = None, **source: str | bytes
+) -> Interpreter:
+    """Returns TensorFlow Lite's own interpreter, on plain kernels where XNNPACK refuses a file.
+
+    Args:
+      threads: number of threads.
+      size: (height, width) of the image, in pixels, for a file that takes any.
+      **source: `model_path` or `model_content`.
+
+    Raises:
+      ValueError, RuntimeError: the file cannot be run.
+    """
+    with quiet():
+        try:
+            return _prepared(size, num_threads=threads, **source)
+        except _FAILURES:
+            settings = {"num_threads": threads, "experimental_op_resolver_type": PLAIN}
+            return _prepared(size, **settings, **source)
+
+
+def _prepared(size: tuple[int, int] | None, **settings) -> Interpreter:
+    interpreter = Interpreter(**settings)
+    for details in interpreter.get_input_details() if size else ():
+        sides, signature = iter(size), details["shape_signature"]
+        if -1 in signature[1:]:
+            shape = [1, *(next(sides) if side == -1 else side for side in signature[1:])]
+            interpreter.resize_tensor_input(details["index"], shape)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 def _line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__

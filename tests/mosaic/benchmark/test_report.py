@@ -37,3 +37,15 @@ def test_no_picture_without_scores(results, tmp_path):
     written = benchmark_report.save(unscored, str(tmp_path), "x", {})
     assert [path.name for path in written] == ["benchmark.json"]
     assert "mIoU" not in benchmark_report.table(unscored)
+
+
+def test_a_file_on_plain_kernels_is_marked(results, tmp_path):
+    import dataclasses
+
+    marked = [dataclasses.replace(results[0], plain_kernels=True), results[1]]
+    lines = benchmark_report.table(marked).splitlines()
+    assert lines[1].startswith("none.tflite *")
+    assert any(line.startswith("* XNNPACK refuses this file") for line in lines)
+    written = benchmark_report.save(marked, str(tmp_path), "x", {})
+    models = json.loads(written[0].read_text())["models"]
+    assert [model["plain_kernels"] for model in models] == [True, False]

@@ -119,3 +119,28 @@ def test_bad_calls_leave_nothing(small_network, drawn, tmp_path, monkeypatch, ar
 def test_unknown_format(tmp_path):
     with pytest.raises(UserError, match="onnx: not one of saved_model, tflite, garden_checkpoint"):
         export_checkpoint.export_checkpoint("x", str(tmp_path), ("onnx",))
+
+
+def test_images_of_several_sizes_give_files_of_the_crop_size(
+    tiny_network, drawn, tmp_path, monkeypatch, capsys
+):
+    dataset = copy.copy(drawn)
+    dataset.image_size, dataset.crop_size, dataset.augment = None, (40, 56), object()
+    configure(monkeypatch, tiny_network, dataset)
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
+    export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
+    (path,) = tmp_path.iterdir()
+    assert TFLitePredictor(TFLiteModel.open(path)).input_size == (40, 56)
+    assert "differ in size: TFLite files take that of training's crops, 40x56" in (
+        capsys.readouterr().out
+    )
+
+
+def test_images_of_several_sizes_without_training_need_a_size(
+    tiny_network, drawn, tmp_path, monkeypatch
+):
+    dataset = copy.copy(drawn)
+    dataset.image_size, dataset.augment = None, None
+    configure(monkeypatch, tiny_network, dataset)
+    with pytest.raises(UserError, match="differ in size; give --size=HEIGHTxWIDTH"):
+        export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
