@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -100,6 +101,8 @@ def evaluate(
     )
     seconds = time.monotonic() - start
     report = _report(matrix.matrix, dataset, evaluation, origin.checkpoint)
+    if evaluation.class_map is None:
+        _tell_other_answers(report)
     report.update(num_images=done, seconds=round(seconds, 3), images=scores.entries)
     report.update(provenance(origin.command))
     report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
@@ -109,6 +112,18 @@ def evaluate(
         report["baselines"] = baselines.mean_iou(ignored)
     _write(report, matrix.matrix, extremes, dataset, out)
     return report
+
+
+def _tell_other_answers(report: Mapping) -> None:
+    """Warns where predictions are no class of the data set, which may be another network's."""
+    others = sum(report["other_answers"])
+    if others:
+        print(
+            f"warning: {100 * others / report['num_pixels']:.3g} % of the predictions are no class "
+            f"of {report['dataset']}; has the network its classes? If not, Evaluation.class_map "
+            "says which class is which",
+            file=sys.stderr,
+        )
 
 
 def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
@@ -189,6 +204,8 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
     report = {
         "mean_iou": metrics.number(metrics.mean_iou(matrix, ignored)),
         "per_class_iou": ious,
+        # The mean is over these: classes in the truth or predicted.
+        "num_classes_that_occur": sum(value is not None for value in ious.values()),
         "pixel_accuracy": metrics.number(metrics.pixel_accuracy(matrix, ignored)),
         "mean_accuracy": metrics.number(metrics.mean_accuracy(matrix, ignored)),
         "frequency_weighted_iou": metrics.number(metrics.frequency_weighted_iou(matrix, ignored)),
@@ -257,7 +274,12 @@ def table(report: dict) -> str:
         rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}")
     rows.append("-" * (width + 22))
     mean = report["mean_iou"]
-    rows.append(f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}"))
+    row = f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}")
+    ious = report["per_class_iou"].values()
+    occurring = sum(value is not None for value in ious)
+    if occurring < len(ious):
+        row += f"   ({occurring} of {len(ious)} classes occur)"
+    rows.append(row)
     for name, value in report.get("baselines", {}).items():
         rows.append(f"{name:{width}}  {100 * value:7.2f}   (mIoU without a network)")
     if "published" in report:

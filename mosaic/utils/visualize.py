@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.class_names import Classes
+from mosaic.utils.fonts import drawable
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 _IGNORED = (0, 0, 0)
@@ -72,23 +75,47 @@ def legend(
 ) -> np.ndarray:
     """Colour patches with class names in as many rows as needed, uint8 [height, width, 3]."""
     scale = min(1.0, max(0.4, width / 2400))
-    font, row = cv2.FONT_HERSHEY_SIMPLEX, int(32 * scale) + 6
+    row = int(32 * scale) + 6
     patch = row - 8
     places, x, y = [], 6, 0
     for index in classes:
-        name = dataset.class_names[index]
-        needed = patch + 8 + cv2.getTextSize(name, font, scale, 1)[0][0] + 14
+        name, font = drawable(dataset.class_names[index])
+        needed = patch + 8 + _text_width(name, font, scale) + 14
         if x + needed > width and x > 6:
             x, y = 6, y + row
-        places.append((index, name, x, y))
+        places.append((index, name, font, x, y))
         x += needed
     strip = np.full((y + row, width, 3), 255, np.uint8)
-    for index, name, x, y in places:
+    for index, name, font, x, y in places:
         color = tuple(int(c) for c in dataset.colors[index])
         cv2.rectangle(strip, (x, y + 4), (x + patch, y + row - 4), color, cv2.FILLED)
         origin = (x + patch + 6, y + row - int(10 * scale) - 3)
-        cv2.putText(strip, name, origin, font, scale, (0, 0, 0), 1, cv2.LINE_AA)
+        _write_text(strip, name, origin, font, scale)
     return strip
+
+
+def _text_width(text: str, font: str | None, scale: float) -> int:
+    if font is None:
+        return cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+    return math.ceil(_pillow_font(font, scale).getlength(text))
+
+
+def _write_text(
+    strip: np.ndarray, text: str, origin: tuple[int, int], font: str | None, scale: float
+) -> None:
+    """Writes into a picture: OpenCV's own font has ASCII alone."""
+    if font is None:
+        cv2.putText(strip, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+        return
+    picture = Image.fromarray(strip)
+    loaded = _pillow_font(font, scale)
+    ImageDraw.Draw(picture).text(origin, text, (0, 0, 0), loaded, anchor="ls")
+    strip[:] = np.asarray(picture)
+
+
+def _pillow_font(path: str, scale: float) -> ImageFont.FreeTypeFont:
+    # Capital letters of the height that OpenCV's have, 21 pixels at a scale of 1.
+    return ImageFont.truetype(path, max(10, round(29 * scale)))
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
@@ -102,6 +129,7 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
       A matplotlib figure.
     """
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
     total = matrix.sum(1, keepdims=True)
     fractions = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
@@ -109,8 +137,15 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]):
     figure = Figure(figsize=(3 + 0.42 * count, 2.4 + 0.42 * count), layout="constrained")
     axis = figure.subplots()
     axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(count), class_names)
+    texts, fonts = zip(*map(drawable, class_names)) if count else ((), ())
+    axis.set_xticks(range(count), texts, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(count), texts)
+    for labels in (axis.get_xticklabels(), axis.get_yticklabels()):
+        for label, font in zip(labels, fonts):
+            # A name with two $ is no formula.
+            label.set_parse_math(False)
+            if font:
+                label.set_fontproperties(FontProperties(fname=font, size=label.get_size()))
     axis.set(xlabel="predicted", ylabel="true", title="share of the true class's pixels, %")
     for row in range(count):
         for column in range(count):

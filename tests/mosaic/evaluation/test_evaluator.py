@@ -173,3 +173,20 @@ def test_mlperfs_protocol(drawn, tmp_path):
         expected[name] = hits / (hits + false + missed)
     assert report["per_class_iou"] == pytest.approx(expected, rel=1e-12)
     assert report["mean_iou"] == pytest.approx(np.mean(list(expected.values())), rel=1e-12)
+
+
+def test_predictions_of_no_class_are_told_with_their_fraction(drawn, tmp_path, capsys):
+    """As a network of other classes gives them, whose file does not name them."""
+    other = Predictor(lambda images: tf.zeros(tf.shape(images)[:3], tf.int32) + 7, "tflite", None)
+    evaluate(other, drawn, Evaluation(), Origin("c"), str(tmp_path))
+    assert "warning: 100 % of the predictions are no class of drawn" in capsys.readouterr().err
+    evaluate(other, drawn, Evaluation(class_map=(0,) * 8), Origin("c"), str(tmp_path))
+    evaluate(threshold, drawn, Evaluation(), Origin("c"), str(tmp_path))
+    assert "no class" not in capsys.readouterr().err
+
+
+def test_a_mean_over_some_of_the_classes_says_how_many(drawn, tmp_path):
+    report = evaluate(threshold, drawn, Evaluation(), Origin("c"), str(tmp_path))
+    assert report["num_classes_that_occur"] == 2
+    assert "mean IoU" in (line := table(report).splitlines()[-1])
+    assert line.endswith("100.00   (2 of 3 classes occur)")
