@@ -6,13 +6,18 @@ parameter that nobody thought of is a departure by itself.
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from mosaic import config
 from mosaic.checkpoints.run_folder import saved_configuration
+from mosaic.tflite import metadata as tflite_metadata
+from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import gin_text
+from mosaic.utils.errors import UserError
+from mosaic.utils.run_layout import RECORD
 
 # Paths, devices, logging and seeds; and what is compared apart from here: the number of steps that
 # were done, and what training started from.
@@ -30,21 +35,65 @@ _DECIDES_NOTHING = frozenset(
 NOT_USED = "not used"
 
 
-def configuration_of(path: str) -> dict[str, Any]:
-    """Returns the configuration of the run that a checkpoint comes from.
+def configuration_of(model: str | TFLiteModel) -> dict[str, Any]:
+    """Returns the configuration of the run that a network comes from.
 
     Args:
-      path: path of a checkpoint, or of an exported file.
+      model: path of a checkpoint or a SavedModel's folder, or an opened TFLite file.
 
     Returns:
-      Values by `configurable.parameter`, from the `config.gin` that lies with it; what is
-      configured now where there is none.
+      Values by `configurable.parameter`, from the `config.gin` that lies with it or the record
+      inside; what is configured now where there is neither.
     """
-    saved = saved_configuration(path)
+    recorded = _recorded(model)
+    return config.current_parameters() if recorded is None else recorded
+
+
+def record_of(model: str | TFLiteModel) -> str | None:
+    """Returns what a network was trained with, as JSON for its exports, without paths.
+
+    It is None where no run's configuration lies with it, as with weights that others published.
+    """
+    recorded = _recorded(model)
+    if recorded is None:
+        return None
+    run = {
+        name: _plain(value)
+        for name, value in sorted(recorded.items())
+        if not name.endswith((".data_dir", ".label_map"))
+    }
+    if run.get("train.init_checkpoint"):
+        run["train.init_checkpoint"] = "given"
+    return json.dumps(run, indent=1) + "\n"
+
+
+def _recorded(model: str | TFLiteModel) -> dict[str, Any] | None:
+    inside = _inside(model)
+    if inside is not None or isinstance(model, TFLiteModel):
+        return inside
+    saved = saved_configuration(model)
     if saved is None:
-        return config.current_parameters()
+        return None
     text = pathlib.Path(saved).read_text(encoding="utf-8")
     return gin_text.resolved(gin_text.bindings(text))
+
+
+def _inside(model: str | TFLiteModel) -> dict[str, Any] | None:
+    """The record of an exported file or folder; None where it has none."""
+    if isinstance(model, TFLiteModel):
+        text = tflite_metadata.read(model).record
+    else:
+        path = pathlib.Path(model) / "assets.extra" / RECORD
+        text = path.read_text(encoding="utf-8") if path.is_file() else None
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{model}: its {RECORD} is damaged; export it again")
+    return found
 
 
 def departures(key: str, run: Mapping[str, Any]) -> list[dict]:

@@ -126,7 +126,7 @@ def score(
     _check_answers(model, predictor, dataset, evaluation)
     recipe, departures = None, []
     if evaluation.published and _is_trained_here(model, loaded):
-        run = run_departures.configuration_of(path)
+        run = run_departures.configuration_of(model)
         recipe = _recipe(evaluation.published, run, steps_of(model, loaded))
         if "recipe" in results.result(evaluation.published):
             departures = run_departures.departures(evaluation.published, run)

@@ -12,6 +12,7 @@ import tf_keras
 
 from mosaic import experiment
 from mosaic.checkpoints import run_folder
+from mosaic.evaluation import run_departures
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.export import model_garden, saved_model, tflite, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit
@@ -82,6 +83,7 @@ def export_checkpoint(
         files = [tflite.TFLiteOptions(size, output, kind, input_type) for kind in quantize]
         _check_files(model, dataset, files)
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
+    record = run_departures.record_of(source)
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
         if loaded.format == "tflite":
@@ -90,7 +92,7 @@ def export_checkpoint(
         print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
         path = folder / "saved_model"
-        result = saved_model.write(model, images, str(path), dataset, split)
+        result = saved_model.write(model, images, str(path), dataset, split, record)
         print(f"{path}: {result}")
         _warn(path, tolerances.of_model(model, "none"), result)
     representative = functools.partial(_training_images, dataset)
@@ -98,7 +100,7 @@ def export_checkpoint(
     for options in files:
         path = folder / f"{model.name}_{options.suffix}.tflite"
         result = tflite.write(
-            model, images, str(path), options, representative, dataset, split, steps
+            model, images, str(path), options, representative, dataset, split, steps, record
         )
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")

@@ -13,7 +13,8 @@ from mosaic.export.parity import Agreement, EvaluationSplit, check
 from mosaic.export.serving_module import Serving
 from mosaic.inference.file_predictors import SavedModelPredictor
 from mosaic.utils import class_names
-from mosaic.utils.atomic_io import replacing
+from mosaic.utils.atomic_io import replacing, write_text
+from mosaic.utils.run_layout import RECORD
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
@@ -23,6 +24,7 @@ def write(
     path: str,
     dataset: SegmentationDataset | None = None,
     split: EvaluationSplit | None = None,
+    record: str | None = None,
 ) -> Agreement:
     """Writes a SavedModel, checks it on images, and only then gives it its name.
 
@@ -36,6 +38,7 @@ def write(
       path: path of the folder.
       dataset: data set whose class names and colours are written into assets.extra/classes.json.
       split: evaluation split to score it and the network on; None to score neither.
+      record: JSON text of what the network was trained with, written beside it; None for none.
 
     Raises:
       RunError: it differs from the network by more than its limit; nothing is left under `path`.
@@ -45,5 +48,7 @@ def write(
         tf.saved_model.save(module, str(aside), signatures=module.signatures())
         if dataset is not None:
             class_names.save(str(aside / "assets.extra"), dataset)
+        if record:
+            write_text(aside / "assets.extra" / RECORD, record)
         export = SavedModelPredictor(str(aside))
         return check(model, export, images, tolerances.of_model(model, "none"), path, split)

@@ -89,6 +89,7 @@ def write(
     dataset: SegmentationDataset | None = None,
     split: EvaluationSplit | None = None,
     steps: int | None = None,
+    record: str | None = None,
 ) -> Agreement:
     """Writes a TFLite file of fixed size, checks it on images, and only then gives it its name.
 
@@ -103,6 +104,7 @@ def write(
       dataset: data set whose class names and colours are written into the file's metadata.
       split: evaluation split to score the file and the network on; None to score neither.
       steps: number of steps of the network's training by this project, for the metadata.
+      record: JSON text of what the network was trained with, for the metadata; None for none.
 
     Raises:
       UserError: an option is not possible for this network, the size is too small for it, or it has
@@ -126,7 +128,7 @@ def write(
             fit_image(image, options.size) for image in representative()
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    content = tflite_metadata.add(convert(converter, path), model, dataset, steps)
+    content = tflite_metadata.add(convert(converter, path), model, dataset, steps, record)
     with replacing(path) as aside:
         aside.write_bytes(content)
         file = TFLiteModel.open(aside)

@@ -25,6 +25,7 @@ from mosaic.tflite.metadata_schema import AssociatedFileType, ColorSpaceType
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives, class_names
 from mosaic.utils.errors import UserError
+from mosaic.utils.run_layout import RECORD
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 NAME = b"TFLITE_METADATA"
@@ -49,12 +50,14 @@ class Metadata:
         say.
       is_own: whether this project wrote the file.
       steps: number of steps that this project trained its network, if the file says so.
+      record: JSON text of what its network was trained with, if the file says so.
     """
 
     classes: class_names.Classes | None
     normalization: tuple[Sequence[float], Sequence[float]] | None
     is_own: bool = False
     steps: int | None = None
+    record: str | None = None
 
 
 def add(
@@ -62,6 +65,7 @@ def add(
     model: tf_keras.Model,
     dataset: SegmentationDataset | None = None,
     steps: int | None = None,
+    record: str | None = None,
 ) -> bytes:
     """Returns a TFLite file with metadata.
 
@@ -71,6 +75,7 @@ def add(
       dataset: data set whose class names and colours are added; None leaves them out.
       steps: number of steps that this project trained the network; None where that is not known, or
         others trained it.
+      record: JSON text of what the network was trained with; None where that is not known.
     """
     parsed = model_file.unpack(content)
     metadata = schema.MetadataT()
@@ -81,15 +86,16 @@ def add(
     parsed.buffers.append(buffer)
     parsed.metadata = [*(parsed.metadata or []), metadata]
     packed = model_file.pack(parsed)
-    if dataset is None:
+    texts = {RECORD: record} if record else {}
+    if dataset is not None:
+        labels = "".join(f"{name}\n" for name in dataset.class_names)
+        texts = {LABELS: labels, class_names.FILE: class_names.content(dataset), **texts}
+    if not texts:
         return packed
     file = io.BytesIO(packed)
     # Without compression, as MediaPipe requires; without a date, so that files can be compared.
     with zipfile.ZipFile(file, "a") as archive:
-        for name, text in (
-            (LABELS, "".join(f"{name}\n" for name in dataset.class_names)),
-            (class_names.FILE, class_names.content(dataset)),
-        ):
+        for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name), text)
     return file.getvalue()
 
@@ -235,6 +241,7 @@ def read(file: TFLiteModel) -> Metadata:
             _normalization(sources),
             own is not None,
             int(own[1]) if own and own[1] else None,
+            _record(file),
         )
     except UserError:
         raise
@@ -263,6 +270,16 @@ def _normalization(tensors: Sequence) -> tuple[list[float], list[float]] | None:
             )
             return mean, std
     return None
+
+
+def _record(file: TFLiteModel) -> str | None:
+    content = io.BytesIO(file.content)
+    if not zipfile.is_zipfile(content):
+        return None
+    with zipfile.ZipFile(content) as archive:
+        if RECORD not in archive.namelist():
+            return None
+        return archives.zip_member(archive, RECORD, str(file)).decode(errors="replace")
 
 
 def _classes(file: TFLiteModel, tensors: Sequence) -> class_names.Classes | None:

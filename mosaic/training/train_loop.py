@@ -22,6 +22,7 @@ from mosaic.checkpoints.run_folder import (
     prepare,
     set_aside_later,
 )
+from mosaic.evaluation import run_departures
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -76,7 +77,9 @@ def run(model_dir: str) -> None:
     model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
     path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
-    print(f"{path}: {saved_model.write(model, [image], path, dataset)}", file=sys.stderr)
+    record = run_departures.record_of(os.path.join(model_dir, BEST_FOLDER))
+    result = saved_model.write(model, [image], path, dataset, record=record)
+    print(f"{path}: {result}", file=sys.stderr)
 
 
 @gin.configurable(module="mosaic")

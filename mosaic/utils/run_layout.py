@@ -6,6 +6,8 @@ import os
 
 from mosaic.utils.errors import UserError
 
+# What an exported network was trained with, in its file or folder.
+RECORD = "configuration.json"
 # The operative configuration, which is enough to repeat the run.
 CONFIG = "config.gin"
 # The best network by `METRIC` on the validation split.

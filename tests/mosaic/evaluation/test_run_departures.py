@@ -1,11 +1,16 @@
 """Runs that depart from a published recipe, and faithful ones: by their whole configuration."""
 
+import json
+
 import pytest
 
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from mosaic import config
 from mosaic.evaluation import run_departures
-from mosaic.utils.run_layout import CONFIG
+from mosaic.export import tflite
+from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils.errors import UserError
+from mosaic.utils.run_layout import CONFIG, RECORD
 
 GIVEN = ("DATA_DIR = 'here'", "INIT_CHECKPOINT = 'backbone'")
 EXPERIMENTS = (
@@ -143,3 +148,57 @@ def test_a_run_of_older_modules_is_read(shared):
     found = run_departures.configuration_of(str(shared("runs/quickstart_2026_11/best_ckpt")))
     assert found["mosaic.norm_momentum"] == 0.97
     assert found["polynomial_decay.steps"] == 1000
+
+
+RUN = """
+RATE = 0.5
+train.model = @networks.mosaic()
+train.init_checkpoint = '/a/backbone'
+cityscapes.data_dir = '/a/data'
+polynomial_decay.learning_rate = %RATE
+mosaic.bins = (1, 4)
+"""
+
+
+def test_a_record_for_exports_has_values_and_no_paths(tmp_path):
+    (tmp_path / CONFIG).write_text(RUN)
+    assert json.loads(run_departures.record_of(str(tmp_path))) == {
+        "train.model": "mosaic",
+        "train.init_checkpoint": "given",
+        "polynomial_decay.learning_rate": 0.5,
+        "mosaic.bins": [1, 4],
+    }
+
+
+def test_weights_that_others_published_have_no_record(tmp_path):
+    configured("mosaic_cityscapes")
+    assert run_departures.record_of(str(tmp_path)) is None
+
+
+def test_a_saved_model_keeps_the_record(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / RECORD).write_text('{"mosaic.bins": [1, 4]}')
+    assert run_departures.configuration_of(str(tmp_path)) == {"mosaic.bins": [1, 4]}
+
+
+def test_a_tflite_file_keeps_the_record(small_network, drawn, tmp_path):
+    path = str(tmp_path / "x.tflite")
+    options = tflite.TFLiteOptions((64, 96), output="labels")
+    tflite.write(small_network, [drawn.images[0]], path, options, record='{"a.b": 1}')
+    assert run_departures.configuration_of(TFLiteModel.open(path)) == {"a.b": 1}
+
+
+def test_an_exported_run_departs_as_its_checkpoint_does(tmp_path):
+    """The record's lists and names compare with gin's tuples and references."""
+    run = configured("mosaic_cityscapes", "sgd.momentum = 0.5")
+    recorded = json.loads(json.dumps({k: run_departures._plain(v) for k, v in run.items()}))
+    found = run_departures.departures("mosaic_cityscapes", recorded)
+    assert [entry["setting"] for entry in found] == ["sgd.momentum"]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 9999, "{"])
+def test_a_damaged_record_is_told(tmp_path, text):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / RECORD).write_text(text)
+    with pytest.raises(UserError, match=r"its configuration\.json is damaged"):
+        run_departures.configuration_of(str(tmp_path))
