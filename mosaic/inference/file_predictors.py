@@ -69,13 +69,13 @@ class SavedModelPredictor(Predictor):
             )
         ((self._input, self._spec),) = inputs.items()
         prediction = outputs[self._output]
+        shape = self._spec.shape.as_list()
+        _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
         if prediction.shape.rank not in (3, 4):
             raise UserError(
                 f"{path}: its output of {prediction.shape} is not a segmentation, [batch, height, "
                 "width, classes] or [batch, height, width]"
             )
-        shape = self._spec.shape.as_list()
-        _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
         self._answer_spec = tf.TensorSpec(prediction.shape[1:], prediction.dtype)
         self._is_labels = (
             prediction.dtype.is_integer and prediction.shape.rank == 4 and prediction.shape[-1] == 1
