@@ -36,7 +36,7 @@ class Drawn:
         return self.images[index], self.labels[index]
 
     def train_batches(self, batch_size, seed, start_step=0, context=None):
-        raise NotImplementedError(f"{self.name} is not trained on")
+        raise AssertionError(f"{self.name} is not trained on")
 
     def eval_batches(self, split, batch_size=1, context=None):
         pairs = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
