@@ -36,16 +36,15 @@ def test_a_map_of_its_own_size_passes_unchanged():
     assert resizing.resize_bilinear(x, (4, 5)) is x
 
 
-def test_one_pixel_can_be_resized_instead_of_repeated():
-    def kinds():
-        traced = tf.function(lambda x: resizing.resize_bilinear(x, (2, 3)))
-        graph = traced.get_concrete_function(tf.TensorSpec([1, 1, 1, 2])).graph
-        return {operation.type for operation in graph.get_operations()}
-
-    assert "ResizeBilinear" not in kinds()
-    with resizing.never_repeated():
-        assert "ResizeBilinear" in kinds()
-    assert "ResizeBilinear" not in kinds()
+@pytest.mark.parametrize(
+    "kind, resized", [(resizing.ResizeLike, False), (resizing.ResizeAlways, True)]
+)
+def test_one_pixel_can_be_resized_instead_of_repeated(kind, resized):
+    traced = tf.function(lambda x: kind()([x, tf.zeros([1, 2, 3, 1])]))
+    graph = traced.get_concrete_function(tf.TensorSpec([1, 1, 1, 2])).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert ("ResizeBilinear" in kinds) == resized
+    assert ("BroadcastTo" in kinds) != resized
 
 
 @pytest.mark.parametrize("rules", [(True, True), (True, False)])
