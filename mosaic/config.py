@@ -320,7 +320,7 @@ def literals(path: str, selector: str) -> dict:
     Macros are replaced by their values; values that are not literals, such as references, are left
     out.
     """
-    bound = gin_text.bindings(gin_text.read(path))
+    bound = gin_text.saved_bindings(path)
     found = {}
     for name, value in bound.items():
         place, _, parameter = name.rpartition(".")
@@ -333,7 +333,7 @@ def literals(path: str, selector: str) -> dict:
 def changes(model_dir: str) -> list[tuple[str, str, str]]:
     """Lists differences from a run's saved configuration: name, and both values in gin's syntax."""
     path = pathlib.Path(model_dir) / CONFIG
-    before = gin_text.bindings(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    before = gin_text.saved_bindings(path) if path.is_file() else {}
     now = gin_text.bindings(gin.operative_config_str())
     return [
         (k, repr(before[k]), repr(now[k]))

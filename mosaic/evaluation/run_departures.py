@@ -74,8 +74,7 @@ def _recorded(model: str | TFLiteModel) -> dict[str, Any] | None:
     saved = saved_configuration(model)
     if saved is None:
         return None
-    text = pathlib.Path(saved).read_text(encoding="utf-8")
-    return gin_text.resolved(gin_text.bindings(text))
+    return gin_text.resolved(gin_text.saved_bindings(saved))
 
 
 def _inside(model: str | TFLiteModel) -> dict[str, Any] | None:

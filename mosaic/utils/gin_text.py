@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import re
+import tokenize
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -201,6 +202,21 @@ def _macros(value) -> Iterator[str]:
 def bindings(text: str) -> dict[str, Any]:
     """What a configuration binds, in today's names: `NAME` or `scope/configurable.parameter`."""
     return bound(statements(current(text)))
+
+
+def saved_bindings(path: str | os.PathLike) -> dict[str, Any]:
+    """What the configuration that a run saved binds, as `bindings` has it.
+
+    Raises:
+      UserError: it is not a gin file, or a damaged one.
+    """
+    try:
+        return bindings(read(path))
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path}: gin cannot read the configuration of this run: {why}; restore or remove it"
+        ) from error
 
 
 def bound(found: Iterable[tuple]) -> dict[str, Any]:

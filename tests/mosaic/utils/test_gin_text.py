@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 from mosaic.utils import gin_text
+from mosaic.utils.errors import UserError
 from mosaic.utils.gin_text import Macro, Reference
 
 TEXT = """
@@ -26,6 +27,19 @@ def test_macros_that_are_set():
 
 def test_macros_that_are_used():
     assert gin_text.macros_used(gin_text.statements(TEXT)) == {"BASE", "WEIGHT"}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"\xff\xfe", b"STEPS = 3\0", b"train.steps = (1,", b"train.steps = = 2\n", b"a b c\n"],
+)
+def test_saved_bindings_of_a_damaged_file_are_refused(damaged, tmp_path):
+    path = tmp_path / "config.gin"
+    path.write_bytes(b"STEPS = 3\n")
+    assert gin_text.saved_bindings(path) == {"STEPS": 3}
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"config\.gin: "):
+        gin_text.saved_bindings(path)
 
 
 def test_bindings():
