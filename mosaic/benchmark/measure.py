@@ -93,26 +93,13 @@ def benchmark(
     """
     if not paths:
         raise UserError("name the models: python benchmark.py MODEL [MODEL ...]")
-    for flag, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
-        if value < least:
-            raise UserError(f"--{flag}={value}: at least {least}")
+    _check(paths, threads, runs, warmup)
     names = _names(paths)
     known = dict(_score(text, paths, names) for text in scores)
-    for path in paths:
-        if not os.path.exists(path):
-            raise UserError(f"{path}: no such file or folder")
-        if format_of(path) == "network" or is_archive(path):
-            raise UserError(
-                f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
-            )
     phone = Phone() if adb else None
     predictors = [_load(path, threads, allow_code) for path in paths]
     pictures = _pictures(images, runs + warmup)
-    if not size:
-        fixed = (predictor.input_size for predictor in predictors)
-        size = next(filter(None, fixed), pictures[0].shape[:2] if pictures else None)
-    if not size:
-        raise UserError("the models take any size: give --size=HEIGHTxWIDTH or --images")
+    size = size or _size(predictors, pictures)
     if not pictures:
         pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)]
     latencies = interleaved(predictors, pictures, size, runs, warmup)
@@ -146,6 +133,29 @@ def benchmark(
                 more["phone"] = phone.measure(result.path, threads, runs, warmup)
             results[index] = dataclasses.replace(result, **more)
     return results
+
+
+def _check(paths: Sequence[str], threads: int, runs: int, warmup: int) -> None:
+    """Refuses numbers and files that cannot be measured, before anything is loaded."""
+    for flag, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise UserError(f"--{flag}={value}: at least {least}")
+    for path in paths:
+        if not os.path.exists(path):
+            raise UserError(f"{path}: no such file or folder")
+        if format_of(path) == "network" or is_archive(path):
+            raise UserError(
+                f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
+            )
+
+
+def _size(predictors, pictures) -> tuple[int, int]:
+    """(height, width) of the first model that takes only one, or else of the first image."""
+    fixed = (predictor.input_size for predictor in predictors)
+    size = next(filter(None, fixed), pictures[0].shape[:2] if pictures else None)
+    if not size:
+        raise UserError("the models take any size: give --size=HEIGHTxWIDTH or --images")
+    return size
 
 
 def _names(paths: Sequence[str]) -> list[str]:

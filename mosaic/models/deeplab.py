@@ -137,14 +137,8 @@ def deeplab(
         if low_level not in features:
             raise ValueError(f"low_level {low_level!r} is not one of {', '.join(features)}")
         x = _decoder(x, features[low_level], conv, low_level_filters, half_pixel_centers)
-    for index in range(head_convs):
-        name, kernel = f"head{index}", 3
-        if separable_head:
-            spatial = depthwise_bn(
-                norm, f"{name}_spatial", 3, activation=activation, initializer=_head_initializer()
-            )
-            x, name, kernel = spatial(x), f"{name}_project", 1
-        x = conv(name, head_filters, kernel, initializer=_head_initializer())(x)
+    depthwise = functools.partial(depthwise_bn, norm, activation=activation)
+    x = _head(x, conv, depthwise if separable_head else None, head_convs, head_filters)
     logits = tf_keras.layers.Conv2D(
         num_classes,
         1,
@@ -182,6 +176,17 @@ def _decoder(x, low, conv, filters, half_pixel_centers):
     low = conv("decoder_low", filters, initializer=_head_initializer())(low)
     x = ResizeLike(half_pixel_centers, name="decoder_resize")([x, low])
     return tf_keras.layers.Concatenate(name="decoder_concat")([x, low])
+
+
+def _head(x, conv, depthwise, convs, filters):
+    """The 3x3 convolutions before the classifier; separable ones where `depthwise` is not None."""
+    for index in range(convs):
+        name, kernel = f"head{index}", 3
+        if depthwise:
+            x = depthwise(f"{name}_spatial", 3, initializer=_head_initializer())(x)
+            name, kernel = f"{name}_project", 1
+        x = conv(name, filters, kernel, initializer=_head_initializer())(x)
+    return x
 
 
 def _head_initializer() -> tf_keras.initializers.Initializer:
