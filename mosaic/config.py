@@ -274,10 +274,15 @@ def arguments(parameter: str) -> dict:
 
 def default(parameter: str):
     """Returns the default of a parameter such as `Augment.flip`; None where it has none."""
+    found = _declared(parameter)
+    return None if found is gin.REQUIRED else found
+
+
+def _declared(parameter: str):
+    """The default of a parameter as its configurable declares it; None where it has none."""
     selector, _, name = parameter.rpartition(".")
-    parameters = _parameters(selector)
-    found = parameters[name].default if name in parameters else None
-    return None if found in (inspect.Parameter.empty, gin.REQUIRED) else found
+    declared = _parameters(selector).get(name)
+    return None if declared is None or declared.default is declared.empty else declared.default
 
 
 def current_parameters() -> dict:
@@ -290,20 +295,7 @@ def value(parameter: str) -> Any:
     try:
         return resolve(gin.query_parameter(parameter))
     except ValueError:
-        selector, _, name = parameter.rpartition(".")
-        default = _parameters(selector)[name].default if name in _parameters(selector) else None
-        return None if default is inspect.Parameter.empty else default
-
-
-def spoken(parameter: str) -> Any:
-    """Returns the value bound to a parameter as `value` does, but the names of references."""
-    try:
-        bound = gin.query_parameter(parameter)
-    except ValueError:
-        return value(parameter)
-    if isinstance(bound, gin.config.ConfigurableReference) and bound.selector != "gin.macro":
-        return bound.selector.rpartition(".")[2]
-    return resolve(bound)
+        return _declared(parameter)
 
 
 def resolve(value: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mosaic.config import UNKNOWN
+from mosaic.utils import gin_text
 from mosaic.utils.errors import UserError, nearest
 
 _FILE = pathlib.Path(__file__).with_name("published.json")
@@ -81,13 +82,9 @@ def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[di
             if own:
                 continue  # Its path does not tell what it is (`verdict`).
             own = "none, from scratch"
-        if _plain(own) != _plain(value):
+        if gin_text.as_json(own) != gin_text.as_json(value):
             found.append({"setting": name, "here": own, "published": value})
     return found
-
-
-def _plain(value):
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def verdict(

@@ -58,7 +58,7 @@ def record_of(model: str | TFLiteModel) -> str | None:
     if recorded is None:
         return None
     run = {
-        name: _plain(value)
+        name: gin_text.as_json(value)
         for name, value in sorted(recorded.items())
         if not name.endswith((".data_dir", ".label_map"))
     }
@@ -113,19 +113,12 @@ def departures(key: str, run: Mapping[str, Any]) -> list[dict]:
         if name in _DECIDES_NOTHING or name.endswith(".data_dir"):
             continue
         default = config.default(name)
-        theirs = _plain(expected.get(name, default))
-        here = _plain(run.get(name, default)) if name.rpartition(".")[0] in used else NOT_USED
+        theirs = gin_text.as_json(expected.get(name, default))
+        here = (
+            gin_text.as_json(run.get(name, default))
+            if name.rpartition(".")[0] in used
+            else NOT_USED
+        )
         if here != theirs:
             found.append({"setting": name, "here": here, "published": theirs})
     return found
-
-
-def _plain(value):
-    """A value as JSON has it, references and macros by their names."""
-    if isinstance(value, gin_text.Reference):
-        return value.name.rpartition(".")[2].rpartition("/")[2]
-    if isinstance(value, gin_text.Macro):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -60,9 +60,7 @@ def _recipe(key: str, run: Mapping[str, Any], steps: int | None) -> dict:
     recipe = {}
     for name in results.result(key).get("recipe", {}):
         if name != "train.steps":
-            value = run.get(name, config.default(name))
-            is_reference = isinstance(value, gin_text.Reference)
-            recipe[name] = value.name.rpartition(".")[2] if is_reference else value
+            recipe[name] = gin_text.as_json(run.get(name, config.default(name)))
     return recipe if steps is None else {**recipe, "train.steps": steps}
 
 

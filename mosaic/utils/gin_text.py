@@ -229,6 +229,17 @@ def bound(found: Iterable[tuple]) -> dict[str, Any]:
     return values
 
 
+def as_json(value: Any) -> Any:
+    """Returns a value as JSON has it: lists for tuples, references and macros by their names."""
+    if isinstance(value, Reference):
+        return value.name.rpartition(".")[2].rpartition("/")[2]
+    if isinstance(value, Macro):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    return value
+
+
 def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the parameters of `bindings`, by `configurable.parameter`, with macros' values.
 

@@ -1,7 +1,5 @@
 """A data set in memory, networks for it, and gin without what other tests bound."""
 
-import types
-
 import gin
 import pytest
 import tensorflow as tf
@@ -43,11 +41,6 @@ def trained_network(drawn):
     for _ in range(60):
         step()
     return model
-
-
-@pytest.fixture
-def classes19():
-    return types.SimpleNamespace(num_classes=19, ignore_label=255)
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,17 @@ def noise(height, width, batch=1, seed=0):
     return values.astype(np.float32)
 
 
-def randomize(variables, seed=0):
-    """Gives every variable a value of its own; variances stay positive."""
+def randomize(variables, seed=0, gain=2):
+    """Gives every variable a value of its own; variances stay positive.
+
+    Activations keep their size at a gain of 2. Residuals that grow would amplify the last digit's
+    rounding to the third: for them it is 1.
+    """
     rng = np.random.default_rng(seed)
     for variable in variables:
         if variable.name.endswith("kernel:0"):
             inputs = variable.shape[: 2 if "depthwise" in variable.name else 3]
-            value = rng.normal(0, np.sqrt(2 / np.prod(inputs)), variable.shape)
+            value = rng.normal(0, np.sqrt(gain / np.prod(inputs)), variable.shape)
         elif "variance" in variable.name or "gamma" in variable.name:
             value = rng.uniform(0.5, 1.5, variable.shape)
         else:

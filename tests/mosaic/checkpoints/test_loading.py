@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from garden_networks import assert_equal, values
 from mosaic.checkpoints import loading
 from mosaic.models import mosaic
-from mosaic.models.variables import variable_name
 from mosaic.training import optimizers
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
@@ -29,16 +29,6 @@ def _randomize(model, seed):
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         variable.assign(rng.uniform(0.1, 1.0, variable.shape))
-
-
-def _values(model):
-    return {variable_name(v): v.numpy() for v in model.variables}
-
-
-def _assert_equal(found, expected):
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 def _save(model, folder, **objects):
@@ -99,7 +89,7 @@ def test_every_way_to_name_a_checkpoint(saved, source, model, suffix):
     _randomize(model, 1)
     checkpoint = loading.load(model, f"{saved}{suffix}")
     assert (checkpoint.format, checkpoint.step) == ("mosaic", STEP)
-    _assert_equal(_values(model), _values(source))
+    assert_equal(values(model), values(source))
 
 
 def test_equal_logits(saved, source, model):
@@ -114,14 +104,14 @@ def test_equal_logits(saved, source, model):
 def test_read_gives_the_network_and_nothing_else(saved, source):
     found = loading.read(str(saved))
     assert found.path == str(saved)
-    _assert_equal(found.arrays, _values(source))
+    assert_equal(found.arrays, values(source))
 
 
 def test_dropout_does_not_change_the_variables(saved):
     """A network trained with dropout is evaluated and exported without, and the reverse."""
     plain = _network(dropout=0.0)
     loading.load(plain, str(saved))
-    _assert_equal(_values(plain), dict(loading.read(str(saved)).arrays))
+    assert_equal(values(plain), dict(loading.read(str(saved)).arrays))
 
 
 def test_folder_that_names_no_latest(copy):
@@ -141,35 +131,35 @@ def test_several_checkpoints_and_none_named_as_latest(copy):
 
 def test_wrong_configuration(saved):
     other = _network(branch_filters=(8, 16), bins=(1, 4))
-    before = _values(other)
+    before = values(other)
     message = _fails(saved, "does not fit this network", other)
     for shapes in (
         "encoder_group1_project_conv/kernel is (1, 1, 224, 16) here and (1, 1, 224, 8) there",
         "encoder_bins1_bn/gamma is (16,) here and (8,) there",
     ):
         assert shapes in message
-    _assert_equal(_values(other), before)
+    assert_equal(values(other), before)
 
 
 def test_wrong_configuration_of_a_published_checkpoint(shared, model):
-    before = _values(model)
+    before = values(model)
     message = _fails(shared("golden/garden_mosaic_paper") / "ckpt", "does not fit", model)
     assert (
         "encoder_group0_project_conv/kernel is (1, 1, 224, 8) here and (1, 1, 224, 32)" in message
     )
     assert "5 not in the checkpoint: encoder_bins1_conv/kernel" in message
     assert "only in the checkpoint" not in message
-    _assert_equal(_values(model), before)
+    assert_equal(values(model), before)
 
 
 def test_variables_too_many(model, source, tmp_path):
     extra = tf_keras.layers.Conv2D(2, 1, name="extra")(source.output)
     extended = tf_keras.Model(source.input, extra)
     _save(extended, tmp_path / "run")
-    before = _values(model)
+    before = values(model)
     message = _fails(tmp_path / "run", "does not fit", model)
     assert message.endswith("2 only in the checkpoint: extra/bias (2,), extra/kernel (1, 1, 3, 2)")
-    _assert_equal(_values(model), before)
+    assert_equal(values(model), before)
 
 
 def test_variables_missing(saved, source):
@@ -197,21 +187,21 @@ def test_too_many_in_a_garden_checkpoint(source, tmp_path):
 
 def test_backbone_alone(saved, source, model):
     _randomize(model, 1)
-    before = _values(model)
+    before = values(model)
     loading.load(model, str(saved), prefixes=("backbone_",))
     expected = {
         name: value if name.startswith("backbone_") else before[name]
-        for name, value in _values(source).items()
+        for name, value in values(source).items()
     }
     assert 0 < sum(name.startswith("backbone_") for name in expected) < len(expected)
-    _assert_equal(_values(model), expected)
+    assert_equal(values(model), expected)
 
 
 def test_backbone_alone_from_a_network_of_another_form(saved, source):
     other = _network(branch_filters=(16, 16), bins=(4, 8))
     loading.load(other, str(saved), prefixes=("backbone_",))
-    expected = _values(source)
-    for name, value in _values(other).items():
+    expected = values(source)
+    for name, value in values(other).items():
         if name.startswith("backbone_"):
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
@@ -303,7 +293,7 @@ def test_archive_of_a_whole_run(saved, copy, tmp_path):
     with tarfile.open(path, "w:gz") as archive:
         archive.add(copy, "inner/run")
     for whole in (path, copy):
-        _assert_equal(loading.read(str(whole)).arrays, loading.read(str(saved)).arrays)
+        assert_equal(loading.read(str(whole)).arrays, loading.read(str(saved)).arrays)
 
 
 def test_archive_on_a_python_without_filters(saved, tmp_path, monkeypatch):
@@ -316,7 +306,7 @@ def test_archive_on_a_python_without_filters(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     found = loading.read(str(tmp_path / "in.tar.gz")).arrays
-    _assert_equal(found, loading.read(str(saved)).arrays)
+    assert_equal(found, loading.read(str(saved)).arrays)
     with archives.unpacked(str(tmp_path / "in.tar.gz")):
         assert not list(tmp_path.rglob("outside"))
 

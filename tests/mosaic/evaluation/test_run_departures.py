@@ -9,6 +9,7 @@ from mosaic import config
 from mosaic.evaluation import run_departures
 from mosaic.export import tflite
 from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils import gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.run_layout import CONFIG, RECORD
 
@@ -191,7 +192,7 @@ def test_a_tflite_file_keeps_the_record(small_network, drawn, tmp_path):
 def test_an_exported_run_departs_as_its_checkpoint_does(tmp_path):
     """The record's lists and names compare with gin's tuples and references."""
     run = configured("mosaic_cityscapes", "sgd.momentum = 0.5")
-    recorded = json.loads(json.dumps({k: run_departures._plain(v) for k, v in run.items()}))
+    recorded = json.loads(json.dumps({k: gin_text.as_json(v) for k, v in run.items()}))
     found = run_departures.departures("mosaic_cityscapes", recorded)
     assert [entry["setting"] for entry in found] == ["sgd.momentum"]
 
