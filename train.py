@@ -16,9 +16,12 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     if not values.model_dir:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
     check_writable(values.model_dir)
-    cli.configure(cli.experiment_files(values), bindings, values.data_dir)
+    files = cli.experiment_files(values)
+    cli.configure(files, bindings, values.data_dir)
+    from mosaic.training import warm_up
     from mosaic.training.train_loop import run
 
+    warm_up.limit(files, bindings)
     run(values.model_dir)
 
 

@@ -103,6 +103,7 @@ def evaluate(
     report = _report(matrix.matrix, dataset, evaluation, origin.checkpoint)
     if evaluation.class_map is None:
         _tell_other_answers(report)
+    _tell_only_answer(matrix.matrix, dataset)
     report.update(num_images=done, seconds=round(seconds, 3), images=scores.entries)
     report.update(provenance(origin.command))
     report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
@@ -122,6 +123,17 @@ def _tell_other_answers(report: Mapping) -> None:
             f"warning: {100 * others / report['num_pixels']:.3g} % of the predictions are no class "
             f"of {report['dataset']}; has the network its classes? If not, Evaluation.class_map "
             "says which class is which",
+            file=sys.stderr,
+        )
+
+
+def _tell_only_answer(matrix: np.ndarray, dataset: SegmentationDataset) -> None:
+    """Warns where every pixel is predicted as one class of the data set."""
+    answer = metrics.only_answer(matrix)
+    if answer is not None and answer < dataset.num_classes:
+        print(
+            f"warning: {dataset.class_names[answer]!r} is predicted everywhere: the network has "
+            "learnt nothing yet, or gets images in another range than in training",
             file=sys.stderr,
         )
 

@@ -95,6 +95,18 @@ def _mean(values: np.ndarray) -> float:
     return float(np.mean(values[~np.isnan(values)])) if np.any(~np.isnan(values)) else float("nan")
 
 
+def only_answer(matrix: np.ndarray) -> int | None:
+    """The one class that is predicted everywhere, though the truth has others; None otherwise.
+
+    Args:
+      matrix: confusion matrix, as for `iou`.
+    """
+    matrix = np.asarray(matrix)
+    answers = np.flatnonzero(matrix.sum(0))
+    several = np.count_nonzero(matrix.sum(1)) > 1
+    return int(answers[0]) if several and len(answers) == 1 else None
+
+
 def number(value: float) -> float | None:
     """A metric for JSON, which has no NaN: None instead."""
     return None if np.isnan(value) else float(value)

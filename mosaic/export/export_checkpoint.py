@@ -15,7 +15,7 @@ from mosaic.checkpoints import run_folder
 from mosaic.evaluation import run_departures
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.export import model_garden, saved_model, tflite, tolerances
-from mosaic.export.parity import Agreement, EvaluationSplit
+from mosaic.export.parity import Agreement, EvaluationSplit, warn_of_one_class
 from mosaic.export.tflite import INPUT_TYPES, OUTPUTS
 from mosaic.export.tolerances import LIMITS, Limit
 from mosaic.models import batch_norm, quantization_aware
@@ -94,7 +94,7 @@ def export_checkpoint(
         path = folder / "saved_model"
         result = saved_model.write(model, images, str(path), dataset, split, record)
         print(f"{path}: {result}")
-        _warn(path, tolerances.of_model(model, "none"), result)
+        _warn(path, tolerances.of_model(model, "none"), result, dataset)
     representative = functools.partial(_training_images, dataset)
     steps = run_folder.steps_of(source, loaded)
     for options in files:
@@ -104,7 +104,7 @@ def export_checkpoint(
         )
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
-        _warn(path, tolerances.of_model(model, options.quantize), result)
+        _warn(path, tolerances.of_model(model, options.quantize), result, dataset)
 
 
 def _common_size(dataset: SegmentationDataset, evaluation: Evaluation) -> tuple[int, int]:
@@ -171,6 +171,9 @@ def _takes(model, image: np.ndarray) -> bool:
     return True
 
 
-def _warn(path: pathlib.Path, limit: Limit, result: Agreement) -> None:
+def _warn(
+    path: pathlib.Path, limit: Limit, result: Agreement, dataset: SegmentationDataset
+) -> None:
+    warn_of_one_class(path, result, dataset.class_names)
     if missed := result.misses(limit):
         print(f"warning: {path}: exports of this format usually have {missed}", file=sys.stderr)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -31,6 +33,8 @@ class Agreement:
       mean_iou: mean IoU (network's, export's) on the evaluation split, 0 to 1; None where not
         scored.
       scored: number of images that both were scored on.
+      only_class: index of the class that the network predicts everywhere in the images; None where
+        it predicts several.
     """
 
     difference: float | None
@@ -39,6 +43,7 @@ class Agreement:
     images: int
     mean_iou: tuple[float, float] | None = None
     scored: int = 0
+    only_class: int | None = None
 
     @property
     def kept(self) -> float | None:
@@ -186,10 +191,27 @@ def check(
     return result
 
 
+def warn_of_one_class(path: str | os.PathLike, result: Agreement, names: Sequence[str]) -> None:
+    """Warns where a network predicts one class everywhere, so that any export of it agrees.
+
+    Args:
+      path: path of the export.
+      result: result of its check.
+      names: names of the classes.
+    """
+    if result.only_class is not None:
+        print(
+            f"warning: {path}: the network predicts {names[result.only_class]!r} everywhere in the "
+            f"{result.images} images of the check, so that equal pixels say little",
+            file=sys.stderr,
+        )
+
+
 def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> Agreement:
     """Compares predictions with the logits of a network, resized to the predictions' size."""
     largest, total, values = 0.0, 0.0, 0
     equal, pixels = 0, 0
+    classes: set[int] = set()
     for image in images:
         batch = image[np.newaxis]
         got = np.asarray(run(batch))
@@ -201,8 +223,16 @@ def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> A
             total += float(np.sum(difference, dtype=np.float64))
             values += difference.size
             got = np.argmax(got, -1)
-        same = got == np.argmax(expected, -1)
+        predicted = np.argmax(expected, -1)
+        classes.update(np.flatnonzero(np.bincount(predicted.ravel())).tolist())
+        same = got == predicted
         equal += int(np.sum(same))
         pixels += same.size
     mean = total / values if values else None
-    return Agreement(largest if values else None, mean, equal / pixels, len(images))
+    return Agreement(
+        largest if values else None,
+        mean,
+        equal / pixels,
+        len(images),
+        only_class=classes.pop() if len(classes) == 1 else None,
+    )

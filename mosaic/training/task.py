@@ -159,6 +159,11 @@ class SegmentationTask(base_task.Task):
             logs[f"iou/{name}"] = value
         return logs
 
+    def only_answer(self) -> str | None:
+        """The class that the last evaluation found predicted everywhere; None where several are."""
+        answer = metrics.only_answer(self.confusion.result().numpy())
+        return None if answer is None else self.dataset.class_names[answer]
+
 
 def predict(model: tf_keras.Model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Predicted class indices of a network for `images`, at the size of `labels`."""

@@ -26,6 +26,7 @@ from mosaic.evaluation import run_departures
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
+from mosaic.export.parity import warn_of_one_class
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.inputs import check_size, check_sizes
@@ -80,6 +81,7 @@ def run(model_dir: str) -> None:
     record = run_departures.record_of(os.path.join(model_dir, BEST_FOLDER))
     result = saved_model.write(model, [image], path, dataset, record=record)
     print(f"{path}: {result}", file=sys.stderr)
+    warn_of_one_class(path, result, dataset.class_names)
 
 
 @gin.configurable(module="mosaic")

@@ -17,7 +17,7 @@ _NAMED_ONLY = ("datasets", "losses", "optimizers", "schedules")
 _REFERENCE = gin.config.ConfigurableReference
 
 
-class _Bound(NamedTuple):
+class Bound(NamedTuple):
     """A value that acts.
 
     Attributes:
@@ -64,9 +64,15 @@ def check(unset: Collection[str] = ()) -> None:
             raise UserError(settings.told(name, value, says) + place)
 
 
+def find(parameter: str) -> Bound | None:
+    """Returns what is bound to a parameter such as `train.steps`; None where nothing acts on it."""
+    return next((bound for bound in _acting() if bound.parameter == parameter), None)
+
+
 def name_of(parameter: str) -> str:
     """Returns what sets a parameter such as `train.steps`: its macro's name, or its own."""
-    return next((bound.name for bound in _acting() if bound.parameter == parameter), parameter)
+    bound = find(parameter)
+    return bound.name if bound else parameter
 
 
 def paths() -> list[tuple[str, str, str]]:
@@ -91,7 +97,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _acting() -> Iterator[_Bound]:
+def _acting() -> Iterator[Bound]:
     """The bindings of configurables that act."""
     bound: dict[str, list] = {}
     for (scope, selector), values in gin.config._CONFIG.items():
@@ -110,7 +116,7 @@ def _acting() -> Iterator[_Bound]:
                     name = _macro(value)
                     key, value = f"%{name}", gin.query_parameter(f"%{name}")
                 value = _without_macros(value)
-                yield _Bound(key, name, own, value, hints.get(parameter))
+                yield Bound(key, name, own, value, hints.get(parameter))
                 named = {found.configurable.selector for found in _references(value)}
                 waiting += named - seen
                 seen |= named

@@ -31,6 +31,12 @@ def test_the_report_is_what_was_returned(drawn, tmp_path):
     assert report["mean_iou"] == pytest.approx(share / 2)
 
 
+@pytest.mark.parametrize(("predictor", "told"), [(dark, True), (threshold, False)])
+def test_one_class_everywhere_is_told(drawn, tmp_path, capsys, predictor, told):
+    evaluate(predictor, drawn, Evaluation(), Origin("c"), str(tmp_path))
+    assert ("warning: 'dark' is predicted everywhere" in capsys.readouterr().err) == told
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_figures_do_not_depend_on_the_batch_size(drawn, tmp_path, batch_size, small_network):
     network = of_network(small_network)

@@ -120,3 +120,17 @@ def test_uncounted_class():
     matrix = np.array([[5, 7], [1, 3]])
     np.testing.assert_allclose(metrics.iou(matrix, [0]), [np.nan, 3 / 4])
     assert metrics.mean_iou(matrix, [0]) == metrics.pixel_accuracy(matrix, [0]) == 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("matrix", "answer"),
+    [
+        ([[0, 5, 0], [0, 3, 0], [0, 0, 0]], 1),
+        ([[0, 5, 0], [0, 3, 0], [1, 0, 0]], None),
+        ([[0, 0, 0], [0, 3, 0], [0, 0, 0]], None),  # the truth has no other
+        ([[0, 0, 5], [0, 0, 3]], 2),  # what no class is
+        ([[0, 0], [0, 0]], None),
+    ],
+)
+def test_the_only_answer(matrix, answer):
+    assert metrics.only_answer(np.array(matrix)) == answer

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.evaluation.protocols import Evaluation
-from mosaic.export.parity import Agreement, EvaluationSplit, check
+from mosaic.export.parity import Agreement, EvaluationSplit, check, warn_of_one_class
 from mosaic.export.tolerances import Limit
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network
@@ -63,6 +63,17 @@ def test_labels_have_no_logits(network, drawn):
     result = check(network, labels(network), [drawn.images[0]], ANY, "x")
     assert result == Agreement(None, None, 1.0, 1)
     assert str(result) == "100.0000 % equal pixels on 1 images"
+
+
+def test_one_class_everywhere_is_told(network, drawn, capsys):
+    several = check(network, labels(network), list(drawn.images[:2]), ANY, "x")
+    warn_of_one_class("x.tflite", several, drawn.class_names)
+    assert capsys.readouterr().err == ""
+    bright = [np.full([64, 96, 3], 200, np.uint8)] * 2
+    result = check(network, labels(network), bright, ANY, "x")
+    assert result.only_class == 1
+    warn_of_one_class("x.tflite", result, drawn.class_names)
+    assert "x.tflite: the network predicts 'bright' everywhere in the 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,10 @@ def run(tmp_path, monkeypatch):
     """Runs the loop to a step; returns the controller's calls and the history."""
     monkeypatch.setattr(OuterLoop, "_show", lambda self: None)
 
-    def start(steps, interval, first=0, saved="", stop=lambda: None, is_best_there=True):
-        task = types.SimpleNamespace(batch_size=4, evaluation=Evaluation())
+    def start(steps, interval, first=0, saved="", stop=lambda: None, is_best_there=True, only=None):
+        task = types.SimpleNamespace(
+            batch_size=4, evaluation=Evaluation(), only_answer=lambda: only
+        )
         step = tf.Variable(first, dtype=tf.int64)
         stopping = types.SimpleNamespace(check=stop)
         best = types.SimpleNamespace(is_there=is_best_there)
@@ -101,3 +103,10 @@ def test_a_signal_stops_it_after_a_block(run):
 
     with pytest.raises(InterruptedError):
         run(4, 4, stop=stop)
+
+
+@pytest.mark.parametrize("only", [None, "sky"])
+def test_one_class_everywhere_is_told(run, capsys, only):
+    run(4, 4, only=only)
+    told = "warning: 'sky' is predicted everywhere" in capsys.readouterr().err
+    assert told == bool(only)
