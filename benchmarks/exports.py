@@ -31,7 +31,7 @@ from mosaic.export import tflite, tolerances
 from mosaic.inference.image_files import find, read
 from mosaic.inference.predictors import fit_image
 from mosaic.models.mosaic import mosaic
-from mosaic.models.resizing import half_pixel_centers, resize_bilinear
+from mosaic.models.resizing import resize_bilinear, rule_of
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.tflite.weights import load
 from mosaic.utils.provenance import command
@@ -44,7 +44,7 @@ def plain(
 
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32)])
     def labels(pixels):
-        logits = resize_bilinear(model(pixels, training=False), size, half_pixel_centers(model))
+        logits = resize_bilinear(model(pixels, training=False), size, rule_of(model))
         return tf.argmax(logits, -1, output_type=tf.int32)
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(

@@ -15,7 +15,7 @@ from official.vision.modeling.backbones import mobilenet
 
 from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.models.layers import Normalize
-from mosaic.models.resizing import half_pixel_centers
+from mosaic.models.resizing import ALIGNED, HALF_PIXEL, rule_of
 
 _VALUE = "VARIABLE_VALUE"
 _ROOTS = ("backbone", "neck", "decoder", "head")
@@ -245,8 +245,8 @@ def unlike(model: tf_keras.Model) -> list[str]:
     for layer in layers.values():
         if isinstance(layer, Normalize) and (layer.mean, layer.std) != NORMALIZATIONS["imagenet"]:
             differences.append("normalization")
-    if not half_pixel_centers(model):
-        differences.append("half_pixel_centers")
+    if (rule := rule_of(model)) != HALF_PIXEL:
+        differences.append("align_corners" if rule == ALIGNED else "half_pixel_centers")
     dilated = [
         name
         for name, layer in layers.items()

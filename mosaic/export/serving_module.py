@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mosaic.models.resizing import half_pixel_centers, resize_bilinear, size_of
+from mosaic.models.resizing import resize_bilinear, rule_of, size_of
 
 
 class Serving(tf.Module):
@@ -22,12 +22,12 @@ class Serving(tf.Module):
         # by layer, in a format that needs Keras to load.
         self._weights = model.variables
         self._forward = lambda images: model(images, training=False)
-        self._half_pixel_centers = half_pixel_centers(model)
+        self._rule = rule_of(model)
 
     @tf.function
     def __call__(self, images):
         logits = self._forward(tf.cast(images, tf.float32))
-        return {"logits": resize_bilinear(logits, size_of(images), self._half_pixel_centers)}
+        return {"logits": resize_bilinear(logits, size_of(images), self._rule)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def from_bytes(self, image_bytes):

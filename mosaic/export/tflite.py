@@ -20,7 +20,7 @@ from mosaic.inference.predictors import fit_image
 from mosaic.models import quantization_aware
 from mosaic.models.fake_quant import round_to
 from mosaic.models.inputs import check_size
-from mosaic.models.resizing import half_pixel_centers, resize_bilinear
+from mosaic.models.resizing import resize_bilinear, rule_of
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.atomic_io import replacing
@@ -150,7 +150,7 @@ def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
     def answer(pixels):
         if learnt:
             pixels = round_to(pixels, 0.0, 255.0)
-        logits = resize_bilinear(network(pixels), options.output_size, half_pixel_centers(model))
+        logits = resize_bilinear(network(pixels), options.output_size, rule_of(model))
         if options.output == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}

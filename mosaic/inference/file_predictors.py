@@ -13,6 +13,7 @@ from mosaic.inference.interpreters import TFLiteInterpreter
 from mosaic.inference.predictors import Predictor
 from mosaic.inference.tflite_input import TYPES, preparation
 from mosaic.inference.tflite_output import form
+from mosaic.models.resizing import HALF_PIXEL
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
@@ -151,7 +152,7 @@ class TFLitePredictor(Predictor):
             "tflite",
             self._output.num_classes,
             size,
-            like_images or file.half_pixel_centers,
+            HALF_PIXEL if like_images else file.resize_rule,
             traceable=False,
             normalization=normalization,
             precision=file.precision,

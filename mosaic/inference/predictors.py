@@ -10,7 +10,7 @@ import tf_keras
 
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
-from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic.models.resizing import HALF_PIXEL, predictions, resize_bilinear, rule_of, size_of
 
 
 class Predictor:
@@ -22,7 +22,7 @@ class Predictor:
       format: format of the model: `network`, `saved_model` or `tflite`.
       num_classes: number of classes of the logits; None for class indices.
       input_size: (height, width) of the input, in pixels, if it takes only one size.
-      half_pixel_centers: rule by which logits are resized, see `mosaic.models.resizing`.
+      rule: rule by which logits are resized, a value of `mosaic.models.resizing.RULES`.
       traceable: whether `run` consists of TensorFlow's operations.
       check: function of (height, width) of the input that raises a UserError where `run` cannot
         take that size. None where it takes all sizes, or raises by itself.
@@ -37,7 +37,7 @@ class Predictor:
         format: str,
         num_classes: int | None,
         input_size: tuple[int, int] | None = None,
-        half_pixel_centers: bool = True,
+        rule: str = HALF_PIXEL,
         traceable: bool = True,
         check: Callable[[int, int], None] | None = None,
         normalization: str | None = None,
@@ -51,7 +51,7 @@ class Predictor:
         self.threads = 2 if traceable else 1
         self.normalization = normalization
         self.precision = precision
-        self._half_pixel_centers = half_pixel_centers
+        self.rule = rule
         self._check = check
         self._answer = (
             tf.function(self._compute, reduce_retracing=True) if traceable else self._compute
@@ -95,9 +95,7 @@ class Predictor:
           UserError: the images are too small.
         """
         self._check_size(size_of(images))
-        return resize_bilinear(
-            tf.cast(self.run(images), tf.float32), size, self._half_pixel_centers
-        )
+        return resize_bilinear(tf.cast(self.run(images), tf.float32), size, self.rule)
 
     def _check_size(self, size) -> None:
         # Inside a graph a network checks by itself, as far as sizes are known there.
@@ -110,7 +108,7 @@ class Predictor:
         prediction = tf.convert_to_tensor(self.run(images))
         if prediction.shape.rank == 4:
             between = size_of(images) if argmax_before_resize else size
-            prediction = predictions(prediction, between, self._half_pixel_centers)
+            prediction = predictions(prediction, between, self.rule)
         return _nearest(tf.cast(prediction, tf.int32), size)
 
 
@@ -145,6 +143,6 @@ def of_network(model: tf_keras.Model) -> Predictor:
         run,
         "network",
         model.output_shape[-1],
-        half_pixel_centers=half_pixel_centers(model),
+        rule=rule_of(model),
         check=size_check(model),
     )

@@ -43,6 +43,7 @@ def deeplab(
     separable_head: bool = True,
     activation: str = "relu",
     half_pixel_centers: bool = True,
+    align_corners: bool = False,
     normalization: str = "imagenet",
     dropout: Annotated[float, BELOW_1] = 0.0,
     weight_decay: Annotated[float, AT_LEAST_0] = 0.0,
@@ -96,6 +97,8 @@ def deeplab(
       activation: activation of all convolutions but the last and a MobileNet's, whose table has its
         own.
       half_pixel_centers: rule of the bilinear resizes; False is TensorFlow 1's.
+      align_corners: whether corners are aligned in the bilinear resizes instead, as in DeepLab's
+        first implementation and TFLite's starter model.
       normalization: normalisation of the input, a key of `mosaic.models.inputs.NORMALIZATIONS`.
       dropout: dropout rate after ASPP's projection, 0 to 1.
       weight_decay: L2 weight decay as in `tf.nn.l2_loss`, for all kernels but the backbone's
@@ -128,15 +131,14 @@ def deeplab(
     x = features[str(round(math.log2(output_stride)))]
     window = pooling_window and tuple(size // output_stride for size in pooling_window)
     conv = functools.partial(conv_bn, norm, activation=activation)
-    x = _aspp(
-        x, conv, rates, image_pooling, window, pooling_first, aspp_filters, half_pixel_centers
-    )
+    resize = functools.partial(ResizeLike, half_pixel_centers, align_corners)
+    x = _aspp(x, conv, rates, image_pooling, window, pooling_first, aspp_filters, resize)
     if dropout:
         x = Dropout(dropout, name="aspp_dropout")(x)
     if decoder:
         if low_level not in features:
             raise ValueError(f"low_level {low_level!r} is not one of {', '.join(features)}")
-        x = _decoder(x, features[low_level], conv, low_level_filters, half_pixel_centers)
+        x = _decoder(x, features[low_level], conv, low_level_filters, resize)
     depthwise = functools.partial(depthwise_bn, norm, activation=activation)
     x = _head(x, conv, depthwise if separable_head else None, head_convs, head_filters)
     logits = tf_keras.layers.Conv2D(
@@ -149,7 +151,7 @@ def deeplab(
     return tf_keras.Model(images, logits, name="deeplab")
 
 
-def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, half_pixel_centers):
+def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, resize):
     """Atrous spatial pyramid pooling with image-level features (v3, section 3.3)."""
     conv = functools.partial(conv, initializer=_ASPP_INITIALIZER)
     branches = [conv("aspp0", filters)(x)]
@@ -162,7 +164,7 @@ def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, half_pi
         else:
             pool = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
         pooled = conv("aspp_pooling", filters)(pool(x))
-        pooled = ResizeLike(half_pixel_centers, name="aspp_resize")([pooled, x])
+        pooled = resize(name="aspp_resize")([pooled, x])
         branches.insert(0 if pooling_first else len(branches), pooled)
     if len(branches) > 1:
         x = tf_keras.layers.Concatenate(name="aspp_concat")(branches)
@@ -171,10 +173,10 @@ def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, half_pi
     return conv("aspp_project", filters)(x)
 
 
-def _decoder(x, low, conv, filters, half_pixel_centers):
+def _decoder(x, low, conv, filters, resize):
     """Concatenation with a low-level map (v3+, section 3.1)."""
     low = conv("decoder_low", filters, initializer=_head_initializer())(low)
-    x = ResizeLike(half_pixel_centers, name="decoder_resize")([x, low])
+    x = resize(name="decoder_resize")([x, low])
     return tf_keras.layers.Concatenate(name="decoder_concat")([x, low])
 
 

@@ -1,11 +1,29 @@
-"""Bilinear resizes, by TensorFlow 2's rule or by the older one of MLPerf's files."""
+"""Bilinear resizes: TensorFlow 2's rule, the older one of MLPerf's files, or corners aligned."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import tensorflow as tf
 import tf_keras
 
 from mosaic.models.layers import PACKAGE
+
+# TensorFlow 2's rule; that of `tf.compat.v1.image.resize_bilinear`; and that of research/deeplab,
+# in which the centres of the corner pixels stay where they are.
+HALF_PIXEL, LEGACY, ALIGNED = "half-pixel centres", "legacy", "corners aligned"
+RULES = frozenset((HALF_PIXEL, LEGACY, ALIGNED))
+
+
+def named(half_pixel_centers: bool, align_corners: bool) -> str:
+    """Returns the rule of `RULES` that two settings of a resize stand for.
+
+    Args:
+      half_pixel_centers: whether pixels have their centres at half-integer coordinates; without
+        effect where corners are aligned.
+      align_corners: whether the centres of the corner pixels are aligned.
+    """
+    return ALIGNED if align_corners else HALF_PIXEL if half_pixel_centers else LEGACY
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
@@ -15,22 +33,31 @@ class ResizeLike(tf_keras.layers.Layer):
     Args:
       half_pixel_centers: True for TensorFlow 2's rule; False for the legacy rule of
         `tf.compat.v1.image.resize_bilinear` (corners not aligned), which MLPerf's files use.
+      align_corners: whether the corners are aligned instead, as in research/deeplab and in TFLite's
+        starter model.
     """
 
-    def __init__(self, half_pixel_centers: bool = True, **kwargs):
+    def __init__(self, half_pixel_centers: bool = True, align_corners: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.half_pixel_centers = half_pixel_centers
+        self.align_corners = align_corners
+
+    @property
+    def rule(self) -> str:
+        """The rule of the resize, of `RULES`."""
+        return named(self.half_pixel_centers, self.align_corners)
 
     def call(self, inputs) -> tf.Tensor:
         x, reference = inputs
-        return resize_bilinear(x, size_of(reference), self.half_pixel_centers)
+        return resize_bilinear(x, size_of(reference), self.rule)
 
     def compute_output_shape(self, input_shape) -> tf.TensorShape:
         x, reference = input_shape
         return tf.TensorShape([x[0], reference[1], reference[2], x[-1]])
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "half_pixel_centers": self.half_pixel_centers}
+        rule = {"half_pixel_centers": self.half_pixel_centers, "align_corners": self.align_corners}
+        return {**super().get_config(), **rule}
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
@@ -43,7 +70,7 @@ class ResizeAlways(ResizeLike):
 
     def call(self, inputs) -> tf.Tensor:
         x, reference = inputs
-        return resize_bilinear(x, size_of(reference), self.half_pixel_centers, repeats=False)
+        return resize_bilinear(x, size_of(reference), self.rule, repeats=False)
 
 
 def size_of(x: tf.Tensor):
@@ -52,10 +79,8 @@ def size_of(x: tf.Tensor):
     return tf.shape(x)[1:3] if height is None or width is None else (height, width)
 
 
-def resize_bilinear(
-    x: tf.Tensor, size, half_pixel_centers: bool = True, repeats: bool = True
-) -> tf.Tensor:
-    """Bilinear resize of [batch, height, width, channels] to `size`, corners not aligned.
+def resize_bilinear(x: tf.Tensor, size, rule: str = HALF_PIXEL, repeats: bool = True) -> tf.Tensor:
+    """Bilinear resize of [batch, height, width, channels] to `size` by a rule of `RULES`.
 
     A map that already has that size passes unchanged, and one of 1x1 is repeated (unless `repeats`
     is False), which is the same under every rule and far cheaper.
@@ -66,20 +91,27 @@ def resize_bilinear(
         shape = tf.stack([tf.shape(x)[0], size[0], size[1], x.shape[-1]])
         return tf.broadcast_to(x, shape)
     return tf.raw_ops.ResizeBilinear(
-        images=x, size=size, align_corners=False, half_pixel_centers=half_pixel_centers
+        images=x,
+        size=size,
+        align_corners=rule == ALIGNED,
+        half_pixel_centers=rule == HALF_PIXEL,
     )
 
 
-def predictions(logits: tf.Tensor, size, half_pixel_centers: bool = True) -> tf.Tensor:
+def predictions(logits: tf.Tensor, size, rule: str = HALF_PIXEL) -> tf.Tensor:
     """Class indices [batch, height, width], int32, of logits resized bilinearly to `size`."""
-    resized = resize_bilinear(logits, size, half_pixel_centers)
-    return tf.argmax(resized, -1, output_type=tf.int32)
+    return tf.argmax(resize_bilinear(logits, size, rule), -1, output_type=tf.int32)
 
 
-def half_pixel_centers(model: tf_keras.Model) -> bool:
-    """Returns whether a network's resizes have half-pixel centres, which its logits' resize shares.
+def common(rules: Iterable[str]) -> str:
+    """Returns the rule of several resizes: the first that is not TensorFlow 2's, if any is."""
+    return next((rule for rule in rules if rule != HALF_PIXEL), HALF_PIXEL)
 
-    Under the other rule, MLPerf's networks differ from their files on a hundredth of all pixels.
+
+def rule_of(model: tf_keras.Model) -> str:
+    """Returns the rule of a network's resizes, which its logits' resize shares.
+
+    Under another rule, MLPerf's networks differ from their files on a hundredth of all pixels.
     """
     layers = getattr(model, "layers", ())
-    return all(layer.half_pixel_centers for layer in layers if isinstance(layer, ResizeLike))
+    return common(layer.rule for layer in layers if isinstance(layer, ResizeLike))

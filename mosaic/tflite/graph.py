@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LINEAR = frozenset(("linear",))
-RESIZE_RULES = frozenset(("legacy", "half-pixel centres", "corners aligned"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from mosaic.models import resizing
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite import model_file
 from mosaic.tflite.graph import (
     LINEAR,
-    RESIZE_RULES,
     Affine,
     Convolution,
     MaxPool,
@@ -362,11 +362,9 @@ class _Reader:
         options, name = operator.builtinOptions, self._tensors.name(operator.outputs[0])
         if self._tensors.size(operator.inputs[0])[1:3] == (1, 1):
             # One pixel is repeated under every rule.
-            rules = RESIZE_RULES
-        elif options.alignCorners:
-            rules = frozenset(("corners aligned",))
+            rules = resizing.RULES
         else:
-            rules = frozenset(("half-pixel centres" if options.halfPixelCenters else "legacy",))
+            rules = frozenset((resizing.named(options.halfPixelCenters, options.alignCorners),))
         # Where the new size is not fixed, further sources compute it: they are left out.
         return Node("resize", name, sources[:1], options=rules)
 
@@ -375,7 +373,7 @@ class _Reader:
         if self._tensors.size(operator.inputs[0])[1:3] != (1, 1):
             return None
         name = self._tensors.name(operator.outputs[0])
-        return Node("resize", name, sources[:1], options=RESIZE_RULES)
+        return Node("resize", name, sources[:1], options=resizing.RULES)
 
 
 # Scale and offset of an operation with a constant c; `first`: whether c is the second operand.

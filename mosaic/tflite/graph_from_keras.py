@@ -132,9 +132,8 @@ def _max_pool(layer, sources: tuple[Node, ...]) -> Node:
 
 
 def _resize(layer, sources: tuple[Node, ...]) -> Node:
-    rule = "half-pixel centres" if layer.half_pixel_centers else "legacy"
     # The second tensor only gives the size.
-    return Node("resize", layer.name, sources[:1], options=frozenset((rule,)))
+    return Node("resize", layer.name, sources[:1], options=frozenset((layer.rule,)))
 
 
 _RELUS = {None: "relu", 6.0: "relu6"}

@@ -14,6 +14,7 @@ import struct
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from mosaic.models import resizing
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 
@@ -98,10 +99,12 @@ class TFLiteModel:
         return "float16" if halves else "float32"
 
     @property
-    def half_pixel_centers(self) -> bool:
-        """Whether its bilinear resizes have half-pixel centres, which its logits' resize shares."""
+    def resize_rule(self) -> str:
+        """The rule in `resizing.RULES` of its resizes, which its logits' resize shares."""
         options = [o.builtinOptions for kind, o in self.operators if kind == "RESIZE_BILINEAR"]
-        return all(rule.halfPixelCenters or rule.alignCorners for rule in options)
+        return resizing.common(
+            resizing.named(rule.halfPixelCenters, rule.alignCorners) for rule in options
+        )
 
     @property
     def float_operators(self) -> list[str]:

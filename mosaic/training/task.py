@@ -14,7 +14,7 @@ from mosaic.checkpoints import loading
 from mosaic.evaluation import metrics
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.models import feature_rescaling, quantization_aware
-from mosaic.models.resizing import half_pixel_centers, predictions, resize_bilinear, size_of
+from mosaic.models.resizing import predictions, resize_bilinear, rule_of, size_of
 from mosaic.training import losses
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
@@ -118,7 +118,7 @@ class SegmentationTask(base_task.Task):
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""
         # By the network's own rule; so the loss gets logits that have the labels' size already.
-        rule = half_pixel_centers(self.model)
+        rule = rule_of(self.model)
         logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
         loss = self.segmentation_loss(labels, logits)
         return loss + tf.add_n(aux_losses) if aux_losses else loss
@@ -168,4 +168,4 @@ class SegmentationTask(base_task.Task):
 def predict(model: tf_keras.Model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Predicted class indices of a network for `images`, at the size of `labels`."""
     logits = model(images, training=False)
-    return predictions(logits, size_of(labels), half_pixel_centers(model))
+    return predictions(logits, size_of(labels), rule_of(model))

@@ -10,7 +10,7 @@ from mosaic.export import saved_model, tflite
 from mosaic.inference import predictors
 from mosaic.inference.file_predictors import TFLitePredictor, of_file
 from mosaic.inference.interpreters import TFLiteInterpreter
-from mosaic.models.resizing import resize_bilinear
+from mosaic.models.resizing import RULES, resize_bilinear
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils.errors import UserError
 
@@ -171,18 +171,18 @@ def test_other_sizes(files, small_network, labels_first):
     assert _agreement(*answers) > 0.99
 
 
-@pytest.mark.parametrize("half_pixel_centers", [False, True])
-def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, half_pixel_centers):
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_smaller_logits_are_resized_as_the_file_resizes(tmp_path, rule):
     @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 3])])
     def network(images):
         small = tf.nn.avg_pool2d(images, 4, 4, "VALID")
-        return resize_bilinear(small, (4, 4), half_pixel_centers)
+        return resize_bilinear(small, (4, 4), rule)
 
     path = tmp_path / "small.tflite"
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
     path.write_bytes(converter.convert())
     image = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
-    expected = resize_bilinear(network(image.astype(np.float32)), (8, 8), half_pixel_centers)
+    expected = resize_bilinear(network(image.astype(np.float32)), (8, 8), rule)
     logits = TFLitePredictor(TFLiteModel.open(path), "none").logits(image, (8, 8))
     np.testing.assert_allclose(logits, expected, rtol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Bilinear resizes by both rules."""
+"""Bilinear resizes by every rule."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,18 @@ from mosaic.models import resizing
 
 
 @pytest.mark.parametrize(
-    "half_pixel_centers, expected", [(True, [0, 0.25, 0.75, 1]), (False, [0, 0.5, 1, 1])]
+    "settings, expected",
+    [
+        ((True,), [0, 0.25, 0.75, 1]),
+        ((False,), [0, 0.5, 1, 1]),
+        ((False, True), [0, 1 / 3, 2 / 3, 1]),
+        ((True, True), [0, 1 / 3, 2 / 3, 1]),
+    ],
 )
-def test_resize(half_pixel_centers, expected):
+def test_resize(settings, expected):
     x = tf.constant([0.0, 1.0], shape=[1, 1, 2, 1])
-    resized = resizing.ResizeLike(half_pixel_centers)([x, tf.zeros([1, 1, 4, 5])])
+    layer = resizing.ResizeLike(*settings)
+    resized = layer.from_config(layer.get_config())([x, tf.zeros([1, 1, 4, 5])])
     np.testing.assert_allclose(np.ravel(resized), expected)
 
 
@@ -47,9 +54,16 @@ def test_one_pixel_can_be_resized_instead_of_repeated(kind, resized):
     assert ("BroadcastTo" in kinds) != resized
 
 
-@pytest.mark.parametrize("rules", [(True, True), (True, False)])
-def test_a_network_has_the_rule_of_all_its_resizes(rules):
+@pytest.mark.parametrize(
+    "rules, expected",
+    [
+        (((True, False), (True, False)), resizing.HALF_PIXEL),
+        (((True, False), (False, False)), resizing.LEGACY),
+        (((False, True), (False, True)), resizing.ALIGNED),
+    ],
+)
+def test_a_network_has_the_rule_of_all_its_resizes(rules, expected):
     low, high = tf_keras.Input([2, 2, 1]), tf_keras.Input([4, 4, 1])
-    outputs = [resizing.ResizeLike(rule)([low, high]) for rule in rules]
+    outputs = [resizing.ResizeLike(*rule)([low, high]) for rule in rules]
     model = tf_keras.Model([low, high], outputs)
-    assert resizing.half_pixel_centers(model) == all(rules)
+    assert resizing.rule_of(model) == expected

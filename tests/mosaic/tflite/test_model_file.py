@@ -8,7 +8,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from mosaic.models.resizing import resize_bilinear
+from mosaic.models.resizing import RULES, resize_bilinear
 from mosaic.tflite import model_file
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
@@ -80,11 +80,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content, message):
         TFLiteModel.open(path)
 
 
-@pytest.mark.parametrize("rule", [True, False])
+@pytest.mark.parametrize("rule", sorted(RULES))
 def test_the_rule_of_a_files_resizes(tmp_path, rule):
     path = tmp_path / "x.tflite"
     path.write_bytes(converted(lambda x: resize_bilinear(x, (8, 8), rule), 1, 4, 4, 3))
-    assert TFLiteModel.open(path).half_pixel_centers == rule
+    assert TFLiteModel.open(path).resize_rule == rule
 
 
 def test_a_file_of_floating_point(content, tmp_path):

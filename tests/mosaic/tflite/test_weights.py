@@ -17,7 +17,7 @@ from mosaic.models.deeplab import deeplab
 from mosaic.models.inputs import NORMALIZATIONS, image_input
 from mosaic.models.layers import Norm, conv_bn
 from mosaic.models.mosaic import mosaic
-from mosaic.models.resizing import ResizeAlways, ResizeLike, half_pixel_centers, resize_bilinear
+from mosaic.models.resizing import ResizeAlways, ResizeLike, resize_bilinear, rule_of
 from mosaic.models.variables import variable_name
 from mosaic.tflite import graph, graph_from_file, model_file
 from mosaic.tflite import metadata as tflite_metadata
@@ -136,7 +136,7 @@ def converted(forward, network, size, path, inputs=None, kind=tf.float32):
     @tf.function(input_signature=[tf.TensorSpec([1, *size, 3], tf.float32)])
     def answer(x):
         logits = forward(x, training=False)
-        return resize_bilinear(logits, size, half_pixel_centers(network))
+        return resize_bilinear(logits, size, rule_of(network))
 
     # The converter saves what it is given, and a Keras model layer by layer.
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -196,7 +196,7 @@ def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
     path = converted(without_repeats(model), model, (64, 128), tmp_path / "network.tflite")
     tflite_weights.load(randomized(model, 1), TFLiteModel.open(path))
     expected = TFLitePredictor(TFLiteModel.open(path), "none").run(pixels)
-    found = resize_bilinear(answers(model, pixels), (64, 128), half_pixel_centers(model))
+    found = resize_bilinear(answers(model, pixels), (64, 128), rule_of(model))
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.std(expected))
 
 
