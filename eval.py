@@ -60,8 +60,18 @@ if __name__ == "__main__":
     FLAGS = cli.common_flags(
         *("gin_file", "model_dir", "data_dir", "checkpoint", "normalization", "allow_code")
     )
-    flags.DEFINE_string("output_dir", None, "Folder for the report.", flag_values=FLAGS)
-    flags.DEFINE_string("split", None, "Split to score, such as val.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "Folder for the report; eval/ in --model_dir if left out.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_string(
+        "split",
+        None,
+        "Split to score, such as val; if left out, the experiment's.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_string(
         "submission_dir",
         None,

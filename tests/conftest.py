@@ -21,7 +21,7 @@ _LONGEST = (
     *("test_quantization_aware.py", "test_deeplab.py", "test_int8_rewrite.py"),
     *("test_score_checkpoint.py", "test_measure.py", "test_report.py", "test_operator_profile.py"),
     *("test_file_cost.py", "test_latency.py", "test_android.py", "test_predictors.py"),
-    *("test_cli.py", "test_model_garden.py", "test_loading.py", "test_mosaic.py"),
+    *("test_commands.py", "test_model_garden.py", "test_loading.py", "test_mosaic.py"),
     *("test_check.py", "test_saved_model.py"),
 )
 

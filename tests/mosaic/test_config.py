@@ -213,6 +213,20 @@ def test_missing_macro_names_the_flag(small):
     assert message == f"{small} needs a value for STEPS; give --gin.STEPS=VALUE"
 
 
+def test_all_missing_macros_are_named_at_once():
+    message = _fails(config.check_macros, [config.find("mosaic_camvid_qat")], [])
+    assert message.endswith(
+        "needs values for DATA_DIR and INIT_CHECKPOINT; give --data_dir=DIR "
+        "--gin.INIT_CHECKPOINT=VALUE"
+    )
+
+
+def test_a_macro_in_small_letters_is_told(small):
+    message = _fails(config.check_macros, [small], ["STEPS = 3", "learning_rate = 0.1"])
+    assert message.startswith("--gin.learning_rate: no such macro")
+    assert message.endswith("did you mean 'LEARNING_RATE'?")
+
+
 @pytest.mark.parametrize("where", ["binding", "later file", "including file"])
 def test_required_macro_that_is_given(small, tmp_path, where):
     files, bindings = [small], []

@@ -97,7 +97,7 @@ def test_every_parameter_that_gin_sets_has_a_readable_declaration():
     assert "mosaic.train" in registered and "datasets.Augment" in registered
     for selector in registered:
         declared = settings.hints(gin.config._REGISTRY[selector].wrapped)
-        assert set(config._parameters(selector)) - {"x"} <= set(declared), selector
+        assert set(config.parameters(selector)) - {"x"} <= set(declared), selector
 
 
 def test_a_macro_without_a_value_is_named():

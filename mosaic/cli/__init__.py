@@ -1,0 +1,35 @@
+"""Shared parts of all commands: flags, gin bindings, and errors as one line with an exit code.
+
+Only light modules are imported here, so that `--help` and errors in flags appear at once.
+"""
+
+from mosaic.cli.bindings import split_bindings
+from mosaic.cli.configuration import NO_DATA, NOT_TRAINING, configure, experiment_files
+from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
+from mosaic.cli.models import (
+    check_normalization,
+    checkpoint_and_output,
+    model_and_files,
+    parse_size,
+)
+from mosaic.cli.running import explain, run
+from mosaic.utils.errors import UserError
+
+__all__ = [
+    "NOT_TRAINING",
+    "NO_DATA",
+    "PATH_FLAGS",
+    "UserError",
+    "Values",
+    "allows_code",
+    "check_normalization",
+    "checkpoint_and_output",
+    "common_flags",
+    "configure",
+    "experiment_files",
+    "explain",
+    "model_and_files",
+    "parse_size",
+    "run",
+    "split_bindings",
+]

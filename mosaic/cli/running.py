@@ -1,0 +1,121 @@
+"""Commands run: errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from mosaic.cli.bindings import split_bindings
+from mosaic.cli.experiments import experiments, suggested_macro
+from mosaic.cli.flags import Values, at_home, expand, help_text
+from mosaic.utils.errors import TOO_SMALL, UserError
+
+
+def run(
+    doc: str,
+    values: Values,
+    main: Callable,
+    arguments: Sequence[str] | None = None,
+    takes_more: bool = False,
+    takes_gin: bool = True,
+) -> int:
+    """Runs a command.
+
+    Args:
+      doc: help text of the command.
+      values: flags of the command.
+      main: function of the parsed flags and the gin bindings that does the work.
+      arguments: arguments of the command line, without the program's name; `sys.argv`'s if None.
+      takes_more: whether `main` also gets the arguments that belong to no flag.
+      takes_gin: whether the command reads a configuration; without, bindings are refused.
+
+    Returns:
+      The exit code: 0 done, 1 failed while running, 2 an error that the user can fix.
+    """
+    program = pathlib.Path(sys.argv[0]).name
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        rest, bindings = split_bindings(arguments)
+        try:
+            extra = [at_home(text, text) for text in values([program, *rest])[1:]]
+        except flags.UnrecognizedFlagError as error:
+            macro = suggested_macro(error.flagname, rest) if takes_gin else ""
+            raise UserError(f"{macro or error} (see {program} --help)") from None
+        except flags.Error as error:
+            raise UserError(f"{error} (see {program} --help)") from None
+        debug = values.debug
+        expand(values)
+        if values.help:
+            print(_help(doc, values, program, takes_gin))
+            return 0
+        if bindings and not takes_gin:
+            raise UserError(f"{program} reads no configuration; leave out --gin")
+        if extra and not takes_more:
+            raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
+        # TensorFlow's log (such as: no GPU found) does not help users; its errors are raised.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        main(values, bindings, *([extra] if takes_more else []))
+        return 0
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last place where errors can be caught
+        if debug:
+            traceback.print_exc()
+        code, line = explain(error)
+        expected = code == 2 or hasattr(error, "exit_code")
+        hint = "" if debug or expected else " (--debug shows where)"
+        print(f"{program}: {line}{hint}", file=sys.stderr)
+        return code
+
+
+def _help(doc: str, values: Values, program: str, takes_gin: bool) -> str:
+    """The help of a command: what it does, its flags, and the experiments that it takes."""
+    text = f"{doc.strip()}\n\nflags:\n{help_text(values)}"
+    if takes_gin:
+        text += "\n  --gin.NAME=VALUE: Sets a macro of the experiment, or a parameter."
+    if "gin_file" in values:
+        # Some only score what was trained elsewhere.
+        known = experiments("python train.py" if program == "train.py" else "")
+        text += "\n\nexperiments:\n" + "\n".join(f"  {k}: {v}" for k, v in known.items())
+    return text
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Returns the exit code and the one-line message of an error."""
+    # Gin adds to a message the configurable in which the error was raised.
+    text = str(error)
+    configured = "In call to configurable" in text
+    line = " ".join(text.split("\n  In call to configurable")[0].split()) or type(error).__name__
+    code = getattr(error, "exit_code", None)
+    if "Exception encountered when calling layer" in line:
+        parts = [part.strip() for part in text.split("\n") if part.strip()]
+        line = parts[1] if len(parts) > 1 else line
+    if code is not None:
+        return code, line
+    # What the input pipeline raises in its threads comes out as TensorFlow's error around it.
+    if told := re.search(r"\bDataError: ([^\n]+)\nTraceback", text):
+        return 2, told[1]
+    if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
+        return 2, f"{refused[1]}; use larger images"
+    if "Required bindings for" in text:
+        from mosaic.config import explain as explain_gin
+
+        return 2, explain_gin(error)
+    if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
+        return 2, f"the disk is full; free some space and run again ({line})"
+    if isinstance(
+        error, (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+    ):
+        return 2, f"{error.filename}: {error.strerror}" if error.filename else line
+    if configured and isinstance(error, (ValueError, TypeError)):
+        return 2, f"configuration: {line}"
+    return 1, f"{type(error).__name__}: {line}"

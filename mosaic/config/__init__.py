@@ -1,0 +1,41 @@
+"""Gin configuration: finding files, checking them, and saving the settings of a run."""
+
+from mosaic.config.files import CONFIGS, find, saved, statements
+from mosaic.config.macros import UNKNOWN, check_macros, missing
+from mosaic.config.messages import explain
+from mosaic.config.parsing import parse
+from mosaic.config.saved_runs import changes, literals, network_changes, save
+from mosaic.config.values import (
+    arguments,
+    build,
+    current_parameters,
+    default,
+    network,
+    parameters,
+    resolve,
+    value,
+)
+
+__all__ = [
+    "CONFIGS",
+    "UNKNOWN",
+    "arguments",
+    "build",
+    "changes",
+    "check_macros",
+    "current_parameters",
+    "default",
+    "explain",
+    "find",
+    "literals",
+    "missing",
+    "network",
+    "network_changes",
+    "parameters",
+    "parse",
+    "resolve",
+    "save",
+    "saved",
+    "statements",
+    "value",
+]

@@ -1,0 +1,50 @@
+"""Macros in capitals, checked by the text of gin files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mosaic.config.files import statements
+from mosaic.utils import gin_text
+from mosaic.utils.errors import UserError, nearest
+
+# Value of INIT_CHECKPOINT where an experiment requires one and a command does not need it: None
+# would mean that training started from scratch.
+UNKNOWN = "unknown"
+
+
+def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
+    """Checks the macros of a configuration by its text alone, before anything heavy is imported.
+
+    Raises:
+      UserError: a macro on the command line is neither used nor set in any file, or required macros
+        are not set: all of them are named.
+    """
+    found = statements(files)
+    known = gin_text.macros_set(found).keys() | gin_text.macros_used(found)
+    own = {name for name in gin_text.bound(found) if name.isidentifier()}
+    for name in sorted(_given(bindings) - known - own):
+        hint = nearest(name if name.isupper() else name.upper(), known)
+        raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{hint}")
+    unset = missing(files, bindings)
+    if unset:
+        names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
+        flags = ["--data_dir=DIR" if x == "DATA_DIR" else f"--gin.{x}=VALUE" for x in unset]
+        what = "a value" if len(unset) == 1 else "values"
+        raise UserError(f"{files[-1]} needs {what} for {names}; give {' '.join(flags)}")
+
+
+def missing(
+    files: Sequence[str], bindings: Sequence[str], among: Sequence[str] | None = None
+) -> list[str]:
+    """Returns the required macros, of all or of those `among`, that have no value."""
+    values = gin_text.macros_set(statements(files))
+    required = {name for name, value in values.items() if value == gin_text.REQUIRED}
+    kept = required if among is None else required & set(among)
+    return sorted(kept - _given(bindings))
+
+
+def _given(bindings: Sequence[str]) -> set[str]:
+    """The macros that single bindings set, also those that are not in capitals."""
+    names = (binding.partition("=")[0].strip() for binding in bindings)
+    return {name for name in names if name.isidentifier()}

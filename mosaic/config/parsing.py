@@ -1,0 +1,60 @@
+"""Gin files parsed, with every value checked and every path made absolute."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Collection, Sequence
+
+import gin
+
+from mosaic.config.files import SCHEME, SYNTAX_ERRORS, find, statements
+from mosaic.config.messages import explain
+from mosaic.utils import bound_settings, gin_text
+from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import is_there
+
+_GIN_ERRORS = (*SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
+
+
+def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] = ()) -> None:
+    """Parses gin files and then single bindings, which override the files; checks all values.
+
+    All modules with configurables must have been imported before.
+
+    Args:
+      files: paths of gin files.
+      bindings: bindings from the command line.
+      unset: macros without a value, which are not needed.
+
+    Raises:
+      UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
+        with the nearest valid name.
+    """
+    named = [SCHEME + find(path) for path in files]
+    statements([name.removeprefix(SCHEME) for name in named])
+    try:
+        current = gin_text.current("\n".join(bindings))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in paths
+            gin.parse_config_files_and_bindings(named, current, finalize_config=False)
+        gin.finalize()
+        bound_settings.check(unset)
+        with gin.unlock_config():
+            _make_paths_absolute()
+    except UserError:
+        raise
+    except _GIN_ERRORS as error:
+        raise UserError(explain(error)) from None
+
+
+def _make_paths_absolute() -> None:
+    """Makes paths absolute, so that what `save` writes is valid in any working directory."""
+    for key, path, suffix in bound_settings.paths():
+        expanded = os.path.expanduser(path)
+        # A label map without a suffix is one of this project's, even if there is a file of that
+        # name.
+        if expanded.endswith(suffix) and is_there(expanded):
+            expanded = os.path.abspath(expanded)
+        if expanded != path:
+            gin.bind_parameter(key, expanded)
