@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from data.masks import percent
 _LEAST_LABELLED = 1e-3
 # Number of values and of classes that are shown in messages.
 _SHOWN = 5
+_DIGESTS = 2**128
 
 
 @dataclasses.dataclass
@@ -25,12 +27,15 @@ class Counts:
       sizes: number of images of each (height, width), in pixels.
       first: name of the first image file of each size.
       unlabelled: number of images without a label file.
+      digest: sum of the digests of all examples, modulo 2**128: the same in any order; None where
+        it was not kept.
     """
 
     labels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
     sizes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     first: dict[tuple[int, int], str] = dataclasses.field(default_factory=dict)
     unlabelled: int = 0
+    digest: int | None = 0
 
     def add(self, name: str, labels: np.ndarray, has_labels: bool) -> None:
         """Counts one example.
@@ -45,12 +50,27 @@ class Counts:
         self.first.setdefault(labels.shape, name)
         self.unlabelled += not has_labels
 
+    def fold(self, key: str, image: bytes, classes: np.ndarray) -> None:
+        """Adds an example to the digest.
+
+        Args:
+          key: id of the example.
+          image: content of the image file.
+          classes: class indices, uint8 [height, width]: the same from each form of the label files.
+        """
+        found = hashlib.blake2b(f"{key}\0{classes.shape}\0".encode(), digest_size=16)
+        found.update(image)
+        found.update(np.ascontiguousarray(classes).data)
+        self.digest = (self.digest + int.from_bytes(found.digest(), "big")) % _DIGESTS
+
     def __add__(self, other: Counts) -> Counts:
+        digests = (self.digest, other.digest)
         return Counts(
             self.labels + other.labels,
             self.sizes + other.sizes,
             other.first | self.first,
             self.unlabelled + other.unlabelled,
+            None if None in digests else sum(digests) % _DIGESTS,
         )
 
     def to_json(self) -> dict:
@@ -59,6 +79,7 @@ class Counts:
             "labels": self.labels.tolist(),
             "sizes": [[*size, n, self.first[size]] for size, n in self.sizes.items()],
             "unlabelled": self.unlabelled,
+            "digest": self.fingerprint,
         }
 
     @classmethod
@@ -70,7 +91,13 @@ class Counts:
             collections.Counter({size: n for size, n, _ in sizes}),
             {size: name for size, _, name in sizes},
             table["unlabelled"],
+            int(table["digest"], 16) if table.get("digest") else None,
         )
+
+    @property
+    def fingerprint(self) -> str | None:
+        """32 hex digits that tell one set of images and classes from another; None if not kept."""
+        return None if self.digest is None else f"{self.digest:032x}"
 
     def pixels(self, label_map: LabelMap) -> np.ndarray:
         """Returns the number of pixels of each class, int64 [classes]."""

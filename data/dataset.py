@@ -90,10 +90,17 @@ class Dataset:
         """Returns the number of images of a split."""
         return self._builder.info.splits[self._split(split)].num_examples
 
-    def num_bytes(self, split: str) -> int:
-        """Returns the size of a split's records; other images rarely have the same."""
+    def fingerprint(self, split: str) -> str:
+        """Returns what tells a split's images and classes from others.
+
+        It is the digest of their content where it was counted, the same for every form of the
+        files; of records of others, the number of their bytes.
+        """
+        counts = self.counts(split)
+        if counts is not None and counts.fingerprint:
+            return counts.fingerprint
         parts = self._split(split).split("+")
-        return sum(self._builder.info.splits[part].num_bytes for part in parts)
+        return f"{sum(self._builder.info.splits[part].num_bytes for part in parts)} bytes"
 
     @functools.cached_property
     def image_size(self) -> tuple[int, int] | None:

@@ -119,11 +119,13 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, pairs: Iterable[Pair]):
         layout, counts = self.builder_config.layout, Counts()
+        table = layout.label_map.lookup()
         for pair in pairs:
             image, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
             if errors:
                 raise errors[0]
             counts.add(pair.image.name, labels, pair.label is not None)
+            counts.fold(pair.id, image, table[labels])
             yield pair.id, {"image": image, "label": encode_label(labels), "id": pair.id}
         self._sizes |= set(counts.sizes)
         size = list(*self._sizes) if len(self._sizes) == 1 else None

@@ -53,7 +53,7 @@ class Damaged(UserError):
 
 
 @contextlib.contextmanager
-def _located(path: str) -> Iterator[str]:
+def located(path: str) -> Iterator[str]:
     """Yields the file prefix of a checkpoint given as folder, prefix, index file or archive."""
     path = path.rstrip("/")
     if archives.is_archive(path):
@@ -117,7 +117,7 @@ def read(path: str) -> Variables:
       Damaged: its bytes are not those that were written.
       UserError: there is no checkpoint, or its format is unknown.
     """
-    with _located(path) as prefix:
+    with located(path) as prefix:
         try:
             reader = tf.train.load_checkpoint(prefix)
             keys = set(reader.get_variable_to_shape_map())

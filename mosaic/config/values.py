@@ -67,6 +67,11 @@ def current_parameters() -> dict:
     return gin_text.resolved(gin_text.bindings(gin.config_str()))
 
 
+def operative_parameters() -> dict:
+    """Returns what has been used so far, defaults too, as `current_parameters` has it."""
+    return gin_text.resolved(gin_text.bindings(gin.operative_config_str()))
+
+
 def value(parameter: str) -> Any:
     """Returns the value bound to a parameter such as `Augment.flip`, or its default, or None."""
     try:

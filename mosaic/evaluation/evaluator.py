@@ -20,6 +20,7 @@ from mosaic.evaluation.best_and_worst import BestAndWorst
 from mosaic.evaluation.html_report import render
 from mosaic.evaluation.observers import ImageScores, Overlays, Submission
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.evaluation.run_departures import Found
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.multiscale import average
 from mosaic.inference.predictors import Predictor
@@ -38,15 +39,14 @@ class Origin:
       command: command that was run.
       network: further settings of the network or file, such as `normalization`.
       recipe: settings of its training, by gin parameter; None for weights trained elsewhere.
-      departures: parameters of its training in which it differs from the experiment of the
-        published result, as `run_departures.departures` lists them.
+      training: differences of its training from the published one, and what is not known of it.
     """
 
     checkpoint: str
     command: str = ""
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Mapping[str, Any] | None = None
-    departures: Sequence[Mapping[str, Any]] = ()
+    training: Found = dataclasses.field(default_factory=Found)
 
 
 def evaluate(
@@ -182,7 +182,12 @@ def _comparison(report: Mapping, key: str, origin: Origin) -> dict:
     precision = report["settings"].get("numbers", "float32")
     published = results.for_precision(results.result(key), precision, report["mean_iou"])
     verdict = results.verdict(
-        published, report["mean_iou"], report["settings"], origin.recipe, origin.departures
+        published,
+        report["mean_iou"],
+        report["settings"],
+        origin.recipe,
+        origin.training.departures,
+        origin.training.not_known,
     )
     shown = {k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published}
     found = {"published": {"key": key, **shown}, "verdict": verdict}

@@ -26,8 +26,9 @@ TOLERANCE_TRAINING = 0.005
 # Settings that a file need not show, and the value that stands in their place.
 _KEPT_INSIDE = ("normalization", "output_stride")
 INSIDE = "inside the file"
-# The checkpoint that training started from. Only whether there is one is compared, not its path.
-_START = "train.init_checkpoint"
+# The checkpoint that training started from. Only whether there is one is compared here, not its
+# path, which does not tell what it is.
+START = "train.init_checkpoint"
 
 
 def result(key: str) -> dict:
@@ -78,9 +79,9 @@ def departures(published: Mapping[str, Any], here: Mapping[str, Any]) -> list[di
     found = []
     for name, value in published.items():
         own = here.get(name, UNKNOWN)
-        if name == _START and own != UNKNOWN:
+        if name == START and own != UNKNOWN:
             if own:
-                continue  # Its path does not tell what it is (`verdict`).
+                continue
             own = "none, from scratch"
         if gin_text.as_json(own) != gin_text.as_json(value):
             found.append({"setting": name, "here": own, "published": value})
@@ -93,6 +94,7 @@ def verdict(
     settings: Mapping[str, Any],
     recipe: Mapping[str, Any] | None,
     others: Sequence[Mapping[str, Any]] = (),
+    not_known: Sequence[str] = (),
 ) -> dict:
     """Compares a run with a published result.
 
@@ -103,15 +105,14 @@ def verdict(
         file does not show them.
       recipe: settings of its training, by gin parameter; None for weights that others published.
       others: departures of its training from the experiment that reproduces the result.
+      not_known: what is not known of its training.
 
     Returns:
       `status`, one of `REPRODUCED`, `NOT_REPRODUCED`, `NOT_COMPARABLE`; `difference` in mIoU or
       None; `tolerance`; `above`, whether it is reproduced and better by more than that;
-      `departures`; and `not_known`, the settings that the file does not show, which are not
+      `departures`; and `not_known`, what the file and the run do not show, which is not
       compared. A run with any departure is not comparable.
     """
-    is_named = recipe is not None and recipe.get(_START) not in (None, "", UNKNOWN)
-    start = [_START] if is_named and _START in published.get("recipe", {}) else []
     hidden = [name for name in _KEPT_INSIDE if settings.get(name, INSIDE) == INSIDE]
     known = {name: value for name, value in published["settings"].items() if name not in hidden}
     found = departures(known, settings)
@@ -138,7 +139,7 @@ def verdict(
         "tolerance": tolerance,
         "above": status == REPRODUCED and round(difference, 9) > tolerance,
         "departures": found,
-        "not_known": [name for name in published["settings"] if name in hidden] + start,
+        "not_known": [name for name in published["settings"] if name in hidden] + [*not_known],
     }
 
 

@@ -1,26 +1,25 @@
-"""What a run was configured with, held against the experiment that reproduces a published result.
+"""How the training of a network departs from a published recipe.
 
-Everything that gin bound or left at its default is compared, but for what decides no result: a
-parameter that nobody thought of is a departure by itself.
+The whole configuration of the run is compared with that of the experiment which states the
+recipe: a parameter that nobody thought of is a departure by itself. The run's record tells what no
+configuration does: changes on the way, what it started from, and what it was trained on.
 """
 
 from __future__ import annotations
 
-import json
-import pathlib
-from collections.abc import Mapping
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mosaic import config
-from mosaic.checkpoints.run_folder import saved_configuration
-from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite.model_file import TFLiteModel
+from mosaic.checkpoints.origin import BACKBONE, NETWORK
+from mosaic.checkpoints.run_record import Record, Stretch, stretches
+from mosaic.evaluation import published
 from mosaic.utils import gin_text
-from mosaic.utils.errors import UserError
-from mosaic.utils.run_layout import RECORD
 
-# Paths, devices, logging and seeds; and what is compared apart from here: the number of steps that
-# were done, and what training started from.
+# Paths, devices, logging and seeds; and what is compared apart from the configuration: the number
+# of steps that were done, and what training started from.
 _DECIDES_NOTHING = frozenset(
     (
         *("train.seed", "train.steps_per_log", "train.checkpoint_interval", "train.max_to_keep"),
@@ -33,66 +32,101 @@ _DECIDES_NOTHING = frozenset(
     )
 )
 NOT_USED = "not used"
+# What a published run started from, in published.json: `BACKBONE`, `NETWORK`, or this.
+OTHER_CLASSES = f"{NETWORK} of other classes"
 
 
-def configuration_of(model: str | TFLiteModel) -> dict[str, Any]:
-    """Returns the configuration of the run that a network comes from.
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found out about the training of a network.
+
+    Attributes:
+      departures: `{"setting", "here", "published"}` of each difference from the experiment.
+      not_known: what cannot be told, and is not compared.
+    """
+
+    departures: Sequence[Mapping[str, Any]] = ()
+    not_known: Sequence[str] = ()
+
+    def __add__(self, other: Found) -> Found:
+        return Found([*self.departures, *other.departures], [*self.not_known, *other.not_known])
+
+
+def configuration(record: Record, steps: int | None) -> Mapping[str, Any]:
+    """Returns the configuration of a run's last steps; what is configured now without a record.
 
     Args:
-      model: path of a checkpoint or a SavedModel's folder, or an opened TFLite file.
-
-    Returns:
-      Values by `configurable.parameter`, from the `config.gin` that lies with it or the record
-      inside; what is configured now where there is neither.
+      record: record of the run.
+      steps: number of its steps; None if unknown.
     """
-    recorded = _recorded(model)
-    return config.current_parameters() if recorded is None else recorded
+    if not record.entries:
+        return config.current_parameters()
+    ran = stretches(record.entries, steps)
+    return (ran[-1].entry if ran else record.entries[-1]).configuration
 
 
-def record_of(model: str | TFLiteModel) -> str | None:
-    """Returns what a network was trained with, as JSON for its exports, without paths.
+def of_run(key: str, record: Record, steps: int | None) -> Found:
+    """Holds the whole record of a run against a published result.
 
-    It is None where no run's configuration lies with it, as with weights that others published.
+    Args:
+      key: key in published.json, which is also the experiment's name in configs/.
+      record: record of the run; without entries, what is configured now is compared.
+      steps: number of steps of the run; None if unknown.
     """
-    recorded = _recorded(model)
-    if recorded is None:
-        return None
-    run = {
-        name: gin_text.as_json(value)
-        for name, value in sorted(recorded.items())
-        if not name.endswith((".data_dir", ".label_map"))
-    }
-    if run.get("train.init_checkpoint"):
-        run["train.init_checkpoint"] = "given"
-    return json.dumps(run, indent=1) + "\n"
+    last = configuration(record, steps)
+    found = Found(departures(key, last))
+    training, ran = published.result(key).get("training", {}), stretches(record.entries, steps)
+    if training.get("checkpoint") == "last" and record.is_best:
+        found += _departure("checkpoint", "the best of the run", "the last of the run")
+    if not ran:
+        start = [published.START] if last.get(published.START) else []
+        return found + Found([], ["the run's record", *start])
+    for stretch in ran[:-1]:
+        where = f"steps {stretch.first} to {stretch.end}"
+        for entry in departures(key, stretch.entry.configuration):
+            found += Found([{**entry, "setting": f"{entry['setting']} ({where})"}])
+    if ran[0].first:
+        found += Found([], [f"the run's record before step {ran[0].first}"])
+    return found + _data(training, ran) + _start(training, ran[0])
 
 
-def _recorded(model: str | TFLiteModel) -> dict[str, Any] | None:
-    inside = _inside(model)
-    if inside is not None or isinstance(model, TFLiteModel):
-        return inside
-    saved = saved_configuration(model)
-    if saved is None:
-        return None
-    return gin_text.resolved(gin_text.saved_bindings(saved))
+def _departure(setting: str, here: Any, expected: Any) -> Found:
+    return Found([{"setting": setting, "here": here, "published": expected}])
 
 
-def _inside(model: str | TFLiteModel) -> dict[str, Any] | None:
-    """The record of an exported file or folder; None where it has none."""
-    if isinstance(model, TFLiteModel):
-        text = tflite_metadata.read(model).record
-    else:
-        path = pathlib.Path(model) / "assets.extra" / RECORD
-        text = path.read_text(encoding="utf-8") if path.is_file() else None
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{model}: its {RECORD} is damaged; export it again")
+def _data(training: Mapping[str, Any], ran: Sequence[Stretch]) -> Found:
+    """Compares the training images of a run with what a published result was trained on."""
+    splits = [(s.first, ((s.entry.data or {}).get("splits") or {}).get("train")) for s in ran]
+    known = [(first, split) for first, split in splits if split]
+    found = Found([], ["the training images"] if len(known) < len(splits) else [])
+    expected = training.get("images")
+    for first, split in known:
+        if expected is not None and split["images"] != expected:
+            name = "training images" + (f" (from step {first})" if first else "")
+            found += _departure(name, split["images"], expected)
+    for (_, old), (first, new) in itertools.pairwise(known):
+        if old["images"] == new["images"] and old != new:
+            here = f"others from step {first} on"
+            found += _departure("training images", here, "always the same")
     return found
+
+
+def _start(training: Mapping[str, Any], first: Stretch) -> Found:
+    """Compares what a run started from with what the published one did."""
+    start, expected = first.entry.start, training.get("start")
+    if first.first or start is None or expected is None:
+        return Found()  # A run from scratch departs in its configuration.
+    run, classes = start["run"], start.get("classes")
+    here = start["holds"] + (f" of {classes} classes" if classes else "")
+    if run:
+        here += f" trained by this project on {run['dataset']}, {run['step']} steps"
+    is_other = not expected.startswith(start["holds"]) or (run and expected == BACKBONE)
+    if expected == OTHER_CLASSES and classes == (first.entry.data or {}).get("classes"):
+        # It was trained for what this run is scored on.
+        is_other = classes is not None
+    if is_other:
+        return _departure(published.START, here, expected)
+    return Found([], [] if run else [f"{published.START} ({here}, digest {start['digest']})"])
 
 
 def departures(key: str, run: Mapping[str, Any]) -> list[dict]:
@@ -100,7 +134,7 @@ def departures(key: str, run: Mapping[str, Any]) -> list[dict]:
 
     Args:
       key: key in published.json, which is also the experiment's name in configs/.
-      run: configuration of the run, as `configuration_of` gives it.
+      run: configuration of the run: values by `configurable.parameter`.
 
     Returns:
       `{"setting", "here", "published"}` of each, `published` as the experiment has it.

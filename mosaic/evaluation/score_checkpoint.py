@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mosaic import config
+from mosaic.checkpoints.origin import read
 from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.evaluation import published as results
 from mosaic.evaluation import run_departures
 from mosaic.evaluation.evaluator import Origin, evaluate, table
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.evaluation.run_departures import Found
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors
 from mosaic.models.variables import Variables
@@ -50,6 +52,23 @@ def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
     if format_of(path) == "saved_model":
         return os.path.isfile(os.path.join(path, "assets.extra", class_names.FILE))
     return loaded.format == "mosaic" or has_classes(path)
+
+
+def _training(
+    key: str | None, path: str | TFLiteModel, loaded: Variables | None
+) -> tuple[dict | None, Found]:
+    """The recipe of a network for a published result, and how its training departs.
+
+    The recipe is None for weights that others published.
+    """
+    if not key or not _is_trained_here(path, loaded):
+        return None, Found()
+    record = read(path)
+    steps = steps_of(path, loaded) if record.steps is None else record.steps
+    recipe = _recipe(key, run_departures.configuration(record, steps), steps)
+    if "recipe" not in results.result(key):
+        return recipe, Found()
+    return recipe, run_departures.of_run(key, record, steps)
 
 
 def _recipe(key: str, run: Mapping[str, Any], steps: int | None) -> dict:
@@ -122,14 +141,9 @@ def score(
     model = opened(path)
     predictor, loaded = load_predictor(model, normalization, as_network, allow_code)
     _check_answers(model, predictor, dataset, evaluation)
-    recipe, departures = None, []
-    if evaluation.published and _is_trained_here(model, loaded):
-        run = run_departures.configuration_of(model)
-        recipe = _recipe(evaluation.published, run, steps_of(model, loaded))
-        if "recipe" in results.result(evaluation.published):
-            departures = run_departures.departures(evaluation.published, run)
     network = {"as_network": as_network, **_network_settings(predictor)}
-    origin = Origin(path, command(), network, recipe, departures)
+    recipe, training = _training(evaluation.published, model, loaded)
+    origin = Origin(path, command(), network, recipe, training)
     report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")

@@ -11,8 +11,7 @@ import numpy as np
 import tf_keras
 
 from mosaic import experiment
-from mosaic.checkpoints import run_folder
-from mosaic.evaluation import run_departures
+from mosaic.checkpoints import origin, run_folder
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.export import model_garden, saved_model, tflite, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, warn_of_one_class
@@ -83,7 +82,7 @@ def export_checkpoint(
         files = [tflite.TFLiteOptions(size, output, kind, input_type) for kind in quantize]
         _check_files(model, dataset, files)
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
-    record = run_departures.record_of(source)
+    record = origin.for_export(source, loaded.step)
     folder = pathlib.Path(export_dir)
     if "garden_checkpoint" in formats:
         if loaded.format == "tflite":

@@ -38,7 +38,8 @@ def write(
       path: path of the folder.
       dataset: data set whose class names and colours are written into assets.extra/classes.json.
       split: evaluation split to score it and the network on; None to score neither.
-      record: JSON text of what the network was trained with, written beside it; None for none.
+      record: text of the record of its run (`mosaic.checkpoints.run_record`), written beside it;
+        None for none.
 
     Raises:
       RunError: it differs from the network by more than its limit; nothing is left under `path`.

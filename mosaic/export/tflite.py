@@ -104,7 +104,8 @@ def write(
       dataset: data set whose class names and colours are written into the file's metadata.
       split: evaluation split to score the file and the network on; None to score neither.
       steps: number of steps of the network's training by this project, for the metadata.
-      record: JSON text of what the network was trained with, for the metadata; None for none.
+      record: text of the record of its run (`mosaic.checkpoints.run_record`), for the metadata;
+        None for none.
 
     Raises:
       UserError: an option is not possible for this network, the size is too small for it, or it has

@@ -50,7 +50,7 @@ class Metadata:
         say.
       is_own: whether this project wrote the file.
       steps: number of steps that this project trained its network, if the file says so.
-      record: JSON text of what its network was trained with, if the file says so.
+      record: text of the record of its run, if the file says so.
     """
 
     classes: class_names.Classes | None
@@ -75,7 +75,8 @@ def add(
       dataset: data set whose class names and colours are added; None leaves them out.
       steps: number of steps that this project trained the network; None where that is not known, or
         others trained it.
-      record: JSON text of what the network was trained with; None where that is not known.
+      record: text of the record of its run (`mosaic.checkpoints.run_record`); None where that is
+        not known.
     """
     parsed = model_file.unpack(content)
     metadata = schema.MetadataT()

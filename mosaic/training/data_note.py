@@ -1,66 +1,47 @@
-"""A note of the data that a run trains on, so that other data is told when it goes on."""
+"""What a run trains on, for its record, and what has changed when it goes on."""
 
 from __future__ import annotations
 
-import json
-import pathlib
-import sys
+from collections.abc import Mapping
+from typing import Any
 
-from mosaic.utils.atomic_io import write_text
-from mosaic.utils.segmentation_dataset import SegmentationDataset
-
-FILE = "data.json"
+from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 
 
-def keep(folder: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
-    """Writes the note into a run's folder; warns where a run that goes on has other data.
+def of(dataset: SegmentationDataset) -> dict:
+    """Describes a data set: `dataset`, its name, `classes`, their number, and `splits`.
 
-    Args:
-      folder: folder of the run.
-      dataset: data set that it trains on. Where it has `num_bytes`, the size of a split's records,
-        changed images are told as well as missing ones.
-      is_resumed: whether the run goes on.
+    Each split has `images`, their number, and where the data set tells it, `fingerprint`.
     """
-    path = pathlib.Path(folder) / FILE
-    now = {"dataset": dataset.name, "splits": {s: _of_split(dataset, s) for s in dataset.splits}}
-    before = _read(path) if is_resumed else {}
-    if changes := _changes(before, now):
-        print(
-            f"warning: {folder}: the data is not that of the steps before: {'; '.join(changes)}",
-            file=sys.stderr,
-        )
-    write_text(path, json.dumps(now, indent=1) + "\n")
+    splits = {name: _of_split(dataset, name) for name in dataset.splits}
+    return {"dataset": dataset.name, "classes": dataset.num_classes, "splits": splits}
 
 
 def _of_split(dataset: SegmentationDataset, split: str) -> dict:
     found = {"images": dataset.num_images(split)}
-    if hasattr(dataset, "num_bytes"):
-        found["bytes"] = dataset.num_bytes(split)
+    if isinstance(dataset, SurveyedDataset):
+        found["fingerprint"] = dataset.fingerprint(split)
     return found
 
 
-def _read(path: pathlib.Path) -> dict:
-    """The note of the run before; empty where there is none that can be read."""
-    try:
-        note = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    is_note = isinstance(note, dict) and isinstance(note.get("splits"), dict)
-    return note if is_note and all(isinstance(s, dict) for s in note["splits"].values()) else {}
-
-
-def _changes(before: dict, now: dict) -> list[str]:
-    """What differs between two notes, as far as both have it."""
-    if not before:
-        return []
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lists what differs between two descriptions, as far as both have it."""
     found = []
-    if before.get("dataset") != now["dataset"]:
-        found.append(f"{now['dataset']} instead of {before.get('dataset')}")
+    if before["dataset"] != now["dataset"]:
+        found.append(f"{now['dataset']} instead of {before['dataset']}")
     there, here = before["splits"], now["splits"]
     for split in sorted(there.keys() | here.keys()):
         old, new = there.get(split, {"images": 0}), here.get(split, {"images": 0})
-        if old.get("images") != new["images"]:
-            found.append(f"{split} has {new['images']} images instead of {old.get('images')}")
-        elif "bytes" in old and "bytes" in new and old["bytes"] != new["bytes"]:
+        if old["images"] != new["images"]:
+            found.append(f"{split} has {new['images']} images instead of {old['images']}")
+        elif _differ(old, new):
             found.append(f"{split} has as many images, but some are others")
     return found
+
+
+def _differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two fingerprints, of one kind, are not the same."""
+    both = [split.get("fingerprint") for split in (old, new)]
+    if None in both or len({one.endswith("bytes") for one in both}) > 1:
+        return False
+    return both[0] != both[1]

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_task
 
-from mosaic.checkpoints import loading
+from mosaic.checkpoints import loading, origin
 from mosaic.evaluation import metrics
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.models import feature_rescaling, quantization_aware
@@ -72,6 +72,8 @@ class SegmentationTask(base_task.Task):
         self.seed = seed
         self.evaluation = evaluation or Evaluation(batch_size=1)
         self.initial = initial or InitialWeights()
+        # What a new run started from, for its record; None from scratch.
+        self.start: dict | None = None
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self) -> tf_keras.Model:
@@ -83,7 +85,8 @@ class SegmentationTask(base_task.Task):
             return
         network = quantization_aware.float_network(model)
         prefixes = self.initial.prefixes
-        loading.load(network, self.initial.checkpoint, prefixes, self._some_images())
+        found = loading.load(network, self.initial.checkpoint, prefixes, self._some_images())
+        self.start = origin.start_of(found, prefixes)
         if self.initial.rescale_features_above is not None:
             scaled = feature_rescaling.rescale_features(
                 network,

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import config
+from mosaic.checkpoints import origin, run_record
 from mosaic.checkpoints.run_folder import (
     announce_first,
     check_best,
@@ -22,7 +23,6 @@ from mosaic.checkpoints.run_folder import (
     prepare,
     set_aside_later,
 )
-from mosaic.evaluation import run_departures
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -72,13 +72,15 @@ def run(model_dir: str) -> None:
         )
         return
     check_start(model_dir, config.value("train.init_checkpoint"))
+    run_record.entries_in(model_dir)  # a damaged one is told before the work
     with locked(model_dir), runtime().scope():
         train(model_dir)
     # Built again outside of the strategy's scope: mirrored variables cannot be exported.
-    model, dataset, evaluation, _ = load_experiment(os.path.join(model_dir, BEST_FOLDER))
+    best = os.path.join(model_dir, BEST_FOLDER)
+    model, dataset, evaluation, loaded = load_experiment(best)
     path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
-    record = run_departures.record_of(os.path.join(model_dir, BEST_FOLDER))
+    record = origin.for_export(best, loaded.step)
     result = saved_model.write(model, [image], path, dataset, record=record)
     print(f"{path}: {result}", file=sys.stderr)
     warn_of_one_class(path, result, dataset.class_names)
@@ -156,7 +158,7 @@ def train(
         start = _begin(trainer, controller, model_dir)
         history = History(os.path.join(model_dir, "history.jsonl"), start)
         times = Times(os.path.join(model_dir, "times.jsonl"), start)
-        _keep_configuration(model_dir, dataset, is_resumed=bool(start))
+        _keep_configuration(model_dir, task, start)
         print(f"{model.name}: {cost}", file=sys.stderr)
         if start:
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
@@ -167,10 +169,12 @@ def train(
                 loop.until(steps, eval_interval)
             except Stopped as stopped:
                 controller.save_checkpoint()
+                _end(model_dir, trainer)
                 raise RunError(
                     f"stopped by {stopped} at step {int(trainer.global_step.numpy())} and saved; "
                     "run the same command again to go on"
                 ) from None
+    _end(model_dir, trainer)
     history.draw(os.path.join(model_dir, "curves.png"))
     return _summarize(model_dir, task, cost, steps, summary(history, times))
 
@@ -239,13 +243,34 @@ def _tell_missing_best(model_dir: str, best: BestCheckpoint, history: History) -
         )
 
 
-def _keep_configuration(model_dir: str, dataset: SegmentationDataset, is_resumed: bool) -> None:
-    """Writes a run's configuration, class names and data; warns of what has changed."""
-    for name, before, now in config.changes(model_dir) if is_resumed else ():
-        print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
+def _keep_configuration(model_dir: str, task: SegmentationTask, start: int) -> None:
+    """Writes a run's configuration, class names and record; warns of what has changed."""
+    data = data_note.of(task.dataset)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if start:
+        for name, before, now in config.changes(model_dir):
+            print(f"warning: {name} was {before}, and is {now} from here on", file=sys.stderr)
+        last = run_record.stretches(run_record.entries_in(model_dir), start)[-1:]
+        if last and last[0].entry.data and (told := data_note.changes(last[0].entry.data, data)):
+            line = f"{model_dir}: the data is not that of the steps before: {'; '.join(told)}"
+            print(f"warning: {line}", file=sys.stderr)
     config.save(model_dir)
-    class_names.save(model_dir, dataset)
-    data_note.keep(model_dir, dataset, is_resumed)
+    class_names.save(model_dir, task.dataset)
+    entry = run_record.Entry(
+        configuration=run_record.in_use(),
+        step=start,
+        data=data,
+        start=task.start,
+        devices={"replicas": replicas, "images": task.batch_size // replicas},
+    )
+    run_record.append(model_dir, entry)
+
+
+def _end(model_dir: str, trainer: Trainer) -> None:
+    """Records that training ended, also beside the best checkpoint, which may be taken away."""
+    run_record.end(model_dir, int(trainer.global_step.numpy()))
+    if trainer.best.is_there:
+        trainer.best.keep_record()
 
 
 def _summarize(

@@ -21,7 +21,7 @@ from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
-from mosaic.utils.run_layout import CONFIG, METRIC
+from mosaic.utils.run_layout import CONFIG, METRIC, RECORD
 
 
 class Stopped(Exception):
@@ -101,12 +101,12 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         manager.save(checkpoint_number=step)
         self._best_ckpt_logs = logs
         tidy(self._export_dir)
-        self._keep_configuration()
+        self.keep_record()
         return True
 
-    def _keep_configuration(self) -> None:
-        """Copies the run's configuration and class names, so that a copied folder tells them."""
-        for name in (CONFIG, class_names.FILE):
+    def keep_record(self) -> None:
+        """Copies the run's configuration, record and class names: a copied folder tells them."""
+        for name in (CONFIG, class_names.FILE, RECORD):
             source = pathlib.Path(self._export_dir).parent / name
             if source.is_file():
                 write_text(pathlib.Path(self._export_dir) / name, source.read_text("utf-8"))

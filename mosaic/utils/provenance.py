@@ -45,6 +45,13 @@ def machine() -> dict:
         "cores": os.cpu_count() or 1,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "system": platform.platform(terse=True),
+        **versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that compute."""
+    return {
         "python": platform.python_version(),
         **{name.replace("-", "_"): importlib.metadata.version(name) for name in _PACKAGES},
     }

@@ -6,8 +6,8 @@ import os
 
 from mosaic.utils.errors import UserError
 
-# What an exported network was trained with, in its file or folder.
-RECORD = "configuration.json"
+# What the run was, step by step (`mosaic.checkpoints.run_record`); exports have it too.
+RECORD = "record.jsonl"
 # The operative configuration, which is enough to repeat the run.
 CONFIG = "config.gin"
 # The best network by `METRIC` on the validation split.

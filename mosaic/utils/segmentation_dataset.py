@@ -89,6 +89,9 @@ class SegmentationDataset(Protocol):
 class SurveyedDataset(Protocol):
     """A data set that has counted what its files hold; not every data set can."""
 
+    def fingerprint(self, split: str) -> str:
+        """Returns what tells a split's images and classes from others."""
+
     def check_labels(self, split: str) -> str | None:
         """Checks that a split can be learnt from and scored on.
 

@@ -121,13 +121,15 @@ def test_every_form_gives_the_same_labels(tmp_path, label_map, mask, write, endi
 
 def test_both_layouts_give_the_same_batches(tmp_path, label_map):
     augment = Augment(SIZE, scale=(1.0, 1.0))
-    batches = []
+    batches, fingerprints = [], set()
     for write in (by_folder, by_list):
         write(tmp_path / write.__name__)
         dataset = folders(str(tmp_path / write.__name__), label_map, augment)
         batches.append(next(dataset.train_batches(3, 0).as_numpy_iterator()))
+        fingerprints.add(dataset.fingerprint("train"))
     np.testing.assert_array_equal(batches[0][0], batches[1][0])
     np.testing.assert_array_equal(batches[0][1], batches[1][1])
+    assert len(fingerprints) == 1
 
 
 def test_records_are_read_again_as_they_were_written(tmp_path, label_map, monkeypatch):

@@ -21,6 +21,21 @@ def test_a_changed_file_gives_other_records(tree, tmp_path):
     assert len(sizes) == 1, "the files must differ in nothing but their content"
 
 
+def test_a_fingerprint_is_that_of_images_and_classes(tree, tmp_path):
+    before = load(tree[0])
+    root = tmp_path / "copy"
+    shutil.copytree(tree[0], root)
+    assert load(root).fingerprint("val") == before.fingerprint("val")
+    assert before.fingerprint("val") != before.fingerprint("train")
+    file = root / "valannot" / "val_000.png"
+    mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    mask[0, 0] = (mask[0, 0] + 1) % 11
+    cv2.imwrite(str(file), mask)
+    after = load(root)
+    assert after.fingerprint("val") != before.fingerprint("val")
+    assert after.fingerprint("train") == before.fingerprint("train")
+
+
 def test_an_added_image_gives_other_records(tree, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(tree[0], root)

@@ -43,12 +43,14 @@ def test_a_run_that_is_better_than_published_is_reproduced_above(mean_iou, above
     assert published.lines(verdict)[0].startswith("reproduced, above (") == above
 
 
-def test_what_a_run_started_from_is_not_asserted():
+def test_what_is_not_known_of_a_run_is_told():
     """A path does not tell whether it was the backbone that the recipe names."""
     row = {**ROW, "recipe": {"train.init_checkpoint": "a backbone trained on ImageNet"}}
-    verdict = published.verdict(row, 0.7724, HERE, {"train.init_checkpoint": "some/checkpoint"})
+    recipe = {"train.init_checkpoint": "some/checkpoint"}
+    verdict = published.verdict(row, 0.7724, HERE, recipe, not_known=["its start"])
     assert verdict["departures"] == []
-    assert verdict["not_known"] == ["train.init_checkpoint"]
+    assert verdict["not_known"] == ["its start"]
+    assert published.lines(verdict)[1:] == ["  its start: not known, left out"]
 
 
 def test_other_departures_are_listed_once():

@@ -1,17 +1,16 @@
-"""Runs that depart from a published recipe, and faithful ones: by their whole configuration."""
+"""Runs that depart from a published recipe, and faithful ones: by configuration and record."""
 
 import json
 
+import gin
 import pytest
 
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from mosaic import config
+from mosaic.checkpoints import run_record
+from mosaic.checkpoints.run_record import Entry, Record
 from mosaic.evaluation import run_departures
-from mosaic.export import tflite
-from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import gin_text
-from mosaic.utils.errors import UserError
-from mosaic.utils.run_layout import CONFIG, RECORD
 
 GIVEN = ("DATA_DIR = 'here'", "INIT_CHECKPOINT = 'backbone'")
 EXPERIMENTS = (
@@ -23,6 +22,7 @@ EXPERIMENTS = (
 
 def configured(experiment, *bindings):
     """The parameters of an experiment that is configured with further bindings."""
+    gin.clear_config()
     config.parse([config.find(experiment)], [*GIVEN, *bindings])
     return config.current_parameters()
 
@@ -30,7 +30,7 @@ def configured(experiment, *bindings):
 def departing(experiment, *bindings):
     """The names of the parameters in which such a run departs from the experiment."""
     run = configured(experiment, *bindings)
-    return {entry["setting"] for entry in run_departures.departures(experiment, run)}
+    return {item["setting"] for item in run_departures.departures(experiment, run)}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -92,8 +92,8 @@ def test_a_run_of_other_settings_departs(binding, settings):
     ],
 )
 def test_a_resnet_of_other_parts_departs(binding):
-    found = departing("deeplabv3plus_r101_cityscapes", binding)
-    assert found == {binding.partition(" ")[0]}
+    settings = departing("deeplabv3plus_r101_cityscapes", binding)
+    assert settings == {binding.partition(" ")[0]}
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,17 @@ def test_quantization_aware_training_of_another_recipe_departs(binding):
 
 
 def test_another_network_departs():
-    found = departing("mosaic_cityscapes", "train.model = @deeplab()", "deeplab.num_classes = 19")
-    assert {"train.model", "deeplab.num_classes"} <= found
+    settings = departing(
+        "mosaic_cityscapes", "train.model = @deeplab()", "deeplab.num_classes = 19"
+    )
+    assert {"train.model", "deeplab.num_classes"} <= settings
 
 
 def test_what_a_run_did_not_use_departs():
     run = configured("mosaic_cityscapes")
     run = {name: value for name, value in run.items() if not name.startswith("linear_warmup.")}
-    found = run_departures.departures("mosaic_cityscapes", run)
-    assert {entry["here"] for entry in found} == {run_departures.NOT_USED}
+    differences = run_departures.departures("mosaic_cityscapes", run)
+    assert {item["here"] for item in differences} == {run_departures.NOT_USED}
 
 
 def test_a_parameter_at_its_default_is_faithful():
@@ -126,80 +128,139 @@ def test_a_parameter_at_its_default_is_faithful():
     assert run_departures.departures("mosaic_cityscapes", run) == []
 
 
-@pytest.mark.parametrize("place", ["", "ckpt-5", "best_ckpt", "best_ckpt/ckpt-5"])
-def test_the_runs_record_counts_not_the_command_line(tmp_path, place):
-    (tmp_path / "best_ckpt").mkdir()
-    (tmp_path / CONFIG).write_text("RATE = 0.5\npolynomial_decay.learning_rate = %RATE\n")
-    configured("mosaic_cityscapes")
-    found = run_departures.configuration_of(str(tmp_path / place))
-    assert found == {"polynomial_decay.learning_rate": 0.5}
-
-
-def test_a_copied_best_checkpoint_has_its_own_record(tmp_path):
-    (tmp_path / CONFIG).write_text("train.seed = 3\n")
-    assert run_departures.configuration_of(str(tmp_path)) == {"train.seed": 3}
-
-
-def test_without_a_record_what_is_configured_counts(tmp_path):
-    configured("mosaic_cityscapes", "sgd.momentum = 0.5")
-    assert run_departures.configuration_of(str(tmp_path / "x.tflite"))["sgd.momentum"] == 0.5
-
-
-def test_a_run_of_older_modules_is_read(shared):
-    found = run_departures.configuration_of(str(shared("runs/quickstart_2026_11/best_ckpt")))
-    assert found["mosaic.norm_momentum"] == 0.97
-    assert found["polynomial_decay.steps"] == 1000
-
-
-RUN = """
-RATE = 0.5
-train.model = @networks.mosaic()
-train.init_checkpoint = '/a/backbone'
-cityscapes.data_dir = '/a/data'
-polynomial_decay.learning_rate = %RATE
-mosaic.bins = (1, 4)
-"""
-
-
-def test_a_record_for_exports_has_values_and_no_paths(tmp_path):
-    (tmp_path / CONFIG).write_text(RUN)
-    assert json.loads(run_departures.record_of(str(tmp_path))) == {
-        "train.model": "mosaic",
-        "train.init_checkpoint": "given",
-        "polynomial_decay.learning_rate": 0.5,
-        "mosaic.bins": [1, 4],
-    }
-
-
-def test_weights_that_others_published_have_no_record(tmp_path):
-    configured("mosaic_cityscapes")
-    assert run_departures.record_of(str(tmp_path)) is None
-
-
-def test_a_saved_model_keeps_the_record(tmp_path):
-    (tmp_path / "assets.extra").mkdir()
-    (tmp_path / "assets.extra" / RECORD).write_text('{"mosaic.bins": [1, 4]}')
-    assert run_departures.configuration_of(str(tmp_path)) == {"mosaic.bins": [1, 4]}
-
-
-def test_a_tflite_file_keeps_the_record(small_network, drawn, tmp_path):
-    path = str(tmp_path / "x.tflite")
-    options = tflite.TFLiteOptions((64, 96), output="labels")
-    tflite.write(small_network, [drawn.images[0]], path, options, record='{"a.b": 1}')
-    assert run_departures.configuration_of(TFLiteModel.open(path)) == {"a.b": 1}
-
-
 def test_an_exported_run_departs_as_its_checkpoint_does(tmp_path):
     """The record's lists and names compare with gin's tuples and references."""
     run = configured("mosaic_cityscapes", "sgd.momentum = 0.5")
     recorded = json.loads(json.dumps({k: gin_text.as_json(v) for k, v in run.items()}))
-    found = run_departures.departures("mosaic_cityscapes", recorded)
-    assert [entry["setting"] for entry in found] == ["sgd.momentum"]
+    differences = run_departures.departures("mosaic_cityscapes", recorded)
+    assert [item["setting"] for item in differences] == ["sgd.momentum"]
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "[" * 9999, "{"])
-def test_a_damaged_record_is_told(tmp_path, text):
-    (tmp_path / "assets.extra").mkdir()
-    (tmp_path / "assets.extra" / RECORD).write_text(text)
-    with pytest.raises(UserError, match=r"its configuration\.json is damaged"):
-        run_departures.configuration_of(str(tmp_path))
+TRAIN = {"images": 2975, "fingerprint": "f"}
+BACKBONE = {"holds": "a backbone", "digest": "d", "classes": None, "run": None}
+FLOAT_RUN = {**BACKBONE, "holds": "a network", "run": {"dataset": "cityscapes", "step": 91000}}
+
+
+def entry(experiment, step=0, bindings=(), train=TRAIN, start=BACKBONE):
+    """An entry of the record of such a run."""
+    used = run_record.portable(configured(experiment, *bindings))
+    data = {"dataset": "cityscapes", "classes": 19, "splits": {"train": train}}
+    return Entry(used, step, data, start)
+
+
+def found(*entries, experiment="mosaic_cityscapes", steps=100000, **record):
+    return run_departures.of_run(experiment, Record(entries, **record), steps)
+
+
+def departing_by(*entries, **settings):
+    return [item["setting"] for item in found(*entries, **settings).departures]
+
+
+def test_a_recorded_run_is_faithful_and_its_start_is_told_as_not_known():
+    result = found(entry("mosaic_cityscapes"))
+    assert result.departures == []
+    assert result.not_known == ["train.init_checkpoint (a backbone, digest d)"]
+
+
+def test_a_run_that_was_resumed_is_faithful():
+    entries = [entry("mosaic_cityscapes", step) for step in (0, 30000, 20000, 70000)]
+    assert found(*entries).departures == []
+
+
+def test_quantization_aware_training_of_an_own_network_is_faithful():
+    first = entry("mosaic_cityscapes_qat", start=FLOAT_RUN)
+    result = found(first, experiment="mosaic_cityscapes_qat", steps=20000)
+    assert result == run_departures.Found([], [])
+
+
+def test_settings_of_the_first_steps_depart():
+    entries = (
+        entry("mosaic_cityscapes", 0, ["sgd.momentum = 0.5"]),
+        entry("mosaic_cityscapes", 99000),
+    )
+    assert departing_by(*entries) == ["sgd.momentum (steps 0 to 99000)"]
+
+
+def test_settings_of_the_last_steps_depart():
+    entries = (
+        entry("mosaic_cityscapes"),
+        entry("mosaic_cityscapes", 99000, ["sgd.momentum = 0.5"]),
+    )
+    assert departing_by(*entries) == ["sgd.momentum"]
+
+
+def test_settings_of_steps_that_were_done_again_are_faithful():
+    """The run went back to a checkpoint from before the change."""
+    other = entry("mosaic_cityscapes", 50000, ["sgd.momentum = 0.5"])
+    entries = (entry("mosaic_cityscapes"), other, entry("mosaic_cityscapes", 40000))
+    assert departing_by(*entries) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "here"),
+    [
+        ({**BACKBONE, "holds": "a network"}, "a network"),
+        (
+            {**BACKBONE, "run": FLOAT_RUN["run"]},
+            "trained by this project on cityscapes, 91000 steps",
+        ),
+        (FLOAT_RUN, "a network trained by this project"),
+    ],
+)
+def test_a_start_from_a_trained_network_departs(start, here):
+    (departure,) = found(entry("mosaic_cityscapes", start=start)).departures
+    assert departure["setting"] == "train.init_checkpoint"
+    assert here in departure["here"]
+
+
+@pytest.mark.parametrize(("classes", "departs"), [(21, False), (None, False), (19, True)])
+def test_a_start_from_a_network_of_the_same_classes_departs(classes, departs):
+    """One that was trained on COCO has others."""
+    key = "deeplabv3plus_mnv2_cityscapes"
+    start = {**BACKBONE, "holds": "a network", "classes": classes}
+    assert bool(departing_by(entry(key, start=start), experiment=key)) == departs
+
+
+def test_a_third_of_the_training_images_departs():
+    first = entry("mosaic_cityscapes", train={**TRAIN, "images": 991})
+    assert departing_by(first) == ["training images"]
+
+
+def test_other_training_images_on_the_way_depart():
+    entries = (
+        entry("mosaic_cityscapes"),
+        entry("mosaic_cityscapes", 500, train={**TRAIN, "images": 3}),
+    )
+    assert departing_by(*entries) == ["training images (from step 500)"]
+    entries = (
+        entry("mosaic_cityscapes"),
+        entry("mosaic_cityscapes", 500, train={**TRAIN, "fingerprint": "g"}),
+    )
+    assert departing_by(*entries) == ["training images"]
+
+
+@pytest.mark.parametrize(("is_best", "expected"), [(True, ["checkpoint"]), (False, []), (None, [])])
+def test_the_best_of_a_run_departs_where_the_last_is_published(is_best, expected):
+    key = "deeplabv3plus_r101_cityscapes"
+    assert departing_by(entry(key), experiment=key, is_best=is_best) == expected
+
+
+def test_what_ran_before_the_record_is_not_known():
+    assert "the run's record before step 500" in found(entry("mosaic_cityscapes", 500)).not_known
+
+
+@pytest.mark.parametrize("entries", [(), (Entry({"train.init_checkpoint": "given"}),)])
+def test_a_run_without_a_record_is_told(entries):
+    configured("mosaic_cityscapes")
+    assert found(*entries).not_known == ["the run's record", "train.init_checkpoint"]
+
+
+def test_the_last_steps_configuration_counts():
+    entries = [Entry({"a.b": value}, step) for value, step in ((1, 0), (2, 50), (3, 200))]
+    assert run_departures.configuration(Record(entries), 100) == {"a.b": 2}
+    assert run_departures.configuration(Record(entries), None) == {"a.b": 3}
+
+
+def test_without_a_record_what_is_configured_counts():
+    configured("mosaic_cityscapes", "sgd.momentum = 0.5")
+    assert run_departures.configuration(Record(), None)["sgd.momentum"] == 0.5

@@ -1,4 +1,4 @@
-"""The note of a run's data: other data is told when the run goes on."""
+"""What a run trains on, in words, and what has changed."""
 
 import pytest
 
@@ -6,52 +6,42 @@ from drawn import Drawn
 from mosaic.training import data_note
 
 
-class _Sized(Drawn):
-    """A data set that tells the size of its records."""
+class _Surveyed(Drawn):
+    """A data set that tells its fingerprint."""
 
-    def __init__(self, count, size):
+    def __init__(self, count, fingerprint):
         super().__init__(count)
-        self._size = size
-
-    def num_bytes(self, split):
-        return self._size
+        self.fingerprint = lambda split: fingerprint
+        self.check_labels = self.first_of_sizes = lambda split: None
 
 
 @pytest.mark.parametrize(
-    "before, after, told",
+    ("before", "after", "told"),
     [
-        (Drawn(5), Drawn(5), ""),
-        (Drawn(5), Drawn(4), "train has 4 images instead of 5; val has 4 images instead of 5"),
-        (_Sized(5, 900), _Sized(5, 900), ""),
-        (_Sized(5, 900), _Sized(5, 901), "train has as many images, but some are others"),
-        (Drawn(5), _Sized(5, 900), ""),
+        (Drawn(5), Drawn(5), []),
+        (
+            Drawn(5),
+            Drawn(4),
+            ["train has 4 images instead of 5", "val has 4 images instead of 5"],
+        ),
+        (_Surveyed(5, "ab"), _Surveyed(5, "ab"), []),
+        (
+            _Surveyed(5, "ab"),
+            _Surveyed(5, "ac"),
+            [f"{split} has as many images, but some are others" for split in ("train", "val")],
+        ),
+        (_Surveyed(5, "7 bytes"), _Surveyed(5, "ab"), []),  # of two kinds
+        (Drawn(5), _Surveyed(5, "ab"), []),
     ],
 )
-def test_other_data_is_told_in_one_line(tmp_path, capsys, before, after, told):
-    data_note.keep(str(tmp_path), before, is_resumed=False)
-    data_note.keep(str(tmp_path), after, is_resumed=True)
-    line = capsys.readouterr().err
-    assert told in line
-    assert line.count("\n") == bool(told)
+def test_other_data_is_told(before, after, told):
+    assert data_note.changes(data_note.of(before), data_note.of(after)) == told
 
 
-def test_it_is_told_once(tmp_path, capsys):
-    for count in (5, 4, 4):
-        data_note.keep(str(tmp_path), Drawn(count), is_resumed=True)
-    assert capsys.readouterr().err.count("warning") == 1
-
-
-def test_a_new_run_has_nothing_to_compare_with(tmp_path, capsys):
-    data_note.keep(str(tmp_path), Drawn(5), is_resumed=True)
-    data_note.keep(str(tmp_path), Drawn(4), is_resumed=False)
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff", b"[]", b'{"splits": [1]}', b'{"splits": {"a": 1}}']
-)
-def test_a_damaged_note_is_written_anew(tmp_path, capsys, content):
-    (tmp_path / data_note.FILE).write_bytes(content)
-    data_note.keep(str(tmp_path), Drawn(5), is_resumed=True)
-    data_note.keep(str(tmp_path), Drawn(5), is_resumed=True)
-    assert capsys.readouterr().err == ""
+def test_another_data_set_and_a_lost_split_are_told():
+    other = {**data_note.of(Drawn(5)), "dataset": "other"}
+    del other["splits"]["val"]
+    assert data_note.changes(data_note.of(Drawn(5)), other) == [
+        "other instead of drawn",
+        "val has 0 images instead of 5",
+    ]

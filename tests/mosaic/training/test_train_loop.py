@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import cli, config
-from mosaic.checkpoints import loading
+from mosaic.checkpoints import loading, origin, run_record
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
@@ -110,6 +110,21 @@ def test_a_run_leaves_what_it_should(uninterrupted):
     assert any(tag.startswith("validation/") for tag in tags)
 
 
+def test_a_run_is_recorded_and_its_networks_keep_the_record(uninterrupted):
+    folder, _ = uninterrupted
+    (entry,) = run_record.entries_in(folder)
+    assert (entry.step, entry.ended, entry.start) == (0, STEPS, None)
+    assert entry.data["splits"]["train"]["images"] == 13
+    assert entry.devices == {"replicas": 1, "images": 2}
+    assert entry.configuration["mosaic.bins"] == [1, 4]
+    assert entry.configuration["polynomial_decay.steps"] == STEPS
+    assert entry.configuration["mosaic.decoder_filters"] == 64  # a default that nobody set
+    for place in ("best_ckpt", "saved_model"):
+        record = origin.read(folder / place)
+        assert (record.entries, record.is_best, record.steps) == ((entry,), True, STEPS)
+    assert str(folder) not in (folder / "record.jsonl").read_text()
+
+
 def test_the_best_checkpoint_is_the_best(uninterrupted):
     folder, _ = uninterrupted
     scores = {e["step"]: e["mean_iou"] for e in history(folder) if "mean_iou" in e}
@@ -144,6 +159,10 @@ def test_killed_and_resumed_equals_uninterrupted(root, tmp_path, uninterrupted, 
     for name, array in ours.arrays.items():
         np.testing.assert_array_equal(array, theirs.arrays[name], err_msg=name)
     assert checkpoint_files(tmp_path) == checkpoint_files(whole)
+    first, second = run_record.entries_in(tmp_path)
+    assert (first.ended, second.ended) == (None, STEPS)
+    assert second.configuration == first.configuration
+    assert first.step == 0 and second.step <= stopped_at
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -385,6 +404,7 @@ def _surveyed(drawn, **found):
     dataset.crop_size = dataset.image_size
     dataset.check_labels = found.get("absent", {}).get
     dataset.first_of_sizes = lambda split: found.get("sizes", {})
+    dataset.fingerprint = lambda split: "f"
     return dataset
 
 
