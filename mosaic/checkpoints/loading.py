@@ -1,4 +1,4 @@
-"""Loading checkpoints into networks: this project's, and by tables of names the Model Garden's.
+"""Loading checkpoints into networks: this project's, and by tables of names those of others.
 
 Every format is reduced to one mapping from variable names (`layer/kernel`) to arrays, and assigned
 in one place. A variable of the network or of the checkpoint that has no counterpart is an error.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ import tf_keras
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic.checkpoints import diagnosis, model_garden
+from mosaic.checkpoints import diagnosis, model_garden, research_deeplab
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import weights as tflite_weights
@@ -33,6 +33,8 @@ _STEP = "global_step"
 DAMAGE = (tf.errors.OpError, RuntimeError, IndexError, ValueError)
 # Types that TensorFlow keeps apart from numbers and texts.
 _OPAQUE = (tf.variant, tf.resource)
+# Tables of names of formats that are not this project's.
+_TABLES = {"garden": model_garden, "research": research_deeplab}
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
 
 
@@ -104,7 +106,7 @@ def _latest(folder: str) -> str | None:
 
 
 def read(path: str) -> Variables:
-    """Reads a checkpoint of this project or of the Model Garden.
+    """Reads a checkpoint of this project, of the Model Garden or of research/deeplab.
 
     All of it is read once, the optimizer's state too, and compared with its checksums: what is
     damaged is told before anything is made of it.
@@ -121,19 +123,15 @@ def read(path: str) -> Variables:
         try:
             reader = tf.train.load_checkpoint(prefix)
             keys = set(reader.get_variable_to_shape_map())
-            if _GRAPH not in keys:
-                raise UserError(f"{path}: not an object-based checkpoint of TensorFlow 2")
-            step = reader.get_tensor(_STEP + _VALUE) if _STEP + _VALUE in keys else None
-            graph = graph_pb2.TrackableObjectGraph()
-            graph.ParseFromString(reader.get_tensor(_GRAPH))
-            names = model_garden.variables(graph)
-            format_ = "garden" if names else "mosaic"
-            names = names or _mosaic_names(graph)
+            steps = [key for key in (_STEP + _VALUE, _STEP) if key in keys]
+            step = reader.get_tensor(steps[0]) if steps else None
+            format_, names = _names(reader, keys)
             if not names:
                 roots = ", ".join(sorted({key.split("/")[0] for key in keys} - {_GRAPH}))
                 raise UserError(
-                    f"{path}: neither a checkpoint of this project nor of the Model Garden's "
-                    f"segmentation networks and backbones (its roots are {roots})"
+                    f"{path}: no checkpoint of this project, nor of segmentation networks and "
+                    "backbones of the Model Garden or of research/deeplab (its roots are "
+                    f"{roots})"
                 )
             arrays = {name: reader.get_tensor(key) for name, key in names.items()}
             _check_rest(reader, keys - set(names.values()))
@@ -142,6 +140,16 @@ def read(path: str) -> Variables:
         except (*DAMAGE, DecodeError) as error:
             raise Damaged(path, _reason(error, prefix)) from None
     return Variables(path, format_, None if step is None else int(step), arrays)
+
+
+def _names(reader, keys: Collection[str]) -> tuple[str, dict[str, str]]:
+    """The format of a checkpoint, and its keys by the names of its network's variables."""
+    if _GRAPH not in keys:
+        return "research", research_deeplab.variables(keys)
+    graph = graph_pb2.TrackableObjectGraph()
+    graph.ParseFromString(reader.get_tensor(_GRAPH))
+    names = model_garden.variables(graph)
+    return ("garden", names) if names else ("mosaic", _mosaic_names(graph))
 
 
 def _check_rest(reader, keys: Iterable[str]) -> None:
@@ -230,8 +238,8 @@ def _pairs(
     path = checkpoint.path
     rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
-    is_garden = checkpoint.format == "garden"
-    theirs = model_garden.names(names) if is_garden else {name: name for name in names}
+    table = _TABLES.get(checkpoint.format)
+    theirs = table.names(names) if table else {name: name for name in names}
     for prefix in prefixes:
         if not any(name.startswith(prefix) for name in names):
             raise UserError(f"init_prefixes: no variable of the network begins with {prefix!r}")
@@ -246,19 +254,16 @@ def _pairs(
             wrong.append(f"{ours} is {tuple(variable.shape)} here and {array.shape} there")
         else:
             pairs.append((variable, array))
-    known = theirs.values() if is_garden else ()
+    known = theirs.values() if table else ()
     unused = [
         f"{name} {array.shape}"
         for name, array in sorted(rest.items())
-        if "" in prefixes and not model_garden.is_unread(name, known)
+        if "" in prefixes and not (table and table.is_unread(name, known))
     ]
     if missing or wrong or unused:
         raise UserError(f"{path}: {_difference(model, checkpoint, missing, wrong, unused)}")
-    if is_garden and "" in prefixes and (settings := model_garden.unlike(model)):
-        raise UserError(
-            f"{path}: the Model Garden trains its networks with other settings of "
-            f"{', '.join(settings)} than this network's; leave them at their defaults"
-        )
+    if table and "" in prefixes and (settings := table.unlike(model)):
+        raise UserError(f"{path}: {table.told(settings)}")
     return pairs
 
 

@@ -234,6 +234,14 @@ def _below(graph, start: int, root: str) -> dict[str, str]:
     return found
 
 
+def told(settings: Collection[str]) -> str:
+    """Returns what a user is told about the settings that `unlike` lists."""
+    return (
+        f"the Model Garden trains its networks with other settings of {', '.join(settings)} than "
+        "this network's; leave them at their defaults"
+    )
+
+
 def unlike(model: tf_keras.Model) -> list[str]:
     """Lists the settings that make a network compute something else than the Garden's.
 

@@ -1,4 +1,4 @@
-"""DeepLabv3 (arXiv 1706.05587) and v3+ (arXiv 1802.02611) on MobileNets and dilated ResNets."""
+"""DeepLabv3 (arXiv 1706.05587) and v3+ (arXiv 1802.02611) on MobileNets, ResNets and Xception."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mosaic.models.mobilenet import mobilenet
 from mosaic.models.pooling import PoolWindows
 from mosaic.models.resizing import ResizeLike
 from mosaic.models.resnet import DILATED_RESNETS, dilated_resnet
+from mosaic.models.xception import XCEPTION, xception
 from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, POSITIVE, SIZE, Count
 
 # The Model Garden's initializer of ASPP (`official.vision.modeling.decoders.aspp`).
@@ -28,9 +29,11 @@ def deeplab(
     backbone: str = "MobileNetV2",
     width_multiplier: Annotated[float, POSITIVE] = 1.0,
     width_divisor: Count = 8,
+    last_conv: bool = False,
     output_stride: int = 16,
     first_atrous_dilation: Count = 2,
     atrous_rates: Sequence[Count] = (),
+    separable_aspp: bool = False,
     image_pooling: bool = True,
     pooling_window: Annotated[Sequence[int], SIZE] | None = None,
     pooling_first: bool = False,
@@ -49,6 +52,8 @@ def deeplab(
     weight_decay: Annotated[float, AT_LEAST_0] = 0.0,
     norm_momentum: Annotated[float, FRACTION] = 0.99,
     norm_epsilon: Annotated[float, AT_LEAST_0] = 0.001,
+    head_norm_momentum: Annotated[float, FRACTION] | None = None,
+    head_norm_epsilon: Annotated[float, AT_LEAST_0] | None = None,
     synchronized_norm: bool = True,
 ) -> tf_keras.Model:
     """Builds DeepLab as plain layers in a functional model.
@@ -60,23 +65,29 @@ def deeplab(
     low_level="2", head_convs=2, separable_head=False, norm_momentum=0.9997`.
     MLPerf Mobile's "DeepLabv3" has `decoder=True, head_convs=2, pooling_first=True,
     half_pixel_centers=False, first_atrous_dilation=1, normalization="symmetric"` and 32 classes.
+    DeepLab's first implementation, research/deeplab, has `pooling_first=True, align_corners=True,
+    first_atrous_dilation=1, normalization="symmetric", head_norm_epsilon=1e-5`, and on Xception
+    also `atrous_rates=(6, 12, 18), separable_aspp=True, decoder=True, low_level="2", head_convs=2`.
 
     No layer's name or shape depends on `output_stride`: the same weights serve every stride.
 
     Args:
       num_classes: number of logits per pixel.
-      backbone: name of a MobileNet in the Garden's table, as for
-        `mosaic.models.mobilenet.mobilenet`, or one of `mosaic.models.resnet.DILATED_RESNETS`, whose
-        own settings are parameters of `mosaic.models.resnet.dilated_resnet`.
+      backbone: name of a MobileNet, as for `mosaic.models.mobilenet.mobilenet`, `Xception65`, or
+        one of `mosaic.models.resnet.DILATED_RESNETS`, whose own settings are parameters of
+        `mosaic.models.resnet.dilated_resnet`.
       width_multiplier: factor of a MobileNet's numbers of filters.
       width_divisor: number of which the multiplied numbers of filters are rounded to a multiple:
         the Garden has 8, DeepLab's first implementation 1 where the multiplier is not 1.
+      last_conv: whether the 1x1 convolution after a MobileNet's last block belongs to its map.
       output_stride: stride of the backbone's last map: 8, 16 or 32.
       first_atrous_dilation: dilation of a MobileNet's first block whose stride is removed: the
         Garden has 2, MLPerf's files 1.
       atrous_rates: dilations of ASPP's 3x3 convolutions at output stride 16, such as (6, 12, 18),
         or none. They cover the same part of the image at every stride: doubled at 8 (v3, section
         4.1), halved at 32.
+      separable_aspp: whether these convolutions are depthwise separable, with batch norm and
+        activation after both halves.
       image_pooling: whether ASPP has image-level features: average pooling and a 1x1 convolution.
       pooling_window: (height, width), in pixels of the image, of the window that is averaged, or
         None for the whole image. The Garden has its training crop for Cityscapes, so that a frame
@@ -105,6 +116,8 @@ def deeplab(
         depthwise ones.
       norm_momentum: momentum of batch normalisation's moving averages, 0 to 1.
       norm_epsilon: number that batch normalisation adds to the variance.
+      head_norm_momentum: the same momentum after the backbone; None for the backbone's.
+      head_norm_epsilon: the same number after the backbone; None for the backbone's.
       synchronized_norm: whether replicas share their batch statistics.
 
     Returns:
@@ -119,27 +132,28 @@ def deeplab(
         raise ValueError(f"output_stride {output_stride} is not 8, 16 or 32")
     norm = Norm(norm_momentum, norm_epsilon, synchronized_norm, weight_decay)
     images, x = image_input(normalization)
-    if backbone in DILATED_RESNETS:
-        if (width_multiplier, width_divisor, first_atrous_dilation) != (1.0, 8, 2):
-            raise ValueError(f"width and first_atrous_dilation are MobileNets', not {backbone}'s")
-        features = dilated_resnet(x, norm, DILATED_RESNETS[backbone], output_stride, activation)
-    else:
-        features = mobilenet(
-            x, norm, backbone, output_stride, first_atrous_dilation, width_multiplier, width_divisor
-        )
+    mobile = (output_stride, first_atrous_dilation, width_multiplier, width_divisor, last_conv)
+    features = _backbone(x, norm, backbone, activation, mobile)
+    norm = Norm(
+        norm_momentum if head_norm_momentum is None else head_norm_momentum,
+        norm_epsilon if head_norm_epsilon is None else head_norm_epsilon,
+        synchronized_norm,
+        weight_decay,
+    )
     rates = [max(1, round(rate * 16 / output_stride)) for rate in atrous_rates]
     x = features[str(round(math.log2(output_stride)))]
     window = pooling_window and tuple(size // output_stride for size in pooling_window)
     conv = functools.partial(conv_bn, norm, activation=activation)
+    depthwise = functools.partial(depthwise_bn, norm, activation=activation)
     resize = functools.partial(ResizeLike, half_pixel_centers, align_corners)
-    x = _aspp(x, conv, rates, image_pooling, window, pooling_first, aspp_filters, resize)
+    separable = depthwise if separable_aspp else None
+    x = _aspp(x, conv, separable, rates, image_pooling, window, pooling_first, aspp_filters, resize)
     if dropout:
         x = Dropout(dropout, name="aspp_dropout")(x)
     if decoder:
         if low_level not in features:
             raise ValueError(f"low_level {low_level!r} is not one of {', '.join(features)}")
         x = _decoder(x, features[low_level], conv, low_level_filters, resize)
-    depthwise = functools.partial(depthwise_bn, norm, activation=activation)
     x = _head(x, conv, depthwise if separable_head else None, head_convs, head_filters)
     logits = tf_keras.layers.Conv2D(
         num_classes,
@@ -151,12 +165,32 @@ def deeplab(
     return tf_keras.Model(images, logits, name="deeplab")
 
 
-def _aspp(x, conv, rates, image_pooling, window, pooling_first, filters, resize):
+def _backbone(x, norm, backbone, activation, mobile):
+    """The maps of a backbone by their names; `mobile` are the settings of MobileNets."""
+    output_stride, *others = mobile
+    if backbone not in DILATED_RESNETS and backbone != XCEPTION:
+        return mobilenet(x, norm, backbone, *mobile)
+    if others[1:] != [1.0, 8, False] or (backbone != XCEPTION and others[0] != 2):
+        raise ValueError(
+            f"width, first_atrous_dilation and last_conv are MobileNets', not {backbone}'s"
+        )
+    if backbone == XCEPTION:
+        return xception(x, norm, output_stride, activation)
+    return dilated_resnet(x, norm, DILATED_RESNETS[backbone], output_stride, activation)
+
+
+def _aspp(x, conv, separable, rates, image_pooling, window, pooling_first, filters, resize):
     """Atrous spatial pyramid pooling with image-level features (v3, section 3.3)."""
     conv = functools.partial(conv, initializer=_ASPP_INITIALIZER)
     branches = [conv("aspp0", filters)(x)]
     for index, rate in enumerate(rates, 1):
-        branches.append(conv(f"aspp{index}", filters, 3, dilation=rate)(x))
+        if separable:
+            branch = separable(
+                f"aspp{index}_spatial", 3, dilation=rate, initializer=_ASPP_INITIALIZER
+            )(x)
+            branches.append(conv(f"aspp{index}_project", filters)(branch))
+        else:
+            branches.append(conv(f"aspp{index}", filters, 3, dilation=rate)(x))
     if image_pooling:
         name = "aspp_pool"
         if window:

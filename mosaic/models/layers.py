@@ -56,22 +56,28 @@ def conv_bn(
     dilation: int = 1,
     activation: str | None = "relu",
     initializer: str = "glorot_uniform",
+    padding: str = "same",
 ):
-    """Convolution without bias, batch norm and activation, as a function of a tensor."""
+    """Convolution without bias, batch norm and activation, as a function of a tensor.
+
+    `padding` is `same`, or `centred` for as much on each side: TensorFlow's 'SAME' pads an even
+    size less at the top and left where there is a stride.
+    """
     return _Sequence(
+        _padding(padding, kernel_size, dilation, f"{name}_pad"),
         tf_keras.layers.Conv2D(
             filters,
             kernel_size,
             strides=strides,
             dilation_rate=dilation,
-            padding="same",
+            padding="valid" if padding == "centred" else padding,
             use_bias=False,
             kernel_initializer=initializer,
             kernel_regularizer=norm.regularizer(),
             name=f"{name}_conv",
         ),
         norm.layer(f"{name}_bn"),
-        _activation(activation, f"{name}_{activation}"),
+        activation_layer(activation, f"{name}_{activation}"),
     )
 
 
@@ -84,21 +90,26 @@ def depthwise_bn(
     activation: str | None = "relu",
     initializer: str = "glorot_uniform",
     decay: bool = True,
+    padding: str = "same",
 ):
-    """Depthwise convolution without bias, batch norm and activation, as a function of a tensor."""
+    """Depthwise convolution without bias, batch norm and activation, as a function of a tensor.
+
+    `padding` is that of `conv_bn`.
+    """
     return _Sequence(
+        _padding(padding, kernel_size, dilation, f"{name}_pad"),
         tf_keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=strides,
             dilation_rate=dilation,
-            padding="same",
+            padding="valid" if padding == "centred" else padding,
             use_bias=False,
             depthwise_initializer=initializer,
             depthwise_regularizer=norm.regularizer() if decay else None,
             name=f"{name}_depthwise",
         ),
         norm.layer(f"{name}_bn"),
-        _activation(activation, f"{name}_{activation}"),
+        activation_layer(activation, f"{name}_{activation}"),
     )
 
 
@@ -114,13 +125,23 @@ class _Sequence:
         return x
 
 
-def _activation(activation: str | None, name: str) -> tf_keras.layers.Layer | None:
+def _padding(padding: str, kernel_size: int, dilation: int, name: str):
+    """A layer of zeros around the map for `centred` padding, else None."""
+    if padding != "centred":
+        return None
+    return tf_keras.layers.ZeroPadding2D(dilation * (kernel_size - 1) // 2, name=name)
+
+
+def activation_layer(activation: str | None, name: str) -> tf_keras.layers.Layer | None:
+    """Returns a layer with an activation, by its name; None for none."""
     if activation is None:
         return None
     if activation == "relu":
         return tf_keras.layers.ReLU(name=name)
     if activation == "relu6":
         return tf_keras.layers.ReLU(max_value=6.0, name=name)
+    if activation == "hard_swish":
+        return HardSwish(name=name)
     return tf_keras.layers.Activation(activation, name=name)
 
 
@@ -145,6 +166,58 @@ class Normalize(tf_keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "mean": self.mean, "std": self.std}
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class HardSwish(tf_keras.layers.Layer):
+    """x * min(max(x + 3, 0), 6) / 6 (MobileNetV3, arXiv 1905.02244, section 5.2).
+
+    Written as TensorFlow Lite's converter knows it, which makes it one operator.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+@tf_keras.utils.register_keras_serializable(PACKAGE)
+class HardSigmoid(tf_keras.layers.Layer):
+    """min(max(x + 3, 0), 6) * 0.16667, the gate of research/deeplab's networks.
+
+    The factor is theirs: 1/6 would differ from it by 2e-5, in each of up to ten gates.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu6(x + 3.0) * 0.16667
+
+
+def squeeze_excitation(x, norm: Norm, name: str, filters: int, gate: str, initializer: str):
+    """Scales each channel by a factor computed from the means of all (arXiv 1709.01507).
+
+    Args:
+      x: Keras tensor [batch, height, width, channels].
+      norm: batch normalisation, which is not used here, and weight decay.
+      name: prefix of the layers' names.
+      filters: number of filters of the first of the two 1x1 convolutions.
+      gate: activation of the second, `sigmoid` or `hard_sigmoid`.
+      initializer: initializer of both kernels.
+    """
+
+    def conv(unit, filters, activation):
+        return tf_keras.layers.Conv2D(
+            filters,
+            1,
+            activation=activation,
+            kernel_initializer=initializer,
+            kernel_regularizer=norm.regularizer(),
+            name=f"{name}_{unit}",
+        )
+
+    factors = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(x)
+    factors = conv("reduce", filters, "relu")(factors)
+    factors = conv("expand", x.shape[-1], gate if gate == "sigmoid" else None)(factors)
+    if gate == "hard_sigmoid":
+        factors = HardSigmoid(name=f"{name}_gate")(factors)
+    return tf_keras.layers.Multiply(name=f"{name}_scale")([x, factors])
 
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)

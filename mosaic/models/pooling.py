@@ -148,37 +148,46 @@ class PoolToBinsByConvolution(PoolToBins):
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class PoolWindows(tf_keras.layers.Layer):
-    """Average pooling of [batch, height, width, channels] into windows side by side.
+    """Average pooling of [batch, height, width, channels] into windows.
 
     Cells at the bottom and right that do not fill a window are ignored. A map smaller than the
     window is pooled as a whole, so that one network serves every input size.
 
     Args:
       window: (height, width) of the window, in cells of the map.
+      strides: (vertical, horizontal) distance from one window to the next, in cells; None for
+        windows side by side.
     """
 
-    def __init__(self, window: Sequence[int], **kwargs):
+    def __init__(self, window: Sequence[int], strides: Sequence[int] | None = None, **kwargs):
         super().__init__(**kwargs)
         self.window = tuple(window)
+        self.strides = strides and tuple(strides)
+
+    def step(self, size: int, axis: int) -> tuple[int, int]:
+        """Window and stride along an axis, 0 or 1, of a map of `size` cells."""
+        window = min(size, self.window[axis])
+        return window, self.strides[axis] if self.strides else window
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         if None not in x.shape[1:3]:
-            window = [min(size, most) for size, most in zip(x.shape[1:3], self.window)]
-            return tf.nn.avg_pool2d(x, window, window, "VALID")
+            windows, strides = zip(*(self.step(x.shape[axis + 1], axis) for axis in (0, 1)))
+            return tf.nn.avg_pool2d(x, windows, strides, "VALID")
         rows, columns = (self._weights(tf.shape(x)[axis + 1], axis, x.dtype) for axis in (0, 1))
         pooled = tf.einsum("ij,bjwc->biwc", rows, x)
         return tf.einsum("ij,bhjc->bhic", columns, pooled)
 
     def _weights(self, size: tf.Tensor, axis: int, dtype: tf.DType) -> tf.Tensor:
         window = tf.minimum(size, self.window[axis])
-        return window_weights(size, size // window, window, window, dtype)
+        stride = self.strides[axis] if self.strides else window
+        return window_weights(size, (size - window) // stride + 1, window, stride, dtype)
 
     def compute_output_shape(self, input_shape) -> tf.TensorShape:
-        sizes = (
-            None if size is None else size // min(size, most)
-            for size, most in zip(input_shape[1:3], self.window)
-        )
+        sizes = []
+        for axis, size in enumerate(input_shape[1:3]):
+            window, stride = self.step(size, axis) if size else (None, None)
+            sizes.append(size and (size - window) // stride + 1)
         return tf.TensorShape([input_shape[0], *sizes, input_shape[-1]])
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "window": self.window}
+        return {**super().get_config(), "window": self.window, "strides": self.strides}

@@ -15,7 +15,7 @@ import gin
 import tf_keras
 from official.vision.modeling.backbones import resnet_deeplab as garden
 
-from mosaic.models.layers import Dropout, Norm, conv_bn
+from mosaic.models.layers import Dropout, Norm, conv_bn, squeeze_excitation
 from mosaic.models.mobilenet import INITIALIZER
 from mosaic.utils.settings import AT_LEAST_0, BELOW_1, Count
 
@@ -128,26 +128,9 @@ def _bottleneck(
     x = conv("spatial", filters, 3, strides, dilation)(x)
     x = conv("expand", 4 * filters, activation=None)(x)
     if se_ratio:
-        x = _squeeze_excitation(x, norm, f"{name}_se", max(1, int(4 * filters * se_ratio)))
+        squeezed = max(1, int(4 * filters * se_ratio))
+        x = squeeze_excitation(x, norm, f"{name}_se", squeezed, "sigmoid", INITIALIZER)
     if drop_rate:
         x = Dropout(drop_rate, per_example=True, name=f"{name}_drop")(x)
     x = tf_keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return tf_keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
-
-
-def _squeeze_excitation(x, norm, name, filters):
-    """Scales each channel by a factor computed from the means of all."""
-
-    def conv(unit, filters, activation):
-        return tf_keras.layers.Conv2D(
-            filters,
-            1,
-            activation=activation,
-            kernel_initializer=INITIALIZER,
-            kernel_regularizer=norm.regularizer(),
-            name=f"{name}_{unit}",
-        )
-
-    factors = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_pool")(x)
-    factors = conv("expand", x.shape[-1], "sigmoid")(conv("reduce", filters, "relu")(factors))
-    return tf_keras.layers.Multiply(name=f"{name}_scale")([x, factors])

@@ -118,9 +118,7 @@ def _pool(layer, sources: tuple[Node, ...]) -> Node:
         rule = PoolRule(f"{layer.bins} bins", lambda size, _: pooling.bin_window(size, layer.bins))
     elif isinstance(layer, pooling.PoolWindows):
         height, width = layer.window
-        rule = PoolRule(
-            f"windows of {height}x{width}", lambda size, axis: (min(size, layer.window[axis]),) * 2
-        )
+        rule = PoolRule(f"windows of {height}x{width}", layer.step)
     else:
         rule = PoolRule("the whole map", lambda size, _: (size, size))
     return Node("pool", layer.name, sources, rule)

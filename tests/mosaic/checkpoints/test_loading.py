@@ -228,7 +228,7 @@ def test_saved_model_is_no_checkpoint(tmp_path):
 
 def test_other_objects(tmp_path):
     path = tf.train.Checkpoint(x=tf.Variable(1.0)).write(str(tmp_path / "other"))
-    _fails(path, "neither a checkpoint of this project nor of the Model Garden's")
+    _fails(path, "no checkpoint of this project, nor of segmentation networks")
 
 
 def test_checkpoint_of_tensorflow_1(tmp_path):
@@ -237,7 +237,7 @@ def test_checkpoint_of_tensorflow_1(tmp_path):
         tf.compat.v1.get_variable("x", [2], initializer=tf.zeros_initializer())
         session.run(tf.compat.v1.global_variables_initializer())
         path = tf.compat.v1.train.Saver().save(session, path)
-    _fails(path, "not an object-based checkpoint")
+    _fails(path, "no checkpoint of this project, nor of")
 
 
 @pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])

@@ -227,7 +227,7 @@ def test_another_networks_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize("step", [0, 5])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, step):
     folder = _trained(tmp_path, None, [step], weights=tf.Variable([1.0, 2.0]))
-    assert f"ckpt-{step}: neither a checkpoint of" in _told(prepare, folder, _network())
+    assert f"ckpt-{step}: no checkpoint of" in _told(prepare, folder, _network())
 
 
 def test_a_runs_own_checkpoint_serves(tmp_path):

@@ -61,6 +61,25 @@ def test_settings_are_kept_in_the_configuration(layer):
     assert again.get_config() == layer.get_config()
 
 
+def test_hard_activations():
+    x = tf.constant([-4.0, -1.5, 0.0, 1.5, 4.0])
+    np.testing.assert_allclose(layers.HardSwish()(x), [0, -0.375, 0, 1.125, 4], atol=1e-6)
+    np.testing.assert_allclose(layers.HardSigmoid()(x), [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("size, same", [(7, True), (8, False)])
+def test_centred_padding_differs_from_same_where_the_size_is_even(size, same):
+    x = tf.random.stateless_normal([1, size, size, 2], [1, 2])
+    found = []
+    for padding in ("same", "centred"):
+        layer = layers.depthwise_bn(
+            layers.Norm(), "unit", 3, 2, initializer="ones", padding=padding
+        )
+        found.append(layer(x))
+    assert found[0].shape == found[1].shape
+    assert np.allclose(*found) == same
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.02])
 def test_weight_decay_is_half_the_sum_of_squares(decay):
     regularizer = layers.Norm(weight_decay=decay).regularizer()

@@ -72,6 +72,19 @@ def test_pooling_windows(size):
     assert PoolWindows.from_config(layer.get_config()).window == (4, 6)
 
 
+@pytest.mark.parametrize("size", [(9, 14), (4, 6), (3, 20)])
+def test_pooling_windows_with_strides(size):
+    layer = PoolWindows((4, 6), (2, 3))
+    layer = PoolWindows.from_config(layer.get_config())
+    x = tf.random.stateless_normal([1, *size, 3], [1, 2])
+    window = [min(most, own) for most, own in zip((4, 6), size)]
+    expected = tf.nn.avg_pool2d(x, window, (2, 3), "VALID")
+    np.testing.assert_allclose(layer(x), expected, atol=1e-6)
+    unknown = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    np.testing.assert_allclose(unknown(x), expected, atol=1e-6)
+    assert layer.compute_output_shape(x.shape) == expected.shape
+
+
 @pytest.mark.parametrize(
     ("size", "bins", "kernels"),
     [
