@@ -38,7 +38,7 @@ def read(model: str | os.PathLike | TFLiteModel) -> Record:
     """
     text, is_best = _found(model)
     record = parsed(text or "", f"{model}: its {RECORD}")
-    return record if is_best is None else dataclasses.replace(record, is_best=is_best)
+    return record if record.is_best is not None else dataclasses.replace(record, is_best=is_best)
 
 
 def for_export(model: str | os.PathLike | TFLiteModel, step: int | None) -> str | None:
@@ -49,7 +49,7 @@ def for_export(model: str | os.PathLike | TFLiteModel, step: int | None) -> str 
       step: its step; None if unknown.
     """
     text, is_best = _found(model)
-    if text is None or is_best is None:
+    if not text or parsed(text, f"{model}: its {RECORD}").is_best is not None:
         return text  # An export of an export.
     return text + json.dumps({"network": {"step": step, "is_best": is_best}}) + "\n"
 

@@ -31,8 +31,8 @@ PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31":
 class Evaluation:
     """How networks of an experiment are scored, during training and afterwards.
 
-    Settings from `scales` on are for scoring after training; during training, images are not
-    changed.
+    Settings from `scales` on are for scoring after training; during training, images are padded as
+    `padded_size` says, and not changed otherwise.
 
     Attributes:
       split: name of the split of the data set.

@@ -87,7 +87,8 @@ def export_checkpoint(
     if "garden_checkpoint" in formats:
         if loaded.format == "tflite":
             _calibrate(model, dataset)
-        path = model_garden.save(model, str(folder / "garden_checkpoint"), loaded, dataset)
+        path = str(folder / "garden_checkpoint")
+        path = model_garden.save(model, path, loaded, dataset, record)
         print(f"{path}: {len(model.variables)} variables, read back equal")
     if "saved_model" in formats:
         path = folder / "saved_model"

@@ -12,8 +12,9 @@ import tf_keras
 from mosaic.checkpoints import diagnosis, loading, model_garden
 from mosaic.models.variables import Variables, variable_name
 from mosaic.utils import class_names
-from mosaic.utils.atomic_io import replacing
+from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.run_layout import RECORD
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
@@ -22,6 +23,7 @@ def save(
     folder: str,
     loaded: Variables | None = None,
     dataset: SegmentationDataset | None = None,
+    record: str | None = None,
 ) -> str:
     """Writes a network as a checkpoint of the Model Garden's format, and reads it back to check it.
 
@@ -36,6 +38,8 @@ def save(
         networks have it, and require it.
       dataset: data set whose class names and colours are written beside the checkpoint; they also
         mark it as this project's.
+      record: text of the record of its run (`mosaic.checkpoints.run_record`), written beside it;
+        None for none.
 
     Returns:
       The checkpoint's prefix.
@@ -71,6 +75,8 @@ def save(
             raise RunError(f"{folder}: the checkpoint reads otherwise than it was written")
         if dataset is not None:
             class_names.save(str(aside), dataset)
+        if record:
+            write_text(aside / RECORD, record)
     return os.path.join(folder, name)
 
 

@@ -28,18 +28,39 @@ def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float])
     size = tuple(map(int, predictor.input_size or size))
 
     def run(images):
-        image_size = np.array(size_of(images), np.float32)
-        scaled = np.round(image_size * np.min(np.array(size, np.float32) / image_size))
-        rows, columns = scaled.astype(int).tolist()
-        height, width = image_size.astype(int).tolist()
-        canvas = np.empty([len(images), *size, 3], np.uint8)
-        canvas[:] = np.round(level)
-        canvas[:, :rows, :columns] = fit(images, (rows, columns))
+        canvas, scaled, back = boxed(images, size, level)
+        height, width = map(int, size_of(images))
         if predictor.num_classes is None:
-            labels = predictor(canvas)[:, :rows, :columns, tf.newaxis]
+            labels = predictor(canvas)[:, : scaled[0], : scaled[1], tf.newaxis]
             return tf.image.resize(labels, (height, width), "nearest")[..., 0]
-        back = np.ceil(np.array(size, np.float32) / (scaled / image_size)).astype(int)
-        logits = predictor.logits(tf.constant(canvas), back.tolist())
-        return logits[:, :height, :width]
+        return predictor.logits(canvas, back.numpy().tolist())[:, :height, :width]
 
     return Predictor(run, predictor.format, predictor.num_classes, traceable=False)
+
+
+def boxed(
+    images: tf.Tensor, size: tuple[int, int], level: Sequence[float]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Scales images to fit into a size, and pads them at the bottom and right.
+
+    Args:
+      images: uint8 [batch, height, width, 3].
+      size: (height, width) of the padded images, in pixels.
+      level: value of the padding, 0 to 255, for each channel.
+
+    Returns:
+      The padded images, uint8 [batch, *size, 3]; (height, width) of the images in them, int32;
+      (height, width) that logits of the padded images are resized to, so that the images' own are
+      of the images' size, int32.
+    """
+    image_size = tf.cast(tf.shape(images)[1:3], tf.float32)
+    target = tf.constant(size, tf.float32)
+    scaled = tf.round(image_size * tf.reduce_min(target / image_size))
+    inside = tf.cast(scaled, tf.int32)
+    bottom, right = tf.unstack(tf.constant(size) - inside)
+    # Padding with 0, and this is the level.
+    zero = tf.constant(np.round(level), tf.int32)
+    above = tf.cast(fit(images, inside), tf.int32) - zero
+    canvas = tf.pad(above, [[0, 0], [0, bottom], [0, right], [0, 0]]) + zero
+    canvas = tf.ensure_shape(tf.cast(canvas, tf.uint8), [images.shape[0], *size, 3])
+    return canvas, inside, tf.cast(tf.math.ceil(target / (scaled / image_size)), tf.int32)

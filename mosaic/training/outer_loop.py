@@ -68,7 +68,7 @@ class OuterLoop:
         Without a best checkpoint it is done again: at the end there must be one.
         """
         at = self._step % eval_interval == 0 or self._step >= steps
-        return at and not (self._trainer.best.is_there and self._history.evaluated(self._step))
+        return at and (self._trainer.best.is_missing or not self._history.evaluated(self._step))
 
     def _after_steps(self, output) -> None:
         loss, rate = float(output["training_loss"]), float(output["learning_rate"])
@@ -118,7 +118,7 @@ class OuterLoop:
         with self._controller.eval_summary_manager.summary_writer().as_default():
             for index in evenly_spread(task.evaluation.num_pictures, total):
                 image, label = task.dataset.example(task.evaluation.split, index)
-                predicted = predict(task.model, image[np.newaxis], label[np.newaxis])[0].numpy()
+                predicted = predict(task.model, image[np.newaxis], task.evaluation)[0].numpy()
                 picture = shrunk(overlay(image, label, predicted, task.dataset), _WIDTH)
                 name = f"validation/{task.dataset.image_id(task.evaluation.split, index)}"
                 tf.summary.image(name, picture[np.newaxis], self._step)

@@ -13,6 +13,7 @@ from official.core import base_task
 from mosaic.checkpoints import loading, origin
 from mosaic.evaluation import metrics
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.inference.letterbox import boxed
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.resizing import predictions, resize_bilinear, rule_of, size_of
 from mosaic.training import losses
@@ -142,7 +143,7 @@ class SegmentationTask(base_task.Task):
     def validation_step(self, inputs, model, metrics=None) -> dict:
         """Counts one batch of full-size ground truth into the confusion matrix."""
         images, labels = inputs
-        self.confusion.update_state(labels, predict(model, images, labels))
+        self.confusion.update_state(labels, predict(model, images, self.evaluation))
         return {}
 
     def aggregate_logs(self, state=None, step_outputs=None) -> bool:
@@ -168,7 +169,20 @@ class SegmentationTask(base_task.Task):
         return None if answer is None else self.dataset.class_names[answer]
 
 
-def predict(model: tf_keras.Model, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Predicted class indices of a network for `images`, at the size of `labels`."""
-    logits = model(images, training=False)
-    return predictions(logits, size_of(labels), rule_of(model))
+def predict(model: tf_keras.Model, images: tf.Tensor, evaluation: Evaluation) -> tf.Tensor:
+    """Returns predicted class indices of a network for images, during training.
+
+    Args:
+      model: network to predict with.
+      images: uint8 [batch, height, width, 3].
+      evaluation: settings, of which `padded_size` counts.
+
+    Returns:
+      int32 [batch, height, width].
+    """
+    size, rule = size_of(images), rule_of(model)
+    if not evaluation.padded_size:
+        return predictions(model(images, training=False), size, rule)
+    canvas, _, enlarged = boxed(images, tuple(evaluation.padded_size), evaluation.padding)
+    logits = resize_bilinear(model(canvas, training=False), enlarged, rule)
+    return tf.argmax(logits[:, : size[0], : size[1]], -1, output_type=tf.int32)

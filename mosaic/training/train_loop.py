@@ -50,13 +50,13 @@ from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
-from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL
+from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
 from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_arguments
 
 
 def run(model_dir: str) -> None:
-    """Trains as configured, and exports the best network as model_dir/saved_model.
+    """Trains as configured, and exports the best network (or the last) as model_dir/saved_model.
 
     A run that is further than the configured steps is left as it is.
 
@@ -76,11 +76,11 @@ def run(model_dir: str) -> None:
     with locked(model_dir), runtime().scope():
         train(model_dir)
     # Built again outside of the strategy's scope: mirrored variables cannot be exported.
-    best = os.path.join(model_dir, BEST_FOLDER)
-    model, dataset, evaluation, loaded = load_experiment(best)
+    chosen = default_checkpoint(model_dir)
+    model, dataset, evaluation, loaded = load_experiment(chosen)
     path = os.path.join(model_dir, SAVED_MODEL)
     image, _ = dataset.example(evaluation.split, 0)
-    record = origin.for_export(best, loaded.step)
+    record = origin.for_export(chosen, loaded.step)
     result = saved_model.write(model, [image], path, dataset, record=record)
     print(f"{path}: {result}", file=sys.stderr)
     warn_of_one_class(path, result, dataset.class_names)
@@ -101,6 +101,7 @@ def train(
     evaluation: Evaluation = gin.REQUIRED,
     checkpoint_interval: Annotated[int, AT_LEAST_1] | None = None,
     max_to_keep: Annotated[int, AT_LEAST_1] = 3,
+    keep_best: bool = True,
     init_checkpoint: Annotated[str, Path()] | None = None,
     init_prefixes: str | Sequence[str] = ("",),
     rescale_features_above: Annotated[float, POSITIVE] | None = None,
@@ -123,6 +124,8 @@ def train(
       evaluation: settings of the evaluations.
       checkpoint_interval: number of steps between two checkpoints; `eval_interval` if None.
       max_to_keep: number of checkpoints to keep besides the best.
+      keep_best: whether the best network by mIoU is kept as best_ckpt/, and is the run's result; if
+        not, the last is.
       init_checkpoint: path of a checkpoint to start from, or None; not used where a run is resumed.
       init_prefixes: beginnings of the names of the variables to load from it.
       rescale_features_above: root mean square above which features of loaded layers are scaled to 1
@@ -151,7 +154,7 @@ def train(
     set_aside_later(model_dir)
     check_best(model_dir, model)
     with StopOnSignal() as stop:
-        best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER))
+        best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER), keep_best)
         trainer = Trainer(task, optimizer, best, stop)
         saving = Saving(checkpoint_interval or eval_interval, max_to_keep)
         controller = quiet_controller(trainer, model_dir, steps_per_log, saving)
@@ -235,7 +238,7 @@ def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> in
 
 
 def _tell_missing_best(model_dir: str, best: BestCheckpoint, history: History) -> None:
-    if not best.is_there and any("mean_iou" in entry for entry in history.entries):
+    if best.is_missing and any("mean_iou" in entry for entry in history.entries):
         print(
             f"warning: {os.path.join(model_dir, BEST_FOLDER)}: the best checkpoint of the steps "
             "before is not there; the best is that of the evaluations from here on",

@@ -66,10 +66,15 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
     process killed in between leaves a score without a checkpoint, which no later one may reach.
     Here each checkpoint has a score file of its own, written first, and becomes the best when
     TensorFlow renames the folder's state file, in one step.
+
+    Args:
+      folder: folder for the checkpoint and its score.
+      is_kept: whether there is to be one; if not, scores are compared and nothing is saved.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, is_kept: bool = True):
         super().__init__(folder, METRIC, "higher")
+        self.is_kept = is_kept
 
     def _score_path(self, step: int) -> str:
         return os.path.join(self._export_dir, f"{METRIC}-{step}.json")
@@ -87,6 +92,11 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
         """Whether there is a best checkpoint."""
         return tf.train.latest_checkpoint(self._export_dir) is not None
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is none, and should be after an evaluation."""
+        return self.is_kept and not self.is_there
+
     def maybe_export_checkpoint(self, checkpoint, eval_logs, global_step, write_logs=True) -> bool:
         """Saves the network if `eval_logs` are better than the best so far."""
         old = self._best_ckpt_logs
@@ -94,6 +104,9 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
             return False
         # A class that does not occur has NaN as IoU, which JSON does not have.
         logs = {k: None if np.isnan(v) else float(v) for k, v in eval_logs.items()}
+        if not self.is_kept:
+            self._best_ckpt_logs = logs
+            return False
         step = int(global_step)
         write_text(self._score_path(step), json.dumps({**logs, "step": step}, indent=2) + "\n")
         network = tf.train.Checkpoint(model=checkpoint.model, global_step=checkpoint.global_step)

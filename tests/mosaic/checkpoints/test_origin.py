@@ -10,7 +10,7 @@ import pytest
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from mosaic.checkpoints import origin, run_record
 from mosaic.checkpoints.run_record import Entry
-from mosaic.export import tflite
+from mosaic.export import model_garden, tflite
 from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC, RECORD
@@ -101,6 +101,14 @@ def test_exports_say_which_step_of_the_run_they_are(run, tmp_path):
     (tmp_path / "assets.extra" / RECORD).write_text(text)
     record = origin.read(str(tmp_path))
     assert (record.is_best, record.step, record.steps) == (False, 50, 50)
+
+
+def test_an_export_in_the_gardens_format_says_it_too(run, small_network, tmp_path):
+    garden = tmp_path / "garden"
+    model_garden.save(small_network, str(garden), record=origin.for_export(run / BEST_FOLDER, 40))
+    record = origin.read(str(garden))
+    assert (record.is_best, record.step, record.steps) == (True, 40, 50)
+    assert origin.for_export(str(garden), 40) == (garden / RECORD).read_text()
 
 
 def test_a_tflite_file_keeps_the_record(run, small_network, drawn, tmp_path):

@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch):
         )
         step = tf.Variable(first, dtype=tf.int64)
         stopping = types.SimpleNamespace(check=stop)
-        best = types.SimpleNamespace(is_there=is_best_there)
+        best = types.SimpleNamespace(is_missing=not is_best_there)
         trainer = types.SimpleNamespace(global_step=step, task=task, stop=stopping, best=best)
         controller = Controller(trainer, saved)
         history = History(tmp_path / "history.jsonl", first)

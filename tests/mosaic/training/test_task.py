@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from loss_inputs import made_batch, own_dataset
+from mosaic.evaluation.metrics import count_pixels
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.inference.letterbox import letterbox
+from mosaic.inference.predictors import of_network
 from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses
 from mosaic.training.task import SegmentationTask
 from mosaic.utils.errors import UserError
@@ -33,3 +37,19 @@ def test_a_split_without_labelled_pixels_is_told(drawn, small_network):
     task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0, Evaluation("test"))
     with pytest.raises(UserError, match="drawn test: no labelled pixels to score on"):
         task.reduce_aggregated_logs({})
+
+
+def test_padded_evaluation_counts_what_the_final_one_does(drawn, small_network):
+    evaluation = Evaluation(padded_size=(96, 160), batch_size=2)
+    task = SegmentationTask(
+        small_network, drawn, CrossEntropy(), batch_size=2, seed=0, evaluation=evaluation
+    )
+    final = letterbox(of_network(small_network), (96, 160), evaluation.padding)
+    step = tf.function(task.validation_step)
+    expected = 0
+    for images, labels in drawn.eval_batches("val", 2):
+        step((images, labels), small_network)
+        expected += count_pixels(labels, final(images), 3, 255).numpy()
+    found = task.confusion.result().numpy()
+    assert found.sum() == expected.sum()
+    assert np.abs(found - expected[:, :3]).sum() <= 2e-4 * expected.sum()  # batch norm is folded

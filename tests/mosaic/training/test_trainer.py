@@ -86,6 +86,14 @@ def test_the_best_checkpoint_keeps_the_runs_configuration(tmp_path):
     assert (tmp_path / "best_ckpt" / "classes.json").read_text() == "{}"
 
 
+def test_where_the_last_network_counts_no_best_one_is_kept(tmp_path):
+    best = BestCheckpoint(str(tmp_path), is_kept=False)
+    assert not _export(best, 10, 0.4) and not _export(best, 20, 0.3)
+    assert not list(tmp_path.iterdir())
+    assert best.best_ckpt_logs["mean_iou"] == 0.4  # for the progress line
+    assert not best.is_missing
+
+
 @pytest.mark.parametrize(
     "content",
     [
