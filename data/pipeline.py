@@ -65,6 +65,9 @@ class Augment:
       crop_size: (height, width) of the examples, in pixels.
       scale: smallest and largest factor.
       flip: whether half of the images are mirrored horizontally.
+      crop_first: whether a random window of the crop size is cut from the image before all else, as
+        the Garden does for DeepLab on Cityscapes: that window is scaled then, and padded where the
+        factor is below 1.
       brightness: largest shift, as a fraction of the range, 0 to 1.
       contrast: largest change of contrast, which is multiplied by 1 - contrast to 1 + contrast.
       saturation: largest change of saturation: distances from grey are multiplied by 1 - saturation
@@ -82,6 +85,7 @@ class Augment:
         contrast: Annotated[float, FRACTION] = 0.0,
         saturation: Annotated[float, FRACTION] = 0.0,
         pad_color: Annotated[Sequence[float], COLOR] = (123.675, 116.28, 103.53),
+        crop_first: bool = False,
     ):
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale)
@@ -90,6 +94,7 @@ class Augment:
         self.contrast = contrast
         self.saturation = saturation
         self.pad_color = tuple(pad_color)
+        self.crop_first = crop_first
         self._padding = np.clip(np.rint(self.pad_color), 0, 255).astype(np.uint8)
         self._jitters = bool(brightness or contrast or saturation)
 
@@ -107,6 +112,8 @@ class Augment:
         """
         draws = tf.random.stateless_uniform([7], seed)
         crop = tf.constant(self.crop_size, tf.float32)
+        if self.crop_first:
+            image, label = self._window(image, label, seed)
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         low, high = self.scale
         fitted = tf.round((low + (high - low) * draws[1]) * crop)
@@ -132,6 +139,16 @@ class Augment:
         image.set_shape([*self.crop_size, 3])
         label.set_shape(self.crop_size)
         return image, label
+
+    def _window(self, image, label, seed):
+        """A random window of the crop size, or of the whole image along a side that is shorter."""
+        size = tf.minimum(tf.shape(image)[:2], self.crop_size)
+        places = tf.cast(tf.shape(image)[:2] - size + 1, tf.float32)
+        # Numbers of their own: the others stay what they are without this.
+        draws = tf.random.stateless_uniform([2], seed + tf.constant([0, 1 << 30], seed.dtype))
+        top, left = tf.unstack(tf.cast(draws * places, tf.int32))
+        rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
+        return image[rows, columns], label[rows, columns]
 
     def _jitter(self, image: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Brightness, contrast and saturation, each by a factor drawn from -1 to 1.
