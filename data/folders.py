@@ -58,7 +58,7 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     if len(found.label_map.names) == 1:
         found.problems.append(
             f"{label_map}: only one class, {found.label_map.names[0]!r}, so that any prediction is "
-            "right; give the background a class of its own and set NUM_CLASSES = 2"
+            "right; give the background a class of its own"
         )
         return found
     if not root.is_dir():

@@ -12,6 +12,9 @@ from mosaic.utils.errors import UserError, nearest
 # would mean that training started from scratch.
 UNKNOWN = "unknown"
 
+# Module in gin of functions whose results are the values of macros that nobody sets.
+DEDUCED = "deduced"
+
 
 def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     """Checks the macros of a configuration by its text alone, before anything heavy is imported.
@@ -37,11 +40,20 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
 def missing(
     files: Sequence[str], bindings: Sequence[str], among: Sequence[str] | None = None
 ) -> list[str]:
-    """Returns the required macros, of all or of those `among`, that have no value."""
+    """Returns the macros that have no value: all that are required, or of those `among`.
+
+    Those `among` also count where the data would tell them (`parse`).
+    """
     values = gin_text.macros_set(statements(files))
-    required = {name for name, value in values.items() if value == gin_text.REQUIRED}
-    kept = required if among is None else required & set(among)
-    return sorted(kept - _given(bindings))
+    found = {name for name, value in values.items() if value == gin_text.REQUIRED}
+    if among is not None:
+        found |= {name for name, value in values.items() if _is_deduced(value)}
+        found &= set(among)
+    return sorted(found - _given(bindings))
+
+
+def _is_deduced(value: object) -> bool:
+    return isinstance(value, gin_text.Reference) and value.name.startswith(f"{DEDUCED}.")
 
 
 def _given(bindings: Sequence[str]) -> set[str]:

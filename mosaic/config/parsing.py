@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Collection, Sequence
 
 import gin
 
 from mosaic.config.files import SCHEME, SYNTAX_ERRORS, find, statements
+from mosaic.config.macros import DEDUCED
 from mosaic.config.messages import explain
+from mosaic.config.values import resolve
 from mosaic.utils import bound_settings, gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import is_there
@@ -27,6 +30,9 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
       bindings: bindings from the command line.
       unset: macros without a value, which are not needed.
 
+    Macros whose value is a called function of gin's module `deduced`, such as
+    `@deduced.class_count()`, get what it returns.
+
     Raises:
       UserError: a syntax error, an unknown name, or a value that cannot be bound; in one line,
         with the nearest valid name.
@@ -42,9 +48,11 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
         bound_settings.check(unset)
         with gin.unlock_config():
             _make_paths_absolute()
-    except UserError:
-        raise
+            _deduce()
+        bound_settings.check(unset)
     except _GIN_ERRORS as error:
+        if hasattr(error, "exit_code"):  # of this project's own code
+            raise
         raise UserError(explain(error)) from None
 
 
@@ -58,3 +66,18 @@ def _make_paths_absolute() -> None:
             expanded = os.path.abspath(expanded)
         if expanded != path:
             gin.bind_parameter(key, expanded)
+
+
+def _deduce() -> None:
+    """Replaces macros that follow from the data by their values, which a saved run then holds."""
+    found = {}
+    for (scope, selector), bound in list(gin.config._CONFIG.items()):
+        value = bound.get("value") if selector == "gin.macro" else None
+        if not isinstance(value, gin.config.ConfigurableReference) or not value.evaluate:
+            continue
+        if value.configurable.selector.startswith(f"{DEDUCED}."):
+            found[scope] = resolve(value)
+            gin.bind_parameter(f"%{scope}", found[scope])
+    if found:
+        told = ", ".join(f"{name} = {value!r}" for name, value in found.items())
+        print(f"from the data: {told}", file=sys.stderr)

@@ -74,6 +74,11 @@ def _load(files, *bindings):
     config.parse(files, bindings)
 
 
+def _given(path):
+    """Values of the macros that an experiment lacks."""
+    return [f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [], list(GIVEN))]
+
+
 @pytest.mark.parametrize(
     "name", ["quickstart", "quickstart.gin", "models/mosaic", "models/mosaic.gin"]
 )
@@ -108,7 +113,9 @@ def test_unknown_file(name):
 def test_experiment(experiment):
     """Every experiment parses, and all that training needs is bound."""
     path = config.find(experiment)
-    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
+    _load(
+        [path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [], list(GIVEN)))
+    )
     for parameter in ("model", "dataset", "loss", "optimizer", "evaluation"):
         assert isinstance(
             gin.query_parameter(f"train.{parameter}"), gin.config.ConfigurableReference
@@ -152,7 +159,9 @@ def test_the_network_itself(experiment, binding):
 def test_published_recipes_are_those_of_the_experiments(experiment):
     """An experiment as it stands departs in nothing from what it reproduces."""
     path = config.find(experiment)
-    _load([path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [])))
+    _load(
+        [path], *(f"{name} = {GIVEN[name]!r}" for name in config.missing([path], [], list(GIVEN)))
+    )
     evaluation = config.build("train.evaluation")
     if evaluation.published is None:
         pytest.skip("it reproduces no published figure")

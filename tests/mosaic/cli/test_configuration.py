@@ -3,6 +3,7 @@
 import logging
 
 import gin
+import pytest
 import tensorflow as tf
 
 from mosaic import cli, config
@@ -64,3 +65,12 @@ def test_only_errors_of_tensorflow_are_shown(monkeypatch):
 def test_what_a_run_started_from_is_not_known_from_its_experiment(tmp_path):
     cli.configure([config.find("mosaic_cityscapes")], [], str(tmp_path), cli.NOT_TRAINING)
     assert config.value("train.init_checkpoint") == config.UNKNOWN
+
+
+def test_what_the_data_would_tell_is_not_needed_without_data():
+    files = [config.find("mosaic_folders")]
+    cli.configure(files, ["NUM_CLASSES = 2"], None, cli.NO_DATA)
+    assert gin.query_parameter("%CROP_SIZE") is None
+    gin.clear_config()
+    with pytest.raises(ValueError, match=r"^the number of classes .* give --gin\.LABEL_MAP=FILE"):
+        cli.configure(files, [], None, cli.NO_DATA)

@@ -16,7 +16,7 @@ def _limited(files, *bindings):
     """The warm-up of a configuration, after it was limited."""
     files = [config.find(str(file)) for file in files]
     given = {**GIVEN, "CROP_SIZE": (64, 64)}
-    bindings = [*(f"{x} = {given[x]!r}" for x in config.missing(files, [])), *bindings]
+    bindings = [*(f"{x} = {given[x]!r}" for x in config.missing(files, [], list(given))), *bindings]
     config.parse(files, bindings)
     warm_up.limit(files, bindings)
     return gin.query_parameter("%WARMUP_STEPS")
