@@ -17,7 +17,7 @@ import tf_keras
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic.checkpoints import diagnosis, model_garden, research_deeplab
+from mosaic.checkpoints import diagnosis, model_garden, model_garden_qat, research_deeplab
 from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.tflite import weights as tflite_weights
@@ -34,7 +34,11 @@ DAMAGE = (tf.errors.OpError, RuntimeError, IndexError, ValueError)
 # Types that TensorFlow keeps apart from numbers and texts.
 _OPAQUE = (tf.variant, tf.resource)
 # Tables of names of formats that are not this project's.
-_TABLES = {"garden": model_garden, "research": research_deeplab}
+_TABLES = {
+    "garden": model_garden,
+    "garden_qat": model_garden_qat,
+    "research": research_deeplab,
+}
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
 
 
@@ -149,7 +153,11 @@ def _names(reader, keys: Collection[str]) -> tuple[str, dict[str, str]]:
     graph = graph_pb2.TrackableObjectGraph()
     graph.ParseFromString(reader.get_tensor(_GRAPH))
     names = model_garden.variables(graph)
-    return ("garden", names) if names else ("mosaic", _mosaic_names(graph))
+    if not names:
+        return "mosaic", _mosaic_names(graph)
+    if model_garden_qat.has_rounding(names):
+        return "garden_qat", model_garden_qat.plain(names)
+    return "garden", names
 
 
 def _check_rest(reader, keys: Iterable[str]) -> None:
@@ -178,6 +186,11 @@ def _mosaic_names(graph) -> dict[str, str]:
         if attribute.checkpoint_key.startswith("model/")
         and not any(part in attribute.checkpoint_key for part in _NOT_WEIGHTS)
     }
+
+
+def brings_ranges(path: str) -> bool:
+    """Whether a path names a Garden checkpoint of quantization-aware training; raises as `read`."""
+    return not path.endswith(".tflite") and read(path).format == "garden_qat"
 
 
 def load(
@@ -214,7 +227,9 @@ def load(
         return tflite_weights.load(model, file, images, prefixes)
     checkpoint = read(path)
     if "" in prefixes:
-        quantization_aware.check_kind(model, path, checkpoint.arrays)
+        _check_kind(model, checkpoint)
+    if quantization_aware.is_quantized(model) and checkpoint.format == "garden_qat":
+        checkpoint = model_garden_qat.with_rounded_depthwise(checkpoint)
     pairs = _pairs(model, checkpoint, prefixes)
     for variable, array in pairs:
         variable.assign(array)
@@ -227,8 +242,16 @@ def check_fit(model: tf_keras.Model, checkpoint: Variables) -> None:
     Raises:
       UserError: as for `load`.
     """
-    quantization_aware.check_kind(model, checkpoint.path, checkpoint.arrays)
+    _check_kind(model, checkpoint)
     _pairs(model, checkpoint, ("",))
+
+
+def _check_kind(model: tf_keras.Model, checkpoint: Variables) -> None:
+    """As `quantization_aware.check_kind`; the Garden's also loads into a float network."""
+    if checkpoint.format != "garden_qat":
+        quantization_aware.check_kind(model, checkpoint.path, checkpoint.arrays)
+    elif not quantization_aware.is_quantized(model):
+        model_garden_qat.tell_left_out(checkpoint.path)
 
 
 def _pairs(
@@ -236,7 +259,6 @@ def _pairs(
 ) -> list[tuple[tf.Variable, np.ndarray]]:
     """The variables of a network and their values in a checkpoint, as for `load`."""
     path = checkpoint.path
-    rest = dict(checkpoint.arrays)
     names = [variable_name(variable) for variable in model.variables]
     table = _TABLES.get(checkpoint.format)
     theirs = table.names(names) if table else {name: name for name in names}
@@ -247,22 +269,23 @@ def _pairs(
     for ours, variable in zip(names, model.variables):
         if not ours.startswith(prefixes):
             continue
-        array = rest.pop(theirs.get(ours), None)
+        array = checkpoint.arrays.get(theirs.get(ours))
         if array is None:
             missing.append(f"{ours} {tuple(variable.shape)}")
         elif array.shape != tuple(variable.shape):
             wrong.append(f"{ours} is {tuple(variable.shape)} here and {array.shape} there")
         else:
             pairs.append((variable, array))
-    known = theirs.values() if table else ()
+    known = set(theirs.values())
     unused = [
         f"{name} {array.shape}"
-        for name, array in sorted(rest.items())
-        if "" in prefixes and not (table and table.is_unread(name, known))
+        for name, array in sorted(checkpoint.arrays.items())
+        if "" in prefixes and name not in known and not (table and table.is_unread(name, known))
     ]
     if missing or wrong or unused:
         raise UserError(f"{path}: {_difference(model, checkpoint, missing, wrong, unused)}")
-    if table and "" in prefixes and (settings := table.unlike(model)):
+    network = quantization_aware.float_network(model)
+    if table and "" in prefixes and (settings := table.unlike(network)):
         raise UserError(f"{path}: {table.told(settings)}")
     return pairs
 
@@ -287,6 +310,6 @@ def _difference(
             "`train.init_prefixes = ('backbone_',)`"
         )
     shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
-    fitting = diagnosis.fitting(model, shapes, checkpoint.format == "garden")
+    fitting = diagnosis.fitting(model, shapes, checkpoint.format.startswith("garden"))
     detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"

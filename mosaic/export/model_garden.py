@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.checkpoints import diagnosis, loading, model_garden
+from mosaic.checkpoints import diagnosis, loading, model_garden, model_garden_qat
 from mosaic.models.variables import Variables, variable_name
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import replacing, write_text
@@ -60,8 +60,13 @@ def save(
     arrays = {theirs[name]: value for name, value in values.items()}
     if backbone := diagnosis.mobilenet(model):
         arrays.update(model_garden.blank_head(*backbone))
-    if loaded and loaded.format == "garden":
-        unread = (name for name in loaded.arrays if model_garden.is_unread(name, theirs.values()))
+    if loaded and loaded.format.startswith("garden"):
+        unread = (
+            name
+            for name in loaded.arrays
+            if model_garden.is_unread(name, theirs.values())
+            and not model_garden_qat.has_rounding([name])
+        )
         arrays.update((name, loaded.arrays[name]) for name in unread)
     name = f"ckpt-{(loaded and loaded.step) or 0}"
     with replacing(folder) as aside:

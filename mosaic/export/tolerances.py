@@ -50,5 +50,9 @@ LEARNT = Limit(None, 0.90, MLPERF_SHARE, 0.95, 0.995)
 
 
 def of_model(model: tf_keras.Model, quantize: str) -> Limit:
-    """Returns the limits for a network's export of one format, a key of `LIMITS`."""
-    return LEARNT if quantization_aware.is_quantized(model) else LIMITS[quantize]
+    """Returns the limits for a network's export of one format, a key of `LIMITS`.
+
+    Those of `LEARNT` are for ranges that have settled: before, a step of rounding is larger.
+    """
+    is_learnt = quantization_aware.is_quantized(model) and quantization_aware.has_settled(model)
+    return LEARNT if is_learnt else LIMITS[quantize]

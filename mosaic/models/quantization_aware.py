@@ -26,6 +26,9 @@ from mosaic.models.quantizers import KernelQuantizer, RangeQuantizer, Rounding, 
 from mosaic.utils.errors import UserError
 from mosaic.utils.settings import FRACTION
 
+# Part of a range that may be left over from its first values, as a fraction of its upper end.
+_UNUSED = 0.05
+
 
 @dataclasses.dataclass(frozen=True)
 class _Origin:
@@ -158,6 +161,21 @@ def start(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:
     for site, low, high in zip(sites, lows, highs):
         variables[f"{site.name}/low:0"].assign(low)
         variables[f"{site.name}/high:0"].assign(high)
+
+
+def has_settled(model: tf_keras.Model) -> bool:
+    """Whether the ranges of a quantized network cover little that never occurs.
+
+    TensorFlow Model Optimization's ranges begin at -6 to 6 and come to what occurs in thousands of
+    steps. Until then the ranges of ReLU's outputs reach below 0, and quantization steps are larger.
+    """
+    variables = {variable.name: variable for variable in model.variables}
+    ends = (
+        [float(variables[f"{site.name}/{end}:0"].numpy()) for end in ("low", "high")]
+        for site in quantizer_placement.sites(float_network(model))
+        if site.measured and not site.signed
+    )
+    return all(low >= -_UNUSED * high for low, high in ends)
 
 
 def for_file(model: tf_keras.Model) -> tf_keras.Model:

@@ -92,9 +92,8 @@ class RangeQuantizer(_Quantizer):
             rate = tf.where(is_new, 1.0, 1.0 - self._decay)
             most = tf.maximum(tf.reduce_max(inputs), 0.0)
             weights["high"].assign_add(rate * (most - weights["high"]))
-            if self._site.signed:
-                least = tf.minimum(tf.reduce_min(inputs), 0.0)
-                weights["low"].assign_add(rate * (least - weights["low"]))
+            least = tf.minimum(tf.reduce_min(inputs), 0.0) if self._site.signed else 0.0
+            weights["low"].assign_add(rate * (least - weights["low"]))
         low = tf.reduce_min([low for low, _ in self._group])
         high = tf.reduce_max([high for _, high in self._group])
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)

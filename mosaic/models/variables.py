@@ -15,12 +15,14 @@ class Variables:
 
     Attributes:
       path: path of the checkpoint, as the user named it.
-      format: `mosaic` (this project's), `garden` (the Model Garden's), `research`
-        (research/deeplab's) or `tflite` (`mosaic.tflite.weights`).
+      format: `mosaic` (this project's), `garden` (the Model Garden's), `garden_qat` (the same after
+        quantization-aware training), `research` (research/deeplab's) or `tflite`
+        (`mosaic.tflite.weights`).
       step: training step at which it was saved, or None where it does not say.
       arrays: value of each variable, by a name such as `encoder_project_conv/kernel`. Those of the
-        format `garden` have the Garden's names, from `backbone`, `neck`, `decoder` or `head` on,
-        and those of `research` the names of `mosaic.checkpoints.research_deeplab`.
+        formats `garden` and `garden_qat` have the Garden's names, from `backbone`, `neck`,
+        `decoder` or `head` on, and those of `research` the names of
+        `mosaic.checkpoints.research_deeplab`.
     """
 
     path: str

@@ -85,6 +85,9 @@ class SegmentationTask(base_task.Task):
         if not self.initial.checkpoint:
             return
         network = quantization_aware.float_network(model)
+        if network is not model and loading.brings_ranges(self.initial.checkpoint):
+            loading.load(model, self.initial.checkpoint)
+            return
         prefixes = self.initial.prefixes
         found = loading.load(network, self.initial.checkpoint, prefixes, self._some_images())
         self.start = origin.start_of(found, prefixes)

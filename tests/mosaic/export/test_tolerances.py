@@ -15,7 +15,11 @@ def test_limits(name):
 
 
 @pytest.mark.parametrize("is_quantized", [False, True])
-def test_a_network_that_learnt_its_rounding_has_limits_of_its_own(monkeypatch, is_quantized):
-    monkeypatch.setattr(tolerances.quantization_aware, "is_quantized", lambda model: is_quantized)
-    expected = tolerances.LEARNT if is_quantized else LIMITS["int8"]
+@pytest.mark.parametrize("has_settled", [False, True])
+def test_a_network_that_learnt_its_rounding_has_limits_of_its_own(
+    monkeypatch, is_quantized, has_settled
+):
+    for name, value in (("is_quantized", is_quantized), ("has_settled", has_settled)):
+        monkeypatch.setattr(tolerances.quantization_aware, name, lambda model, value=value: value)
+    expected = tolerances.LEARNT if is_quantized and has_settled else LIMITS["int8"]
     assert tolerances.of_model(None, "int8") == expected

@@ -1,5 +1,7 @@
 """Rounding of kernels and tensors in quantization-aware training."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +61,16 @@ def test_later_batches_move_a_range_by_its_decay():
     for high in (3.0, 5.0):
         quantizer(tf.constant([-1.0, high]), True, weights)
     assert float(weights["high"]) == pytest.approx(3.2)
+
+
+def test_a_loaded_range_of_what_is_never_negative_comes_up_to_0():
+    """As the Garden's begin at -6, in checkpoints of few steps."""
+    quantizer = RangeQuantizer([], dataclasses.replace(SITE, signed=False), 0.9)
+    weights = quantizer.build([None], "x", Layer())
+    weights["low"].assign(-6.0)
+    weights["high"].assign(6.0)
+    quantizer(tf.constant([0.0, 6.0]), True, weights)
+    assert float(weights["low"]) == pytest.approx(-5.4)
 
 
 def test_inference_leaves_a_range_as_it_is():
