@@ -1,4 +1,4 @@
-"""ADE20K's scene parsing benchmark (SceneParse150): 150 classes, or MLPerf Mobile's 32."""
+"""ADE20K's scene parsing benchmark (SceneParse150): 150 classes, 151, or MLPerf Mobile's 32."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data.source_layout import Layout
 
 TREE = "ADEChallengeData2016"
 SPLITS = {"train": "training", "val": "validation"}
-CLASSES = {"all": "ade20k", "top31": "ade20k_top31"}
+CLASSES = {"all": "ade20k", "all_and_other": "ade20k_and_other", "top31": "ade20k_top31"}
 
 
 @gin.configurable(module="datasets")
@@ -39,7 +39,8 @@ def ade20k(
         folder itself: JPEG images in images/{training,validation}, RGB or grey, and PNG labels 0 to
         150 under the same names in annotations/{training,validation}.
       augment: augmentation of training examples.
-      classes: choice of classes. `all`: 150 classes, label 0 ignored. `top31`: MLPerf's 32 classes,
+      classes: choice of classes. `all`: 150 classes, label 0 ignored. `all_and_other`: these after
+        a class 0 for everything else, as research/deeplab has them. `top31`: MLPerf's 32 classes,
         the first 31 labels under their own numbers and 0 for all others, padding included; nothing
         is ignored in evaluation.
       size: (height, width) of images and labels in evaluation, in pixels, prepared as in MLPerf:

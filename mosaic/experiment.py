@@ -119,7 +119,9 @@ def as_configured(
     """
     evaluation = config.build("train.evaluation")
     if evaluation.padded_size:
-        return letterbox(predictor, evaluation.padded_size, evaluation.padding), None
+        return letterbox(
+            predictor, evaluation.padded_size, evaluation.padding, evaluation.enlarged
+        ), None
     return predictor, evaluation.input_size and tuple(evaluation.input_size)
 
 

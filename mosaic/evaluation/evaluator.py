@@ -140,13 +140,21 @@ def _tell_only_answer(matrix: np.ndarray, dataset: SegmentationDataset) -> None:
 
 def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
     """A predictor with the padding, scales, mirroring and windows of an evaluation."""
-    if evaluation.padded_size:
-        predictor = letterbox(predictor, evaluation.padded_size, evaluation.padding)
-    if tuple(evaluation.scales) != (1.0,) or evaluation.flip or evaluation.window:
-        predictor = average(
-            predictor, evaluation.scales, evaluation.flip, evaluation.window, evaluation.overlap
+
+    def padded(inner: Predictor) -> Predictor:
+        if not evaluation.padded_size:
+            return inner
+        return letterbox(inner, evaluation.padded_size, evaluation.padding, evaluation.enlarged)
+
+    def averaged(inner: Predictor) -> Predictor:
+        if tuple(evaluation.scales) == (1.0,) and not (evaluation.flip or evaluation.window):
+            return inner
+        return average(
+            inner, evaluation.scales, evaluation.flip, evaluation.window, evaluation.overlap
         )
-    return predictor
+
+    # An image that is enlarged to one size would lose its scale again.
+    return averaged(padded(predictor)) if evaluation.enlarged else padded(averaged(predictor))
 
 
 def _segmenting(
@@ -265,6 +273,7 @@ def _settings(
         "truth_size": truth and list(truth),
         "input_size": list(size) if size else None,
         "padded": bool(evaluation.padded_size),
+        "enlarged": bool(evaluation.padded_size and evaluation.enlarged),
         "padding": list(evaluation.padding) if evaluation.padded_size else None,
         "protocol": evaluation.protocol,
         "scales": list(evaluation.scales),

@@ -23,7 +23,7 @@ from mosaic.utils.settings import (
 )
 
 # For each protocol the names of the classes whose pixels are left out of the truth.
-PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": (), "mlperf_ade20k_top31": ("other",)}
+PROTOCOLS = {"plain": (), "cityscapes": (), "ade20k": ("other",), "mlperf_ade20k_top31": ("other",)}
 
 
 @gin.configurable(module="mosaic")
@@ -38,9 +38,9 @@ class Evaluation:
       split: name of the split of the data set.
       batch_size: number of images in a batch, where all have one size; metrics do not depend on it.
       protocol: key of `PROTOCOLS`. All count every pixel of full-size ground truth but the ignored
-        ones in one confusion matrix, and average the classes that occur. `mlperf_ade20k_top31`
-        leaves out pixels of no class in the truth; a prediction of no class is a false negative
-        (MLPerf Mobile).
+        ones in one confusion matrix, and average the classes that occur. `ade20k` and
+        `mlperf_ade20k_top31` leave out pixels of no class in the truth; a prediction of no class is
+        a false negative (research/deeplab, MLPerf Mobile).
       published: key in published.json of the result that the experiment reproduces.
       num_pictures: number of overlays that are written, of images evenly spread over the split.
       num_best_and_worst: number of best images and of worst images in report.html.
@@ -55,6 +55,8 @@ class Evaluation:
       padded_size: (height, width), in pixels, that images are scaled to fit into, keeping their
         aspect, and padded to (`mosaic.inference.letterbox`); a model that takes only one size gets
         that; None for no padding.
+      enlarged: whether images that are smaller than that are enlarged to fit; False only pads them,
+        as research/deeplab does. The scales of `scales` are then those of the padded image.
       padding: value of that padding for each channel, 0 to 255.
       argmax_before_resize: whether class indices are resized instead of logits, see
         `mosaic.inference.predictors.Predictor`.
@@ -75,6 +77,7 @@ class Evaluation:
     overlap: Annotated[float, BELOW_1] = 1 / 3
     input_size: Annotated[Sequence[int], SIZE] | None = None
     padded_size: Annotated[Sequence[int], SIZE] | None = None
+    enlarged: bool = True
     padding: Annotated[Sequence[float], COLOR] = NORMALIZATIONS["imagenet"][0]
     argmax_before_resize: bool = False
     class_map: Sequence[Annotated[int, AT_LEAST_MINUS_1]] | None = None

@@ -116,7 +116,8 @@ class EvaluationSplit:
         if evaluation.padded_size:
             if argmax_before_resize and predictor.num_classes is not None:
                 predictor = _labels_of(predictor)
-            predictor = letterbox(predictor, size or evaluation.padded_size, evaluation.padding)
+            padded_size = size or evaluation.padded_size
+            predictor = letterbox(predictor, padded_size, evaluation.padding, evaluation.enlarged)
             size = None
 
         def segment(images, labels):

@@ -11,7 +11,9 @@ from mosaic.inference.predictors import Predictor, fit
 from mosaic.models.resizing import size_of
 
 
-def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float]) -> Predictor:
+def letterbox(
+    predictor: Predictor, size: Sequence[int], level: Sequence[float], enlarged: bool = True
+) -> Predictor:
     """Gives a predictor every image scaled to fit into `size` and padded at the bottom and right.
 
     As in the Model Garden's evaluation of PASCAL VOC: sides are rounded to whole pixels, and
@@ -24,11 +26,15 @@ def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float])
         size.
       level: value of the padding, 0 to 255, for each channel; for the network, the mean of the
         normalisation is 0.
+      enlarged: whether smaller images are enlarged; False only pads them, as research/deeplab's
+        evaluation does. Larger ones are made smaller in any case.
     """
     size = tuple(map(int, predictor.input_size or size))
+    # A network takes 127.5 as well as the bytes around it.
+    dtype = tf.uint8 if enlarged or predictor.format != "network" else tf.float32
 
     def run(images):
-        canvas, scaled, back = boxed(images, size, level)
+        canvas, scaled, back = boxed(images, size, level, enlarged, dtype)
         height, width = map(int, size_of(images))
         if predictor.num_classes is None:
             labels = predictor(canvas)[:, : scaled[0], : scaled[1], tf.newaxis]
@@ -39,7 +45,11 @@ def letterbox(predictor: Predictor, size: Sequence[int], level: Sequence[float])
 
 
 def boxed(
-    images: tf.Tensor, size: tuple[int, int], level: Sequence[float]
+    images: tf.Tensor,
+    size: tuple[int, int],
+    level: Sequence[float],
+    enlarged: bool = True,
+    dtype: tf.DType = tf.uint8,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Scales images to fit into a size, and pads them at the bottom and right.
 
@@ -47,20 +57,24 @@ def boxed(
       images: uint8 [batch, height, width, 3].
       size: (height, width) of the padded images, in pixels.
       level: value of the padding, 0 to 255, for each channel.
+      enlarged: whether smaller images are enlarged, see `letterbox`.
+      dtype: type of the padded images; for uint8 the level is rounded.
 
     Returns:
-      The padded images, uint8 [batch, *size, 3]; (height, width) of the images in them, int32;
+      The padded images, `dtype` [batch, *size, 3]; (height, width) of the images in them, int32;
       (height, width) that logits of the padded images are resized to, so that the images' own are
       of the images' size, int32.
     """
     image_size = tf.cast(tf.shape(images)[1:3], tf.float32)
     target = tf.constant(size, tf.float32)
-    scaled = tf.round(image_size * tf.reduce_min(target / image_size))
+    factor = tf.reduce_min(target / image_size)
+    scaled = tf.round(image_size * (factor if enlarged else tf.minimum(factor, 1.0)))
     inside = tf.cast(scaled, tf.int32)
     bottom, right = tf.unstack(tf.constant(size) - inside)
     # Padding with 0, and this is the level.
-    zero = tf.constant(np.round(level), tf.int32)
-    above = tf.cast(fit(images, inside), tf.int32) - zero
+    number = tf.int32 if dtype == tf.uint8 else dtype
+    zero = tf.constant(np.round(level) if dtype == tf.uint8 else level, number)
+    above = tf.cast(fit(images, inside), number) - zero
     canvas = tf.pad(above, [[0, 0], [0, bottom], [0, right], [0, 0]]) + zero
-    canvas = tf.ensure_shape(tf.cast(canvas, tf.uint8), [images.shape[0], *size, 3])
+    canvas = tf.ensure_shape(tf.cast(canvas, dtype), [images.shape[0], *size, 3])
     return canvas, inside, tf.cast(tf.math.ceil(target / (scaled / image_size)), tf.int32)

@@ -1,4 +1,9 @@
-"""Scoring at several scales, mirrored and in sliding windows, with averaged probabilities."""
+"""Scoring at several scales, mirrored and in sliding windows, with averaged probabilities.
+
+A network whose resizes align corners gets all of it as in research/deeplab: the image's corners
+stay where they are at every scale, and logits are resized, first to the size of a map at scale 1
+where theirs is smaller, and then made probabilities. Other networks' probabilities are resized.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from mosaic.inference.predictors import Predictor, fit
-from mosaic.models.resizing import resize_bilinear, size_of
+from mosaic.models.resizing import ALIGNED, resize_bilinear, size_of
 from mosaic.utils.errors import UserError
 
 
@@ -46,17 +51,43 @@ def average(
         size = size_of(images)
         total = 0.0
         for scale in scales:
-            scaled = fit(images, [max(1, round(float(side) * scale)) for side in size])
+            scaled = _scaled(images, size, scale, predictor.rule)
             for mirrored in (False, True) if flip else (False,):
                 seen = tf.reverse(scaled, [2]) if mirrored else scaled
-                probabilities = _windows(predictor, seen, window, overlap)
+                if predictor.rule == ALIGNED and not window:
+                    probabilities = tf.nn.softmax(_aligned(predictor, seen, size))
+                else:
+                    probabilities = _windows(predictor, seen, window, overlap)
                 probabilities = tf.reverse(probabilities, [2]) if mirrored else probabilities
-                total += resize_bilinear(probabilities, size)
+                total += resize_bilinear(probabilities, size, predictor.rule)
         return total
 
     return Predictor(
-        run, predictor.format, predictor.num_classes, predictor.input_size, traceable=False
+        run,
+        predictor.format,
+        predictor.num_classes,
+        predictor.input_size,
+        predictor.rule,
+        traceable=False,
     )
+
+
+def _scaled(images, size, scale: float, rule: str) -> tf.Tensor:
+    """Images at a scale: rounded to uint8, or with corners aligned as they come out."""
+    if rule != ALIGNED:
+        return fit(images, [max(1, round(float(side) * scale)) for side in size])
+    sides = [int((float(side) - 1.0) * scale + 1.0) for side in size]
+    return images if scale == 1.0 else resize_bilinear(tf.cast(images, tf.float32), sides, rule)
+
+
+def _aligned(predictor: Predictor, images, size) -> tf.Tensor:
+    """Logits [batch, *size, classes] of images at another scale."""
+    logits = tf.cast(predictor.run(images), tf.float32)
+    map_size = []
+    for seen, own, whole in zip(size_of(images), size_of(logits), size):
+        stride = max(1, round((int(seen) - 1) / max(1, int(own) - 1)))
+        map_size.append(max(int(own), (int(whole) - 1) // stride + 1))
+    return resize_bilinear(resize_bilinear(logits, map_size, ALIGNED), size, ALIGNED)
 
 
 def _windows(predictor: Predictor, images, window, overlap: float) -> tf.Tensor:

@@ -178,7 +178,7 @@ def predict(model: tf_keras.Model, images: tf.Tensor, evaluation: Evaluation) ->
     Args:
       model: network to predict with.
       images: uint8 [batch, height, width, 3].
-      evaluation: settings, of which `padded_size` counts.
+      evaluation: settings, of which `padded_size` and those of the padding count.
 
     Returns:
       int32 [batch, height, width].
@@ -186,6 +186,12 @@ def predict(model: tf_keras.Model, images: tf.Tensor, evaluation: Evaluation) ->
     size, rule = size_of(images), rule_of(model)
     if not evaluation.padded_size:
         return predictions(model(images, training=False), size, rule)
-    canvas, _, enlarged = boxed(images, tuple(evaluation.padded_size), evaluation.padding)
-    logits = resize_bilinear(model(canvas, training=False), enlarged, rule)
+    canvas, _, back = boxed(
+        images,
+        tuple(evaluation.padded_size),
+        evaluation.padding,
+        evaluation.enlarged,
+        tf.uint8 if evaluation.enlarged else tf.float32,
+    )
+    logits = resize_bilinear(model(canvas, training=False), back, rule)
     return tf.argmax(logits[:, : size[0], : size[1]], -1, output_type=tf.int32)

@@ -118,7 +118,7 @@ def resized(pixels, size):
         ((9, 7), [(5, 7), (9, 6)]),
     ],
 )
-@pytest.mark.parametrize(("classes", "pad"), [("all", 255), ("top31", 0)])
+@pytest.mark.parametrize(("classes", "pad"), [("all", 255), ("all_and_other", 0), ("top31", 0)])
 def test_evaluation_at_one_size(tree, size, fitted, classes, pad):
     dataset = ade20k(str(tree), classes=classes, size=size)
     plain = examples(ade20k(str(tree), classes=classes), "val")
@@ -178,7 +178,7 @@ def test_the_zip_and_the_inner_folder_give_the_same(tree, tmp_path):
 
 
 def test_other_classes_are_refused(tree):
-    with pytest.raises(DataError, match=r"ade20k\.classes 'top30': not one of all, top31"):
+    with pytest.raises(DataError, match="'top30': not one of all, all_and_other, top31"):
         ade20k(str(tree), classes="top30")
 
 
@@ -248,7 +248,7 @@ def test_the_check_counts_the_classes_of_the_experiment(tree):
     assert found.pixels["train"][0] == np.sum((labels == 0) | (labels > 31)) > 0
     assert found.pixels["train"][31] == np.sum(labels == 31)
     assert found.ignored["train"] == 0
-    with pytest.raises(DataError, match="classes 'top30': not one of all, top31"):
+    with pytest.raises(DataError, match="classes 'top30': not one of all, all_and_other, top31"):
         check.layout_of("ade20k", str(tree), {"classes": "top30"})
 
 

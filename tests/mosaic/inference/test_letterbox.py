@@ -11,6 +11,7 @@ from mosaic.evaluation import metrics
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models.inputs import NORMALIZATIONS, image_input
+from mosaic.models.resizing import ALIGNED
 
 SIZE = (96, 96)
 CLASSES = 5
@@ -57,6 +58,25 @@ def test_counts_are_those_of_the_garden(network, shape):
     assert found.sum() == expected.sum()
     assert np.count_nonzero(expected.sum(0)) > 1
     assert np.abs(found - expected).sum() <= 0.02 * expected.sum()
+
+
+def test_a_smaller_image_is_only_padded():
+    """As research/deeplab pads: below and to the right, with a mean that is no whole number."""
+    seen = []
+
+    def run(images):
+        seen.append(np.array(images))
+        return tf.image.resize(images, (3, 3))
+
+    image = np.random.default_rng(0).integers(0, 256, (1, 4, 5, 3), np.uint8)
+    padded = letterbox(Predictor(run, "network", 3, rule=ALIGNED), (9, 9), (127.5,) * 3, False)
+    answer = padded.run(image)
+    expected = np.full((1, 9, 9, 3), 127.5, np.float32)
+    expected[:, :4, :5] = image
+    np.testing.assert_array_equal(seen[0], expected)
+    whole = tf.compat.v1.image.resize_bilinear(run(expected), (9, 9), align_corners=True)
+    np.testing.assert_allclose(answer, whole[:, :4, :5], atol=1e-4)
+    assert padded(np.zeros((1, 27, 18, 3), np.uint8)).shape == (1, 27, 18)
 
 
 def test_only_the_padding_has_its_level():

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from mosaic.inference.multiscale import _starts, average
 from mosaic.inference.predictors import Predictor, of_network
+from mosaic.models.resizing import ALIGNED
 from mosaic.utils.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 36, 3), np.uint8)
@@ -27,6 +28,30 @@ def test_pixelwise_answers_do_not_change(arguments):
     factor = 2 if "flip" in arguments else 1
     expected = factor * tf.nn.softmax(IMAGES.astype(np.float32) / 32.0)
     np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scales_with_corners_aligned():
+    """As `predict_labels_multi_scale` of research/deeplab says, for logits of stride 8."""
+    kernel = np.random.default_rng(0).normal(size=(9, 9, 3, 4)).astype(np.float32) / 500
+
+    def network(images):
+        return tf.nn.conv2d(tf.cast(images, tf.float32), kernel, 8, "SAME")
+
+    def aligned(x, size):
+        return tf.compat.v1.image.resize_bilinear(x, size, align_corners=True)
+
+    images = np.random.default_rng(1).integers(0, 256, (1, 33, 65, 3), np.uint8)
+    expected = []
+    for scale in (0.5, 0.75, 1.0, 1.25):
+        size = [int((side - 1.0) * scale + 1.0) for side in (33, 65)]
+        for step in (1, -1):
+            seen = aligned(images.astype(np.float32)[:, :, ::step], size)
+            small = [int((side - 1.0) * max(1.0, scale) / 8 + 1.0) for side in (33, 65)]
+            logits = aligned(aligned(network(seen), small)[:, :, ::step], (33, 65))
+            expected.append(tf.nn.softmax(logits))
+    predictor = Predictor(network, "network", 4, rule=ALIGNED)
+    found = average(predictor, (0.5, 0.75, 1.0, 1.25), flip=True).run(tf.constant(images))
+    np.testing.assert_allclose(found, sum(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_scales_are_averaged():
