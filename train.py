@@ -3,9 +3,12 @@ r"""Trains a network as an experiment says, or goes on where the run in --model_
 python train.py --gin_file=quickstart --model_dir=runs/quickstart
 python train.py --gin_file=mosaic_camvid --data_dir=CAMVID --model_dir=runs/camvid \
       --gin.BATCH_SIZE=4
+python train.py --gin_file=mosaic_camvid --show_config
 """
 
 import sys
+
+from absl import flags
 
 from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
@@ -13,19 +16,28 @@ from mosaic.utils.atomic_io import check_writable
 
 def main(values: cli.Values, bindings: list[str]) -> None:
     """Trains."""
-    if not values.model_dir:
+    if not values.model_dir and not values.show_config:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
-    check_writable(values.model_dir)
+    if not values.show_config:
+        check_writable(values.model_dir)
     files = cli.experiment_files(values)
-    cli.configure(files, bindings, values.data_dir)
-    from mosaic.training import warm_up
+    cli.configure(files, bindings, values.data_dir, cli.NO_FILES if values.show_config else ())
+    from mosaic.training import dry_run, warm_up
     from mosaic.training.train_loop import run
 
     warm_up.limit(files, bindings)
-    run(values.model_dir)
+    if values.show_config:
+        print(dry_run.show())
+    else:
+        run(values.model_dir)
 
 
 if __name__ == "__main__":
-    sys.exit(
-        cli.run(__doc__, cli.common_flags("gin_file", "model_dir", "data_dir", "allow_code"), main)
+    FLAGS = cli.common_flags("gin_file", "model_dir", "data_dir", "allow_code")
+    flags.DEFINE_bool(
+        "show_config",
+        False,
+        "Only print the configuration, the network, its cost, memory and schedule; reads no data.",
+        flag_values=FLAGS,
     )
+    sys.exit(cli.run(__doc__, FLAGS, main))

@@ -4,7 +4,13 @@ Only light modules are imported here, so that `--help` and errors in flags appea
 """
 
 from mosaic.cli.bindings import split_bindings
-from mosaic.cli.configuration import NO_DATA, NOT_TRAINING, configure, experiment_files
+from mosaic.cli.configuration import (
+    NO_DATA,
+    NO_FILES,
+    NOT_TRAINING,
+    configure,
+    experiment_files,
+)
 from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
 from mosaic.cli.models import (
     check_normalization,
@@ -18,6 +24,7 @@ from mosaic.utils.errors import UserError
 __all__ = [
     "NOT_TRAINING",
     "NO_DATA",
+    "NO_FILES",
     "PATH_FLAGS",
     "UserError",
     "Values",

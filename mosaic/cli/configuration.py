@@ -12,7 +12,9 @@ from mosaic.utils.run_layout import CONFIG
 # Required macros that are not needed by commands that do not train or read no data set.
 NOT_TRAINING = ("INIT_CHECKPOINT",)
 
-NO_DATA = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP", "CROP_SIZE")
+# Nor by what shows a run without reading any file of it.
+NO_FILES = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP")
+NO_DATA = (*NO_FILES, "CROP_SIZE")
 
 
 def experiment_files(values: Values, saved: bool = True) -> list[str]:

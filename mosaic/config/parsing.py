@@ -69,15 +69,25 @@ def _make_paths_absolute() -> None:
 
 
 def _deduce() -> None:
-    """Replaces macros that follow from the data by their values, which a saved run then holds."""
-    found = {}
+    """Replaces macros that follow from the data by their values, which a saved run then holds.
+
+    Raises:
+      UserError: the data does not tell some of them; all are named.
+    """
+    found, missing = {}, []
     for (scope, selector), bound in list(gin.config._CONFIG.items()):
         value = bound.get("value") if selector == "gin.macro" else None
         if not isinstance(value, gin.config.ConfigurableReference) or not value.evaluate:
             continue
         if value.configurable.selector.startswith(f"{DEDUCED}."):
-            found[scope] = resolve(value)
+            try:
+                found[scope] = resolve(value)
+            except ValueError as error:
+                missing.append(str(error).partition("\n  In call to configurable")[0])
+                continue
             gin.bind_parameter(f"%{scope}", found[scope])
+    if missing:
+        raise UserError("; ".join(dict.fromkeys(missing)))
     if found:
         told = ", ".join(f"{name} = {value!r}" for name, value in found.items())
         print(f"from the data: {told}", file=sys.stderr)

@@ -47,7 +47,7 @@ def check(unset: Collection[str] = ()) -> None:
       UserError: a value has another type or is out of range. The message names the macro that was
         set, if there is one, its value, and what is taken.
     """
-    for key, name, parameter, value, hint in list(_acting()):
+    for key, name, parameter, value, hint in list(acting()):
         if hint is None or name in unset:
             continue
         place = "" if name == parameter else f" ({parameter})"
@@ -66,7 +66,7 @@ def check(unset: Collection[str] = ()) -> None:
 
 def find(parameter: str) -> Bound | None:
     """Returns what is bound to a parameter such as `train.steps`; None where nothing acts on it."""
-    return next((bound for bound in _acting() if bound.parameter == parameter), None)
+    return next((bound for bound in acting() if bound.parameter == parameter), None)
 
 
 def name_of(parameter: str) -> str:
@@ -79,7 +79,7 @@ def paths() -> list[tuple[str, str, str]]:
     """Returns the paths that are bound: (gin's key, path, suffix as in `settings.Path`)."""
     return [
         (bound.key, bound.value, suffix)
-        for bound in _acting()
+        for bound in acting()
         for suffix in _suffixes(bound.hint)
         if isinstance(bound.value, str)
     ]
@@ -97,8 +97,17 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _acting() -> Iterator[Bound]:
-    """The bindings of configurables that act."""
+def acting_names() -> set[str]:
+    """Returns the names of the configurables that act, also of those of which nothing is bound."""
+    names = set()
+    for bound in acting():
+        names.add(bound.parameter.rpartition(".")[0])
+        names.update(found.configurable.name for found in _references(bound.value))
+    return names
+
+
+def acting() -> Iterator[Bound]:
+    """The bindings of configurables that act: those of training, and what a reference names."""
     bound: dict[str, list] = {}
     for (scope, selector), values in gin.config._CONFIG.items():
         if selector not in ("gin.macro", "gin.constant"):

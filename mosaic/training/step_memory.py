@@ -1,0 +1,101 @@
+"""The memory that a training step needs, estimated from its graph before anything runs.
+
+What lives at the same time is counted in the order in which the graph's operations were made. The
+rest of the estimate was fitted to measured steps (`python benchmarks/step_memory.py` repeats them,
+and tells how far off the estimate is).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras
+
+from mosaic.training.task import SegmentationTask
+
+Optimizer = tf_keras.optimizers.legacy.Optimizer
+
+# A process that has loaded TensorFlow and this project, and what its threads keep, in bytes.
+_PROCESS = 980 * 2**20
+# What kernels need beside their outputs, as a factor of these.
+_KERNELS = 1.1
+
+# Operations whose output is their input's memory, and those that are not made by a step.
+_VIEWS = frozenset(("Identity", "Reshape", "StopGradient"))
+_NOT_MADE = frozenset(("Const", "Placeholder", "ReadVariableOp"))
+
+
+def traced(task: SegmentationTask, optimizer: Optimizer, height: int, width: int) -> Callable:
+    """Returns the step of a task for batches of one size, traced and not run.
+
+    Args:
+      task: task with its network, loss and batch size.
+      optimizer: optimizer of the step.
+      height: height of the crops, in pixels.
+      width: width of the crops, in pixels.
+    """
+
+    @tf.function
+    def step(images, labels):
+        return task.train_step((images, labels), task.model, optimizer)[task.loss]
+
+    size = [task.batch_size, height, width]
+    return step.get_concrete_function(
+        tf.TensorSpec([*size, 3], tf.uint8), tf.TensorSpec(size, tf.uint8)
+    )
+
+
+def estimate(task: SegmentationTask, optimizer: Optimizer, step: Callable) -> int:
+    """Returns the memory of a process that trains on one CPU, in bytes.
+
+    The input pipeline and the evaluation are not in it.
+
+    Args:
+      task: task of the step.
+      optimizer: optimizer of the step.
+      step: step from `traced`.
+    """
+    kept = sum(_num_bytes(x) for x in [*task.model.variables, *optimizer.variables()])
+    return _PROCESS + kept + round(_KERNELS * peak(step.graph))
+
+
+def peak(graph: tf.Graph) -> int:
+    """Returns the largest number of bytes of tensors that live at the same time in a graph.
+
+    A tensor lives from the operation that makes it to the last one that reads it, in the order in
+    which the operations were made. Tensors of unknown size count as nothing.
+    """
+    operations = graph.get_operations()
+    memory: dict = {}
+    first: dict = {}
+    last: dict = {}
+    for place, operation in enumerate(operations):
+        for tensor in operation.inputs:
+            last[memory[tensor.ref()]] = place
+        for tensor in operation.outputs:
+            is_view = operation.type in _VIEWS and len(operation.inputs) > 0
+            own = memory[operation.inputs[0].ref()] if is_view else tensor.ref()
+            memory[tensor.ref()] = own
+            if not is_view and operation.type not in _NOT_MADE:
+                first[own] = place
+    changes = [0] * (len(operations) + 1)
+    for tensor, place in first.items():
+        size = _num_bytes(tensor.deref())
+        changes[place] += size
+        changes[last.get(tensor, place) + 1] -= size
+    largest = now = 0
+    for change in changes:
+        now += change
+        largest = max(largest, now)
+    return largest
+
+
+def _num_bytes(tensor: tf.Tensor | tf.Variable) -> int:
+    """The size of a tensor; 0 where it is not known, or has none, such as a resource."""
+    if not tensor.shape.is_fully_defined() or not tensor.dtype.is_numpy_compatible:
+        return 0
+    if tensor.dtype in (tf.resource, tf.variant, tf.string):
+        return 0
+    return math.prod(tensor.shape.as_list()) * tensor.dtype.size

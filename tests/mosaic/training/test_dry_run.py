@@ -1,0 +1,37 @@
+"""What a run would be, told without data."""
+
+import re
+
+import pytest
+
+from mosaic import cli, config
+from mosaic.models import quantization_aware  # noqa: F401 - registers what gin files bind
+from mosaic.training import dry_run
+from mosaic.utils.errors import UserError
+
+
+@pytest.fixture
+def camvid():
+    given = ["CROP_SIZE = (64, 96)", "BATCH_SIZE = 2", "mosaic.bins = (1, 4)"]
+    cli.configure([config.find("mosaic_camvid")], given, None, cli.NO_FILES)
+
+
+def test_everything_is_told(camvid):
+    text = dry_run.show()
+    lines = text.splitlines()
+    assert "train.steps = 2760  # TRAIN_STEPS" in lines
+    assert "mosaic.bins = (1, 4)" in lines
+    assert "sgd.nesterov = False  # default" in lines
+    assert "CrossEntropy.top_k = 1.0  # default" in lines
+    assert "backbone_00_conv (Conv2D)" in text
+    assert "multiply-adds at 64x96" in text
+    gibibytes = re.search(r"about ([\d.]+) GiB for steps of 2 images of 64x96", text)
+    assert 0.9 < float(gibibytes[1]) < 1.5
+    assert {"step 0: 0", "step 138: 0.0477", "step 2760: 0"} <= set(lines)
+
+
+def test_the_crops_must_have_a_size():
+    files = [config.find("ade20k_on_camvid")]
+    cli.configure(files, [], None, cli.NO_FILES)
+    with pytest.raises(UserError, match=r"does not set Augment\.crop_size"):
+        dry_run.show()

@@ -1,0 +1,41 @@
+"""The memory of a step, counted in its graph."""
+
+import tensorflow as tf
+
+from mosaic.training import step_memory
+
+FLOATS = 4 * 1000
+
+
+def _peak(function):
+    spec = tf.TensorSpec([1000], tf.float32)
+    return step_memory.peak(tf.function(function).get_concrete_function(spec).graph)
+
+
+def test_what_lives_at_the_same_time_is_counted():
+    def function(x):
+        first = x * 2.0
+        second = first + 1.0
+        third = second * first  # now all three live
+        return tf.reduce_sum(third)
+
+    assert _peak(function) == 3 * FLOATS
+
+
+def test_what_is_no_longer_read_is_gone():
+    def function(x):
+        for _ in range(5):
+            x = x * 2.0
+        return tf.reduce_sum(x)
+
+    assert _peak(function) == 2 * FLOATS
+
+
+def test_another_view_is_no_other_memory():
+    def function(x):
+        first = x * 2.0
+        shaped = tf.reshape(first, [10, 100])
+        second = tf.exp(shaped)
+        return tf.reduce_sum(second) + tf.reduce_sum(first)
+
+    assert _peak(function) - 2 * FLOATS < 100  # and a few numbers
