@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import loop, metrics
+from mosaic.evaluation import garden_protocol, loop, metrics
 from mosaic.evaluation import published as results
 from mosaic.evaluation.baselines import Baselines
 from mosaic.evaluation.best_and_worst import BestAndWorst
@@ -40,6 +40,7 @@ class Origin:
       network: further settings of the network or file, such as `normalization`.
       recipe: settings of its training, by gin parameter; None for weights trained elsewhere.
       training: differences of its training from the published one, and what is not known of it.
+      is_garden: whether the weights are those that the Model Garden published.
     """
 
     checkpoint: str
@@ -47,6 +48,7 @@ class Origin:
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Mapping[str, Any] | None = None
     training: Found = dataclasses.field(default_factory=Found)
+    is_garden: bool = False
 
 
 def evaluate(
@@ -90,8 +92,9 @@ def evaluate(
     observers += [baselines] if baselines else []
     ignored = evaluation.ignored_classes(dataset.class_names)
     start = time.monotonic()
+    segment = segmenting(predictor, dataset, evaluation)
     done = loop.run(
-        _segmenting(predictor, dataset, evaluation),
+        segment,
         dataset,
         evaluation.split,
         observers,
@@ -108,6 +111,11 @@ def evaluate(
     report.update(provenance(origin.command))
     report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
     if evaluation.published:
+        protocol = results.result(evaluation.published).get("garden_protocol")
+        if protocol and origin.is_garden and evaluation.garden_protocol:
+            report["garden_protocol"] = garden_protocol.score(
+                segment, dataset, evaluation, protocol, predictor.threads
+            )
         report.update(_comparison(report, evaluation.published, origin))
     if baselines:
         report["baselines"] = baselines.mean_iou(ignored)
@@ -157,10 +165,13 @@ def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
     return averaged(padded(predictor)) if evaluation.enlarged else padded(averaged(predictor))
 
 
-def _segmenting(
+def segmenting(
     predictor: Predictor, dataset: SegmentationDataset, evaluation: Evaluation
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """From images and labels to predictions in the data set's classes, at the labels' size."""
+    """Returns a function from images and labels to predictions in the data set's classes.
+
+    Predictions have the labels' size; the number of classes stands for none of them.
+    """
     classes = dataset.num_classes
     table = tf.constant(_class_table(evaluation.class_map, classes))
     is_known = evaluation.class_map is None and predictor.num_classes == classes
@@ -196,6 +207,7 @@ def _comparison(report: Mapping, key: str, origin: Origin) -> dict:
         origin.recipe,
         origin.training.departures,
         origin.training.not_known,
+        report.get("garden_protocol", {}).get("mean_iou"),
     )
     shown = {k: published[k] for k in ("mean_iou", "source", "per_class_iou") if k in published}
     found = {"published": {"key": key, **shown}, "verdict": verdict}

@@ -122,6 +122,7 @@ def verdict(report: Mapping) -> dict:
         "difference": report.get("difference") if difference is None else difference,
         "departures": given.get("departures") or [],
         "not_known": given.get("not_known") or [],
+        "ways": given.get("ways") or [],
         "published": published,
     }
 

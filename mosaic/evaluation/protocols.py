@@ -44,6 +44,8 @@ class Evaluation:
       published: key in published.json of the result that the experiment reproduces.
       num_pictures: number of overlays that are written, of images evenly spread over the split.
       num_best_and_worst: number of best images and of worst images in report.html.
+      garden_protocol: whether published weights of the Model Garden are also scored in its own way,
+        where published.json says how (`mosaic.evaluation.garden_protocol`): twice the work.
       baselines: whether predictions without a network (`mosaic.evaluation.baselines`) are scored
         too, for comparison.
       scales: factors of the images' size, over which probabilities are averaged; (1.0,) for none.
@@ -70,6 +72,7 @@ class Evaluation:
     published: str | None = None
     num_pictures: Annotated[int, AT_LEAST_0] = 6
     num_best_and_worst: Annotated[int, AT_LEAST_0] = 4
+    garden_protocol: bool = True
     baselines: bool = False
     scales: Annotated[Sequence[Annotated[float, POSITIVE]], SCALES] = (1.0,)
     flip: bool = False

@@ -27,7 +27,7 @@ _DECIDES_NOTHING = frozenset(
         *("runtime.seed", "runtime.devices", "runtime.threads"),
         *("runtime.deterministic", "runtime.exact_graph"),
         *("Evaluation.num_pictures", "Evaluation.num_best_and_worst", "Evaluation.baselines"),
-        *("Evaluation.published", "Evaluation.batch_size"),
+        *("Evaluation.published", "Evaluation.batch_size", "Evaluation.garden_protocol"),
         *("Trainer.train", "Trainer.evaluate"),
     )
 )

@@ -143,7 +143,8 @@ def score(
     _check_answers(model, predictor, dataset, evaluation)
     network = {"as_network": as_network, **_network_settings(predictor)}
     recipe, training = _training(evaluation.published, model, loaded)
-    origin = Origin(path, command(), network, recipe, training)
+    is_garden = recipe is None and loaded is not None and loaded.format == "garden"
+    origin = Origin(path, command(), network, recipe, training, is_garden)
     report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")

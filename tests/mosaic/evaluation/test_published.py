@@ -53,6 +53,17 @@ def test_what_is_not_known_of_a_run_is_told():
     assert published.lines(verdict)[1:] == ["  its start: not known, left out"]
 
 
+def test_published_weights_need_meet_the_figure_in_one_of_two_ways():
+    for clean, garden, status in (
+        (0.7724, 0.77, published.REPRODUCED),
+        (0.77, 0.7726, published.REPRODUCED),
+        (0.77, 0.775, published.NOT_REPRODUCED),
+    ):
+        verdict = published.verdict(ROW, clean, HERE, None, garden_mean_iou=garden)
+        assert verdict["status"] == status
+        assert [way["meets"] for way in verdict["ways"]] == [clean == 0.7724, garden == 0.7726]
+
+
 def test_other_departures_are_listed_once():
     others = [{"setting": name, "here": 1, "published": 2} for name in ("split", "mosaic.bins")]
     verdict = published.verdict(
