@@ -19,6 +19,7 @@ import tensorflow as tf
 import tf_keras
 
 import common
+import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from mosaic import config
 from mosaic.checkpoints import loading
 from mosaic.config import find, parse

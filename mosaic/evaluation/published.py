@@ -36,7 +36,11 @@ START = "train.init_checkpoint"
 
 
 def result(key: str) -> dict:
-    """Returns a published result: `mean_iou`, `source`, `settings` and, if published, `recipe`.
+    """Returns a published result: `mean_iou`, `source` (file and table), `settings`, and more.
+
+    `not_published` lists what nobody can compare. If the `recipe` was published, it is there with
+    `recipe_source` and `training`: what else was published of it, which a run's record tells.
+    `garden_protocol` tells the Garden's own evaluation.
 
     Raises:
       UserError: unknown key.

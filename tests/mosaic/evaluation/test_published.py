@@ -1,6 +1,7 @@
 """Published figures, and when a run counts as having reproduced one."""
 
 import json
+import re
 
 import pytest
 
@@ -137,7 +138,9 @@ def test_the_table():
     for key, row in table.items():
         assert published.result(key) == row
         assert 0.3 < row["mean_iou"] < 0.85
-        assert row["source"]
+        assert re.search(r"/|arXiv|MLPerf", row["source"]), "a file, a paper or rules"
+        assert ("recipe" in row) == ("recipe_source" in row) != ("recipe" in row["not_published"])
+        assert "seed" in row["not_published"]
         assert row["settings"]["protocol"] in PROTOCOLS
         assert row["settings"]["split"] == "val"
         assert row["settings"]["num_images"] >= 500
