@@ -2,6 +2,8 @@
 
 python check_data.py --gin_file=mosaic_camvid --data_dir=CAMVID --output_dir=OUT
 
+python check_data.py --data_dir=FOLDER --draft_label_map=labels.json
+
 Lists counts, sizes, class frequencies with the class weights that they suggest, and every problem:
 unreadable files, wrong sizes, unknown labels, images without masks and masks without images.
 """
@@ -15,7 +17,10 @@ from mosaic.utils.atomic_io import check_writable
 
 
 def main(values: cli.Values, bindings: list[str]) -> None:
-    """Checks."""
+    """Checks, or writes a draft of a label map."""
+    if values.draft_label_map:
+        _draft(values, bindings)
+        return
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for the contact sheets")
     check_writable(values.output_dir)
@@ -43,6 +48,26 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     _check_sizes(dataset)
 
 
+def _draft(values: cli.Values, bindings: list[str]) -> None:
+    """Writes a label map with what the masks of a folder hold."""
+    if values.gin_file or bindings:
+        raise cli.UserError(
+            "--draft_label_map reads own masks only; leave out --gin_file and --gin"
+        )
+    if not values.data_dir:
+        raise cli.UserError("give --data_dir=DIR, the folder with the images and masks")
+    from data import draft_label_map
+    from mosaic.utils.progress import Progress
+
+    masks = draft_label_map.masks_of(values.data_dir)
+    with Progress(len(masks), "read", "mask") as bar:
+        print(draft_label_map.write(bar.over(masks), values.draft_label_map))
+    print(
+        f"{values.draft_label_map}: a draft; give its classes names, and list in void_labels what"
+    )
+    print("neither teaches nor counts")
+
+
 def _check_sizes(dataset) -> None:
     """Warns of what the configured network does not take; the data is not wrong because of it."""
     from mosaic import config
@@ -61,4 +86,10 @@ def _check_sizes(dataset) -> None:
 if __name__ == "__main__":
     FLAGS = cli.common_flags("gin_file", "data_dir")
     flags.DEFINE_string("output_dir", None, "Folder for the contact sheets.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "draft_label_map",
+        None,
+        "File to write: a draft of a label map, with what the masks in --data_dir hold.",
+        flag_values=FLAGS,
+    )
     sys.exit(cli.run(__doc__, FLAGS, main))

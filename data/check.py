@@ -6,15 +6,14 @@ import collections
 import contextlib
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from data.counts import Counts
-from data.decoding import RepeatedFault
 from data.errors import DataError
+from data.faults import told_once
 from data.image_files import read_pair
-from data.masks import ValueFault
 from data.source_layout import Layout
 
 # Modules with a function `layout`, by the name of the function that loads the data set; imported
@@ -101,7 +100,7 @@ def survey(layout: Layout, progress: Callable | None = None) -> Survey:
                 if bar is not None:
                     bar.update()
             _note(found, layout, split, totals[split], counts)
-    found.problems[len(layout.problems) : len(layout.problems)] = _told_once(faults)
+    found.problems[len(layout.problems) : len(layout.problems)] = told_once(faults)
     return found
 
 
@@ -118,26 +117,6 @@ def _note(found: Survey, layout: Layout, split: str, images: int, counts: Counts
         found.problems.append(f"{layout.root}: {split}: {fault}")
     elif absent and counts.sizes:
         found.absent = f"{layout.root}: {split}: {absent}"
-
-
-def _told_once(errors: Iterable[DataError]) -> list[str]:
-    """Errors as lines; what many files have in common becomes one line that counts them."""
-    groups: dict[object, DataError] = {}
-    files = collections.Counter()
-    for error in errors:
-        key = error
-        if isinstance(error, ValueFault):
-            key = ValueFault, error.kind
-            error = groups[key] + error if key in groups else error
-        elif isinstance(error, RepeatedFault):
-            key = error.reason
-            error = groups.get(key, error)
-        groups[key] = error
-        files[key] += 1
-    return [
-        str(error) if files[key] == 1 else f"{error.name} and {files[key] - 1} more: {error.reason}"
-        for key, error in groups.items()
-    ]
 
 
 def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from data.errors import DataError
 
 _FOLDER = pathlib.Path(__file__).parent / "labels"
-_ADVICE = "add it to a class's `label` or to `void_labels`"
+_ADVICE = "add each to a class's `label` or to `void_labels`"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,9 @@ class ValueFault(RepeatedFault):
         shown = sorted(counts, key=lambda value: (-counts[value], value))
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         shares = [f"{percent(counts[value], pixels)}" for value in shown[:_SHOWN]]
-        text = f"{kind} {', '.join(map(str, shown[:_SHOWN]))}{more} is no class; "
+        values = ", ".join(map(str, shown[:_SHOWN]))
+        are = "is no class" if len(shown) == 1 else "are no classes"
+        text = f"{kind}{'s' * (len(shown) > 1)} {values}{more} {are}; "
         text += explain(f"{', '.join(shares)} of the pixels")
         if len(shown) > _SMOOTHED:
             text += "; so many values come from JPEG or from resizing with smoothing"
@@ -51,13 +53,8 @@ class ValueFault(RepeatedFault):
             value: self.counts.get(value, 0) + other.counts.get(value, 0)
             for value in {**self.counts, **other.counts}
         }
-        return ValueFault(
-            self.name,
-            self.kind,
-            counts,
-            self.pixels + other.pixels,
-            self.explain,
-        )
+        pixels = self.pixels + other.pixels
+        return ValueFault(self.name, self.kind, counts, pixels, self.explain)
 
 
 def percent(part: int, whole: int) -> str:

@@ -12,8 +12,10 @@ import tensorflow_datasets as tfds
 
 from data.counts import Counts
 from data.errors import DataError
+from data.faults import told_once
 from data.image_files import Pair, read_pair
 from data.label_map import LabelMap
+from data.masks import ValueFault
 from data.records import (
     encode_label,
     fingerprint,
@@ -120,10 +122,11 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str, pairs: Iterable[Pair]):
         layout, counts = self.builder_config.layout, Counts()
         table = layout.label_map.lookup()
+        pairs = iter(pairs)
         for pair in pairs:
             image, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
             if errors:
-                raise errors[0]
+                raise DataError(told_once(self._faults(errors, pairs))[0])
             counts.add(pair.image.name, labels, pair.label is not None)
             counts.fold(pair.id, image, table[labels])
             yield pair.id, {"image": image, "label": encode_label(labels), "id": pair.id}
@@ -131,3 +134,11 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
         size = list(*self._sizes) if len(self._sizes) == 1 else None
         self.info.metadata["image_size"] = size
         self.info.metadata["counts"][split] = counts.to_json()
+
+    def _faults(self, errors: list[DataError], rest: Iterable[Pair]) -> list[DataError]:
+        """All errors of one kind, where they are values without a class; else those given."""
+        layout = self.builder_config.layout
+        if isinstance(errors[0], ValueFault):
+            for pair in rest:
+                errors += read_pair(pair, layout.label_map, layout.grey, layout.upright)[2]
+        return errors

@@ -13,7 +13,7 @@ Values = flags.FlagValues
 # Flags that hold paths; in --scores=MODEL=REPORT both halves are paths.
 PATH_FLAGS = (
     *("gin_file", "model_dir", "data_dir", "checkpoint", "output_dir", "submission_dir"),
-    *("compare", "export_dir", "model", "images", "label_map", "scores"),
+    *("compare", "export_dir", "model", "images", "label_map", "scores", "draft_label_map"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 import tqdm
 
@@ -55,6 +56,12 @@ class Progress:
         self.say(
             f"{self._what}: {self._done}{of} {self._unit}{shown}, {rate:.3g} {self._unit}/s{left}"
         )
+
+    def over(self, items: Iterable) -> Iterator:
+        """Yields items, and counts each when the next is asked for."""
+        for item in items:
+            yield item
+            self.update()
 
     def say(self, line: str) -> None:
         """Prints a line without breaking the bar."""

@@ -193,7 +193,7 @@ def unknown_color(images, masks):
 
 def many_colors(images, masks):
     image_of(3).save(masks / "x3.png")
-    return masks / "x3.png", r"and \d+ more is no class"
+    return masks / "x3.png", r"and \d+ more are no classes"
 
 
 def palette_of_colors(images, masks):
@@ -210,7 +210,7 @@ def label_200(images, masks):
     Image.fromarray(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
     return (
         masks / "x3.png",
-        r"label 200 is no class; known are 3, 7, 9, void 1; 100 % of the pixels; add it",
+        r"label 200 is no class; known are 3, 7, 9, void 1; 100 % of the pixels; add each",
     )
 
 
@@ -511,8 +511,12 @@ def test_unknown_values_are_told_once_for_all_masks(tmp_path, label_map):
     index_mask(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
     index_mask(np.tile([3, 3, 3, 201], (12, 4)).astype(np.uint8)).save(masks / "x4.png")
     (line,) = problems("folders", str(tmp_path), label_map=label_map)
-    assert line.startswith(f"{masks / 'x3.png'} and 1 more: label 200, 201 is no class")
-    assert "; 50 %, 12.5 % of the pixels; " in line
+    assert line.startswith(f"{masks / 'x3.png'} and 1 more: labels 200, 201 are no classes")
+    assert "; 50 %, 12.5 % of the pixels; add each to a class's `label`" in line
+    # Training tells the same, instead of the first file's values.
+    with pytest.raises(DataError) as caught:
+        folders(str(tmp_path), label_map)
+    assert line == str(caught.value).partition("\n")[0]
 
 
 def test_one_class_alone_is_refused(tmp_path):

@@ -161,3 +161,10 @@ def test_ignore_label_0_means_that_0_is_not_labelled(tmp_path):
 )
 def test_values_are_listed_as_they_are(values, text):
     assert ranges(values) == text
+
+
+def test_values_with_gaps_are_told_one_by_one(tmp_path):
+    classes = [{"name": f"c{x}", "color": [x, 0, 0], "label": x} for x in (0, 1, 3, 8)]
+    (tmp_path / "labels.json").write_text(json.dumps({"classes": classes}))
+    label_map = LabelMap.named(str(tmp_path / "labels.json"))
+    assert label_map.known() == "known are 0, 1, 3, 8"

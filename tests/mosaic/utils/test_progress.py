@@ -36,3 +36,11 @@ def test_figures_are_shown_as_they_are(capsys):
     with Progress(8, "train", "step", done=6, interval=0.0) as bar:
         bar.update(1, loss="0.25")
     assert capsys.readouterr().err.startswith("train: 7/8 step, loss 0.25, ")
+
+
+def test_items_are_counted_when_they_are_done(capsys):
+    with Progress(2, "read", "mask", interval=0.0) as bar:
+        for number, item in enumerate(bar.over("ab")):
+            assert item == "ab"[number]
+            assert capsys.readouterr().err.startswith("read: 1/2" if number else "")
+    assert capsys.readouterr().err.startswith("read: 2/2 mask")
