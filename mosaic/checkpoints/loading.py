@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
@@ -17,9 +18,10 @@ import tf_keras
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic.checkpoints import diagnosis, model_garden, model_garden_qat, research_deeplab
+from mosaic.checkpoints import fit, model_garden, model_garden_qat, research_deeplab
 from mosaic.models import quantization_aware
-from mosaic.models.variables import Variables, variable_name
+from mosaic.models.classifier import classifier
+from mosaic.models.variables import Variables
 from mosaic.tflite import weights as tflite_weights
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
@@ -33,12 +35,6 @@ _STEP = "global_step"
 DAMAGE = (tf.errors.OpError, RuntimeError, IndexError, ValueError)
 # Types that TensorFlow keeps apart from numbers and texts.
 _OPAQUE = (tf.variant, tf.resource)
-# Tables of names of formats that are not this project's.
-_TABLES = {
-    "garden": model_garden,
-    "garden_qat": model_garden_qat,
-    "research": research_deeplab,
-}
 _NOT_WEIGHTS = ("/.OPTIMIZER_SLOT/", "/_generator/")
 
 
@@ -225,15 +221,64 @@ def load(
             )
         file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
         return tflite_weights.load(model, file, images, prefixes)
+    return _load_checkpoint(model, path, prefixes, ())[0]
+
+
+def start_from(
+    model: tf_keras.Model,
+    path: str,
+    prefixes: tuple[str, ...] = ("",),
+    images: Iterable[np.ndarray] | None = None,
+) -> tuple[Variables, frozenset[str]]:
+    """Loads as `load` does, for training: a classifier of other classes stays as it is.
+
+    It is left out where the checkpoint's has another number of classes, or none, which is told in
+    one line; all else must fit.
+
+    Returns:
+      (the variables that were read, names of the layers that were left out).
+
+    Raises:
+      UserError: as for `load`.
+    """
+    layers = classifier(model)
+    if not path.endswith(".tflite"):
+        found, left_out = _load_checkpoint(model, path, prefixes, layers)
+    else:
+        file, left_out = TFLiteModel.open(path), frozenset()
+        images = images if images is None else list(images)
+        try:
+            found = load(model, file, prefixes, images)
+        except UserError as error:
+            rest = [layer.name for layer in model.layers if layer.weights]
+            rest = [n for n in rest if n.startswith(prefixes) and n not in layers]
+            try:
+                found, left_out = load(model, file, tuple(rest), images), layers
+            except UserError:
+                raise error from None
+    if left_out:
+        names = ", ".join(sorted(name for name in left_out if not name.endswith("_bn")))
+        print(
+            f"{path}: its classifier is of other classes and is left out; {names} of this network "
+            "learns anew",
+            file=sys.stderr,
+        )
+    return found, left_out
+
+
+def _load_checkpoint(
+    model: tf_keras.Model, path: str, prefixes: tuple[str, ...], optional: Collection[str]
+) -> tuple[Variables, frozenset[str]]:
+    """Loads all of a checkpoint, but for optional layers that do not fit (`fit.pairs`)."""
     checkpoint = read(path)
     if "" in prefixes:
         _check_kind(model, checkpoint)
     if quantization_aware.is_quantized(model) and checkpoint.format == "garden_qat":
         checkpoint = model_garden_qat.with_rounded_depthwise(checkpoint)
-    pairs = _pairs(model, checkpoint, prefixes)
+    pairs, left_out = fit.pairs(model, checkpoint, prefixes, optional)
     for variable, array in pairs:
         variable.assign(array)
-    return checkpoint
+    return checkpoint, left_out
 
 
 def check_fit(model: tf_keras.Model, checkpoint: Variables) -> None:
@@ -243,7 +288,7 @@ def check_fit(model: tf_keras.Model, checkpoint: Variables) -> None:
       UserError: as for `load`.
     """
     _check_kind(model, checkpoint)
-    _pairs(model, checkpoint, ("",))
+    fit.pairs(model, checkpoint, ("",))
 
 
 def _check_kind(model: tf_keras.Model, checkpoint: Variables) -> None:
@@ -252,64 +297,3 @@ def _check_kind(model: tf_keras.Model, checkpoint: Variables) -> None:
         quantization_aware.check_kind(model, checkpoint.path, checkpoint.arrays)
     elif not quantization_aware.is_quantized(model):
         model_garden_qat.tell_left_out(checkpoint.path)
-
-
-def _pairs(
-    model: tf_keras.Model, checkpoint: Variables, prefixes: tuple[str, ...]
-) -> list[tuple[tf.Variable, np.ndarray]]:
-    """The variables of a network and their values in a checkpoint, as for `load`."""
-    path = checkpoint.path
-    names = [variable_name(variable) for variable in model.variables]
-    table = _TABLES.get(checkpoint.format)
-    theirs = table.names(names) if table else {name: name for name in names}
-    for prefix in prefixes:
-        if not any(name.startswith(prefix) for name in names):
-            raise UserError(f"init_prefixes: no variable of the network begins with {prefix!r}")
-    pairs, missing, wrong = [], [], []
-    for ours, variable in zip(names, model.variables):
-        if not ours.startswith(prefixes):
-            continue
-        array = checkpoint.arrays.get(theirs.get(ours))
-        if array is None:
-            missing.append(f"{ours} {tuple(variable.shape)}")
-        elif array.shape != tuple(variable.shape):
-            wrong.append(f"{ours} is {tuple(variable.shape)} here and {array.shape} there")
-        else:
-            pairs.append((variable, array))
-    known = set(theirs.values())
-    unused = [
-        f"{name} {array.shape}"
-        for name, array in sorted(checkpoint.arrays.items())
-        if "" in prefixes and name not in known and not (table and table.is_unread(name, known))
-    ]
-    if missing or wrong or unused:
-        raise UserError(f"{path}: {_difference(model, checkpoint, missing, wrong, unused)}")
-    network = quantization_aware.float_network(model)
-    if table and "" in prefixes and (settings := table.unlike(network)):
-        raise UserError(f"{path}: {table.told(settings)}")
-    return pairs
-
-
-def _difference(
-    model: tf_keras.Model,
-    checkpoint: Variables,
-    missing: list[str],
-    wrong: list[str],
-    unused: list[str],
-) -> str:
-    """Says why a checkpoint does not fit a network, and which network it would fit."""
-    lists = (
-        ("of another shape", wrong),
-        ("not in the checkpoint", missing),
-        ("only in the checkpoint", unused),
-    )
-    is_backbone = all(name.startswith("backbone/") for name in checkpoint.arrays)
-    if is_backbone and not (wrong or unused or any(m.startswith("backbone_") for m in missing)):
-        return (
-            "a backbone alone, without the rest of a network; to start training from it, set "
-            "`train.init_prefixes = ('backbone_',)`"
-        )
-    shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
-    fitting = diagnosis.fitting(model, shapes, checkpoint.format.startswith("garden"))
-    detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
-    return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"

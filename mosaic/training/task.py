@@ -89,12 +89,15 @@ class SegmentationTask(base_task.Task):
             loading.load(model, self.initial.checkpoint)
             return
         prefixes = self.initial.prefixes
-        found = loading.load(network, self.initial.checkpoint, prefixes, self._some_images())
-        self.start = origin.start_of(found, prefixes)
+        found, left_out = loading.start_from(
+            network, self.initial.checkpoint, prefixes, self._some_images()
+        )
+        # Past TensorFlow's tracking, whose lists `dataclasses.asdict` cannot copy.
+        object.__setattr__(self, "start", origin.start_of(found, prefixes))
         if self.initial.rescale_features_above is not None:
             scaled = feature_rescaling.rescale_features(
                 network,
-                lambda name: name.startswith(prefixes),
+                lambda name: name.startswith(prefixes) and name not in left_out,
                 self._some_images(),
                 self.initial.rescale_features_above,
             )

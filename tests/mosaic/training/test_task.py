@@ -1,16 +1,19 @@
 """The segmentation task: its loss, its steps and its figures."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from loss_inputs import made_batch, own_dataset
+from mosaic.checkpoints.run_record import Entry
 from mosaic.evaluation.metrics import count_pixels
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import of_network
 from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses
-from mosaic.training.task import SegmentationTask
+from mosaic.training.task import InitialWeights, SegmentationTask
 from mosaic.utils.errors import UserError
 
 
@@ -21,6 +24,17 @@ def test_the_data_sets_ignore_label_reaches_the_loss():
     ).segmentation_loss(*made_batch(200))
     expected = [loss(*made_batch()) for loss in (CrossEntropy(), SoftJaccard())]
     np.testing.assert_allclose(found, sum(expected), rtol=1e-6)
+
+
+def test_what_a_run_starts_from_can_be_recorded(drawn, small_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(SegmentationTask, "_some_images", lambda task: ())
+    path = str(tmp_path / "ckpt")
+    tf.train.Checkpoint(model=small_network).write(path)
+    initial = InitialWeights(path, ("",))
+    task = SegmentationTask(small_network, drawn, CrossEntropy(), 1, 0, initial=initial)
+    task.initialize(small_network)
+    start = dataclasses.asdict(Entry(configuration={}, step=0, start=task.start))["start"]
+    assert (start["format"], start["prefixes"]) == ("mosaic", [""])
 
 
 def test_figures_are_those_of_the_counted_pixels(drawn, small_network):
