@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import garden_protocol, loop, metrics
+from mosaic.evaluation import garden_protocol, image_counts, loop, metrics
 from mosaic.evaluation import published as results
 from mosaic.evaluation.baselines import Baselines
 from mosaic.evaluation.best_and_worst import BestAndWorst
@@ -41,6 +41,8 @@ class Origin:
       recipe: settings of its training, by gin parameter; None for weights trained elsewhere.
       training: differences of its training from the published one, and what is not known of it.
       is_garden: whether the weights are those that the Model Garden published.
+      run: what is known of the run of this project that the network is from: `experiment`, a digest
+        that runs share which differ in seeds alone, `seed` and `steps`; None for others.
     """
 
     checkpoint: str
@@ -49,6 +51,7 @@ class Origin:
     recipe: Mapping[str, Any] | None = None
     training: Found = dataclasses.field(default_factory=Found)
     is_garden: bool = False
+    run: Mapping[str, Any] | None = None
 
 
 def evaluate(
@@ -108,7 +111,8 @@ def evaluate(
         _tell_other_answers(report)
     _tell_only_answer(matrix.matrix, dataset)
     report.update(num_images=done, seconds=round(seconds, 3), images=scores.entries)
-    report.update(provenance(origin.command))
+    report["image_counts"] = image_counts.pack(scores.outcomes)
+    report.update(training=origin.run, **provenance(origin.command))
     report["settings"] = _settings(report, predictor, taken, dataset, evaluation, origin.network)
     if evaluation.published:
         protocol = results.result(evaluation.published).get("garden_protocol")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -9,15 +10,17 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
+from mosaic.evaluation.experiments import SAME, Experiment, differences, experiments, lines, said
 from mosaic.evaluation.html_report import FIGURES, conditions, environment, percent, plain, verdict
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
+from mosaic.utils.provenance import command, provenance
 
-FILE = "compare.html"
+FILE, DATA = "compare.html", "compare.json"
 _REPORTS = ("report.json", os.path.join("eval", "report.json"))
-# Metrics of runs that differ in one of these cannot be compared.
-_SAME = ("dataset", "split", "protocol", "num_images")
 _COLORS = 6
+# What compare.json has of each run.
+_SHOWN = ("name", "checkpoint", "mean_iou", "per_class_iou", "verdict", "training")
 # Levels of objects and lists in a report; this project's have six.
 _DEEPEST = 50
 # What Python and Jinja raise for values of other types than a report has.
@@ -107,6 +110,8 @@ def _unshowable(report: dict) -> str | None:
     try:
         render([_run("report", report, 0)])
         plain(verdict(report)["status"])
+        alone = experiments(["report"], [report])
+        differences(alone, [report])
     except _UNSHOWABLE as error:
         return " ".join(str(error).split())[:100] or type(error).__name__
     return None
@@ -124,14 +129,14 @@ def _run(name: str, report: dict, index: int) -> dict:
 
 
 def compare(paths: Sequence[str], output_dir: str) -> str:
-    """Writes compare.html from several reports.
+    """Writes compare.html and compare.json from several reports.
 
     Args:
       paths: paths of at least two reports, as for `find`.
       output_dir: folder for the page.
 
     Returns:
-      A table of the runs' names, mean IoU and verdicts.
+      A table of the runs' names, mean IoU and verdicts, and what chance may do between them.
 
     Raises:
       UserError: fewer than two reports, one of them twice, or one that cannot be read.
@@ -141,13 +146,26 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     reports = [read(path) for path in paths]
     names = _names([find(path) for path in paths])
     runs = [_run(name, report, index) for index, (name, report) in enumerate(zip(names, reports))]
-    write_text(os.path.join(output_dir, FILE), render(runs))
+    found = experiments(names, reports)
+    pairs = differences(found, reports)
+    write_text(os.path.join(output_dir, FILE), render(runs, found, pairs))
+    data = {
+        **provenance(command()),
+        "runs": [
+            {key: run[key] if key == "name" else run["report"].get(key) for key in _SHOWN}
+            for run in runs
+        ],
+        "experiments": [dataclasses.asdict(one) for one in found],
+        "differences": pairs,
+    }
+    write_text(os.path.join(output_dir, DATA), json.dumps(data, indent=2) + "\n")
     width = max(map(len, names))
     means = [percent(report["mean_iou"]) for report in reports]
-    return "\n".join(
+    table = [
         f"{run['name']:{width}}  {mean:>6}  {run['verdict']['status']}"
         for run, mean in zip(runs, means)
-    )
+    ]
+    return "\n".join(table + lines(found, pairs))
 
 
 def _names(files: Sequence[str]) -> list[str]:
@@ -164,11 +182,17 @@ def _names(files: Sequence[str]) -> list[str]:
     return [os.path.basename(p) if p == common else os.path.relpath(p, common) for p in places]
 
 
-def render(runs: Sequence[Mapping]) -> str:
+def render(
+    runs: Sequence[Mapping],
+    found: Sequence[Experiment] = (),
+    pairs: Sequence[Mapping] = (),
+) -> str:
     """Returns the page of several runs.
 
     Args:
       runs: runs, each with `name`, `report`, `verdict`, `settings` and `color`, a number from 1.
+      found: experiments that the runs are of.
+      pairs: differences between these.
     """
     reports = [run["report"] for run in runs]
     settings = _rows([run["settings"] for run in runs], "not recorded")
@@ -186,7 +210,9 @@ def render(runs: Sequence[Mapping]) -> str:
             classes=_best_rows([report["per_class_iou"] for report in reports]),
             categories=_best_rows([report.get("categories") or {} for report in reports]),
             settings=sorted(settings, key=lambda row: not row["differs"]),
-            unlike=[row["name"] for row in settings if row["name"] in _SAME and row["differs"]],
+            experiments=[one for one in found if one.deviation is not None],
+            differences=[{**pair, "said": said(pair)} for pair in pairs],
+            unlike=[row["name"] for row in settings if row["name"] in SAME and row["differs"]],
         )
     )
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic.evaluation.image_counts import counted
+
 
 def count_pixels(
     labels: tf.Tensor,
@@ -73,17 +75,11 @@ def iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> np.ndarray:
       float64 [classes], 0 to 1; NaN for a class that is ignored, or neither in the truth nor
       predicted.
     """
-    matrix = _counted(matrix, ignored_classes)
+    matrix = counted(matrix, ignored_classes)
     hits = np.diag(matrix)
     union = matrix.sum(0)[: len(hits)] + matrix.sum(1) - hits
     union[list(ignored_classes)] = 0
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
-
-
-def _counted(matrix: np.ndarray, ignored_classes: Sequence[int]) -> np.ndarray:
-    matrix = np.array(matrix, np.int64)
-    matrix[list(ignored_classes)] = 0
-    return matrix
 
 
 def mean_iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
@@ -114,14 +110,14 @@ def number(value: float) -> float | None:
 
 def pixel_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Fraction of the labelled pixels that are predicted right, 0 to 1; NaN without any."""
-    matrix = _counted(matrix, ignored_classes)
+    matrix = counted(matrix, ignored_classes)
     total = np.sum(matrix)
     return float(np.trace(matrix) / total) if total else float("nan")
 
 
 def mean_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Mean over the classes in the truth of the fraction predicted right; NaN without any."""
-    matrix = _counted(matrix, ignored_classes)
+    matrix = counted(matrix, ignored_classes)
     labelled = matrix.sum(1)
     values = np.full(len(matrix), np.nan)
     return _mean(np.divide(np.diag(matrix), labelled, out=values, where=labelled > 0))
@@ -129,7 +125,7 @@ def mean_accuracy(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> fl
 
 def frequency_weighted_iou(matrix: np.ndarray, ignored_classes: Sequence[int] = ()) -> float:
     """Mean of `iou` weighted by each class's fraction of the labelled pixels; NaN without any."""
-    labelled = _counted(matrix, ignored_classes).sum(1)
+    labelled = counted(matrix, ignored_classes).sum(1)
     values = np.nan_to_num(iou(matrix, ignored_classes))
     return float(values @ labelled / labelled.sum()) if labelled.any() else float("nan")
 

@@ -6,23 +6,27 @@ import pathlib
 
 import numpy as np
 
+from mosaic.evaluation.image_counts import outcomes
 from mosaic.evaluation.loop import ScoredImage
 from mosaic.utils import visualize
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 
 class ImageScores:
-    """Observer that records the mean IoU of every image.
+    """Observer that records the mean IoU of every image, and what it adds to each class's.
 
     Attributes:
       entries: `id` and `mean_iou` (0 to 1, or None) of each image, as in report.json.
+      outcomes: `image_counts.outcomes` of each image.
     """
 
     def __init__(self):
         self.entries: list[dict] = []
+        self.outcomes: list[np.ndarray] = []
 
     def see(self, image: ScoredImage) -> None:
         self.entries.append({"id": image.name, "mean_iou": image.mean_iou})
+        self.outcomes.append(outcomes(image.counts, image.ignored_classes))
 
 
 class Overlays:

@@ -18,8 +18,9 @@ NOT_REPRODUCED = "not reproduced"
 NOT_COMPARABLE = "not comparable"
 
 # Difference in mIoU, 0 to 1, up to which a result counts as reproduced. Published weights have one
-# score, which was printed in percent with two decimals; a new training run has other random
-# numbers, and runs of one recipe differ by some tenths of a percentage point.
+# score, printed in percent with two decimals: scored in the same way, the machine's arithmetic and
+# the last decimal remain (docs/RESULTS.md, "How much the way of scoring moves mIoU"). A new
+# training run has other random numbers, and runs of one recipe differ by some tenths of a point.
 TOLERANCE_WEIGHTS = 0.0005
 TOLERANCE_TRAINING = 0.005
 

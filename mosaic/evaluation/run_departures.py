@@ -8,7 +8,9 @@ configuration does: changes on the way, what it started from, and what it was tr
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,6 +92,47 @@ def of_run(key: str, record: Record, steps: int | None) -> Found:
     return found + _data(training, ran) + _start(training, ran[0])
 
 
+def identity(record: Record, steps: int | None) -> dict:
+    """Returns what tells a run from others of its experiment, for reports.
+
+    Args:
+      record: record of the run, with entries.
+      steps: number of its steps; None if unknown.
+
+    Returns:
+      `experiment`, a digest of all configurations that ran, as far as they decide the result, and
+      of the number of steps; `seed`; and `steps`.
+    """
+    ran = stretches(record.entries, steps) or [Stretch(0, steps or 0, record.entries[-1])]
+    decisive = [
+        (stretch.first, {k: v for k, v in stretch.entry.configuration.items() if _decides(k)})
+        for stretch in _changes(ran)
+    ]
+    text = json.dumps([decisive, steps], sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    seed = ran[0].entry.configuration.get("train.seed", config.default("train.seed"))
+    return {"experiment": digest, "seed": seed, "steps": steps}
+
+
+def _changes(ran: Sequence[Stretch]) -> list[Stretch]:
+    """The stretches of a run before which something that decides the result changed."""
+    return [
+        stretch
+        for before, stretch in zip([None, *ran], ran)
+        if before is None
+        or any(
+            before.entry.configuration.get(k) != stretch.entry.configuration.get(k)
+            for k in before.entry.configuration.keys() | stretch.entry.configuration.keys()
+            if _decides(k)
+        )
+    ]
+
+
+def _decides(name: str) -> bool:
+    """Whether a parameter decides the result of a run."""
+    return name not in _DECIDES_NOTHING and not name.endswith(".data_dir")
+
+
 def _departure(setting: str, here: Any, expected: Any) -> Found:
     return Found([{"setting": setting, "here": here, "published": expected}])
 
@@ -144,7 +187,7 @@ def departures(key: str, run: Mapping[str, Any]) -> list[dict]:
     used = {name.rpartition(".")[0] for name in run}
     found = []
     for name in sorted(run.keys() | expected.keys()):
-        if name in _DECIDES_NOTHING or name.endswith(".data_dir"):
+        if not _decides(name):
             continue
         default = config.default(name)
         theirs = gin_text.as_json(expected.get(name, default))

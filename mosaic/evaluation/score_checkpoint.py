@@ -11,6 +11,7 @@ from typing import Any
 from mosaic import config
 from mosaic.checkpoints.origin import read
 from mosaic.checkpoints.run_folder import has_classes, steps_of
+from mosaic.checkpoints.run_record import Record
 from mosaic.evaluation import published as results
 from mosaic.evaluation import run_departures
 from mosaic.evaluation.evaluator import Origin, evaluate, table
@@ -54,17 +55,10 @@ def _is_trained_here(path: str | TFLiteModel, loaded: Variables | None) -> bool:
     return loaded.format == "mosaic" or has_classes(path)
 
 
-def _training(
-    key: str | None, path: str | TFLiteModel, loaded: Variables | None
-) -> tuple[dict | None, Found]:
-    """The recipe of a network for a published result, and how its training departs.
-
-    The recipe is None for weights that others published.
-    """
-    if not key or not _is_trained_here(path, loaded):
+def _training(key: str | None, record: Record, steps: int | None) -> tuple[dict | None, Found]:
+    """The recipe of a network trained here for a published result, and how its training departs."""
+    if not key:
         return None, Found()
-    record = read(path)
-    steps = steps_of(path, loaded) if record.steps is None else record.steps
     recipe = _recipe(key, run_departures.configuration(record, steps), steps)
     if "recipe" not in results.result(key):
         return recipe, Found()
@@ -142,9 +136,14 @@ def score(
     predictor, loaded = load_predictor(model, normalization, as_network, allow_code)
     _check_answers(model, predictor, dataset, evaluation)
     network = {"as_network": as_network, **_network_settings(predictor)}
-    recipe, training = _training(evaluation.published, model, loaded)
+    recipe, training, run = None, Found(), None
+    if _is_trained_here(model, loaded):
+        record = read(model)
+        steps = steps_of(model, loaded) if record.steps is None else record.steps
+        recipe, training = _training(evaluation.published, record, steps)
+        run = run_departures.identity(record, steps) if record.entries else None
     is_garden = recipe is None and loaded is not None and loaded.format == "garden"
-    origin = Origin(path, command(), network, recipe, training, is_garden)
+    origin = Origin(path, command(), network, recipe, training, is_garden, run)
     report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
     print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")

@@ -264,3 +264,18 @@ def test_the_last_steps_configuration_counts():
 def test_without_a_record_what_is_configured_counts():
     configured("mosaic_cityscapes", "sgd.momentum = 0.5")
     assert run_departures.configuration(Record(), None)["sgd.momentum"] == 0.5
+
+
+def test_runs_that_differ_in_seeds_alone_have_one_identity():
+    def identity(*bindings, steps=100000, more=()):
+        entries = (entry("mosaic_cityscapes", 0, bindings), *more)
+        return run_departures.identity(Record(entries), steps)
+
+    plain, other = identity(), identity("SEED = 7")
+    assert plain["experiment"] == other["experiment"]
+    assert (plain["seed"], other["seed"], plain["steps"]) == (0, 7, 100000)
+    resumed = identity(more=[entry("mosaic_cityscapes", 500)])
+    assert resumed["experiment"] == plain["experiment"]
+    changed = entry("mosaic_cityscapes", 500, ["sgd.momentum = 0.5"])
+    others = [identity("sgd.momentum = 0.5"), identity(more=[changed]), identity(steps=90000)]
+    assert len({plain["experiment"], *(one["experiment"] for one in others)}) == 4
