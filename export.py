@@ -3,6 +3,8 @@ r"""Exports a checkpoint as SavedModel and TFLite, each checked on real images, 
 python export.py --model_dir=runs/quickstart --export_dir=exports
 python export.py --gin_file=mosaic_cityscapes --checkpoint=CKPT --data_dir=DIR \
       --export_dir=exports --format=tflite --output=labels --size=1024x2048
+python export.py --gin_file=mosaic_ade20k_top31 --checkpoint=FILE.tflite --images=photos \
+      --label_map=ade20k_top31 --export_dir=exports
 python export.py --model_dir=runs/camvid --export_dir=exports --format=garden_checkpoint
 python export.py --model_dir=runs/camvid --export_dir=exports --quantize=float16,int8 --evaluate
 """
@@ -26,10 +28,16 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         for name in ("quantize", "size", "output", "input_type"):
             if values[name].present:
                 raise cli.UserError(f"--{name} is for TFLite files; add tflite to --format")
+    _check_images(values)
     files, checkpoint, _ = cli.checkpoint_and_output(values)
-    cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
+    # CROP_SIZE may be the size of the photographs.
+    unneeded = cli.NO_DATA if values.images else cli.NOT_TRAINING
+    cli.configure(files, bindings, values.data_dir, unneeded)
+    from data.label_map import LabelMap
     from mosaic.export.export_checkpoint import export_checkpoint
+    from mosaic.utils.class_names import Classes
 
+    named = Classes.of(LabelMap.named(values.label_map)) if values.label_map else None
     export_checkpoint(
         checkpoint,
         values.export_dir,
@@ -39,7 +47,18 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         values.output,
         input_type=values.input_type,
         evaluate=values.evaluate,
+        photographs=values.images,
+        classes=named,
     )
+
+
+def _check_images(values: cli.Values) -> None:
+    """Raises a UserError where flags of photographs contradict those of a data set."""
+    if values.label_map and not values.images:
+        raise cli.UserError("--label_map is for --images; a data set has its own names")
+    for name in ("data_dir", "evaluate") if values.images else ():
+        if getattr(values, name):
+            raise cli.UserError(f"--images has no truth, and --{name} needs it: leave one out")
 
 
 if __name__ == "__main__":
@@ -48,7 +67,8 @@ if __name__ == "__main__":
     flags.DEFINE_list(
         "format",
         "saved_model,tflite",
-        "saved_model, tflite, garden_checkpoint (as the Model Garden's own code restores it).",
+        "saved_model, tflite, checkpoint (as this project trains on), garden_checkpoint (as the "
+        "Model Garden's own code restores it).",
         flag_values=FLAGS,
     )
     flags.DEFINE_list(
@@ -77,5 +97,14 @@ if __name__ == "__main__":
         False,
         "Also score each export and its network on the whole evaluation split.",
         flag_values=FLAGS,
+    )
+    flags.DEFINE_multi_string(
+        "images",
+        [],
+        "Photographs or folders of them in the place of a data set: for checks and int8 ranges.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_string(
+        "label_map", None, "With --images: a name in data/labels or a file.", flag_values=FLAGS
     )
     sys.exit(cli.run(__doc__, FLAGS, main))

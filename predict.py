@@ -33,14 +33,13 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     from mosaic.experiment import as_configured, load_predictor
     from mosaic.inference import image_files, model_classes
     from mosaic.tflite.model_file import opened
-    from mosaic.utils import class_names
+    from mosaic.utils.class_names import Classes
 
     sources = image_files.find([*values.images, *more])
     model = opened(path)
     known = model_classes.find(model)
     if values.label_map:
-        label_map = LabelMap.named(values.label_map)
-        known = class_names.Classes(label_map.names, label_map.colors, label_map.ignore_label)
+        known = Classes.of(LabelMap.named(values.label_map))
     predictor, _ = load_predictor(model, values.normalization, allow_code=values.allow_code)
     if files and not size:
         predictor, size = as_configured(predictor)

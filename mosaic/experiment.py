@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import gin
@@ -12,10 +13,12 @@ import tf_keras
 from mosaic import config
 from mosaic.checkpoints import loading
 from mosaic.checkpoints.run_folder import saved_configuration
-from mosaic.inference import file_predictors, predictors
+from mosaic.inference import file_predictors, model_classes, predictors
 from mosaic.inference.letterbox import letterbox
+from mosaic.inference.photographs import Photographs
 from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 from mosaic.utils.segmentation_dataset import SegmentationDataset
@@ -49,9 +52,53 @@ def load_experiment(
     dataset = config.build("train.dataset")
     model = config.build("train.model")
     check_classes(model, dataset)
+    return model, dataset, config.build("train.evaluation"), _load(model, checkpoint)
+
+
+def load_with_photographs(
+    checkpoint: str | TFLiteModel,
+    paths: Sequence[str],
+    classes: Classes | None = None,
+    size: tuple[int, int] | None = None,
+) -> tuple[tf_keras.Model, Photographs, Any, Variables]:
+    """Builds the parts of the experiment with users' own images in the place of its data set.
+
+    Args:
+      checkpoint: checkpoint, as for `load_experiment`.
+      paths: paths of images, folders and videos.
+      classes: names and colours of the network's classes; None for those that the checkpoint names,
+        or else numbers.
+      size: (height, width) that images are resized to; None for that at which the experiment scores
+        images, or else trains.
+
+    Returns:
+      As `load_experiment`.
+
+    Raises:
+      UserError: as `load_experiment`; or the size is not known, or `classes` are not the network's.
+    """
+    model = config.build("train.model")
+    evaluation = config.build("train.evaluation")
+    size = size or evaluation.padded_size or evaluation.input_size
+    size = size or config.value("Augment.crop_size")
+    if size in (None, gin.REQUIRED):
+        raise UserError("the size of the network's input is not known; give --size=HEIGHTxWIDTH")
+    count = model.output_shape[-1]
+    classes = classes or model_classes.find(checkpoint) or Classes.numbered(count)
+    if len(classes.class_names) != count:
+        raise UserError(
+            f"the network has {count} classes, and the label map {len(classes.class_names)}; give "
+            "the network's own with --label_map"
+        )
+    loaded = _load(model, checkpoint)
+    evaluation = dataclasses.replace(evaluation, split="val", padded_size=None)
+    return model, Photographs(paths, classes, tuple(size)), evaluation, loaded
+
+
+def _load(model: tf_keras.Model, checkpoint: str | TFLiteModel) -> Variables:
     loaded = loading.load(model, checkpoint)
     _tell_other_settings(checkpoint)
-    return model, dataset, config.build("train.evaluation"), loaded
+    return loaded
 
 
 # Settings of a network that only matter in training, and one that may differ on purpose.

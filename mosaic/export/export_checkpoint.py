@@ -13,18 +13,22 @@ import tf_keras
 from mosaic import experiment
 from mosaic.checkpoints import origin, run_folder
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.export import checkpoint as checkpoint_format
 from mosaic.export import model_garden, saved_model, tflite, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, warn_of_one_class
 from mosaic.export.tflite import INPUT_TYPES, OUTPUTS
 from mosaic.export.tolerances import LIMITS, Limit
 from mosaic.models import batch_norm, quantization_aware
 from mosaic.models.inputs import check_size
-from mosaic.tflite.model_file import opened
+from mosaic.models.variables import Variables
+from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils.atomic_io import check_writable
+from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
+from mosaic.utils.progress import Progress
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
-FORMATS = ("saved_model", "tflite", "garden_checkpoint")
+FORMATS = ("saved_model", "tflite", "checkpoint", "garden_checkpoint")
 # Number of training images that ranges and statistics are measured on.
 _MEASURED = 64
 
@@ -39,13 +43,16 @@ def export_checkpoint(
     num_images: int = 4,
     input_type: str = "uint8",
     evaluate: bool = False,
+    photographs: Sequence[str] = (),
+    classes: Classes | None = None,
 ) -> None:
     """Exports the configured experiment's network with a checkpoint's weights.
 
     Args:
       checkpoint: path of a checkpoint, as for `loading.load`.
       export_dir: folder for saved_model/, {network}_{quantize}_{output}.tflite, with float32 for
-        `none` (with int8 input {network}_int8_int8_input_{output}.tflite), and garden_checkpoint/.
+        `none` (with int8 input {network}_int8_int8_input_{output}.tflite), checkpoint/ and
+        garden_checkpoint/.
       formats: formats to export, of `FORMATS`.
       quantize: quantization of each TFLite file; if None, one file with `none`, or with `int8` for
         a network of quantization-aware training.
@@ -55,6 +62,10 @@ def export_checkpoint(
       num_images: number of images of the evaluation split on which each export is checked.
       input_type: input type of int8 TFLite files, one of `INPUT_TYPES`.
       evaluate: whether each export and the network are scored on the whole evaluation split too.
+      photographs: paths of images and folders that take the place of the experiment's data set, for
+        checks and for ranges.
+      classes: names and colours of the classes, with photographs; None for those that the
+        checkpoint names, or else numbers.
 
     Raises:
       UserError: an export is not possible with these arguments; nothing is written.
@@ -70,7 +81,11 @@ def export_checkpoint(
             tflite.check_choice(name, value, known)
     check_writable(export_dir)
     source = opened(checkpoint)
-    model, dataset, evaluation, loaded = experiment.load_experiment(source)
+    if photographs:
+        found = experiment.load_with_photographs(source, photographs, classes, size)
+    else:
+        found = experiment.load_experiment(source)
+    model, dataset, evaluation, loaded = found
     quantize = quantize or ("int8" if quantization_aware.is_quantized(model) else "none",)
     if input_type != "uint8" and "int8" not in quantize:
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
@@ -84,12 +99,7 @@ def export_checkpoint(
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     record = origin.for_export(source, loaded.step)
     folder = pathlib.Path(export_dir)
-    if "garden_checkpoint" in formats:
-        if loaded.format == "tflite":
-            _calibrate(model, dataset)
-        path = str(folder / "garden_checkpoint")
-        path = model_garden.save(model, path, loaded, dataset, record)
-        print(f"{path}: {len(model.variables)} variables, read back equal")
+    _write_checkpoints(model, folder, formats, source, loaded, dataset, record)
     if "saved_model" in formats:
         path = folder / "saved_model"
         result = saved_model.write(model, images, str(path), dataset, split, record)
@@ -105,6 +115,30 @@ def export_checkpoint(
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
         _warn(path, tolerances.of_model(model, options.quantize), result, dataset)
+
+
+def _write_checkpoints(
+    model: tf_keras.Model,
+    folder: pathlib.Path,
+    formats: Sequence[str],
+    source: str | TFLiteModel,
+    loaded: Variables,
+    dataset: SegmentationDataset,
+    record: str | None,
+) -> None:
+    """Writes the formats that are checkpoints, with statistics that a TFLite file lacks."""
+    if loaded.format == "tflite" and {"checkpoint", "garden_checkpoint"} & set(formats):
+        _calibrate(model, dataset)
+    if "checkpoint" in formats:
+        saved = None if isinstance(source, TFLiteModel) else run_folder.saved_configuration(source)
+        path = checkpoint_format.save(
+            model, str(folder / "checkpoint"), loaded, dataset, saved, record
+        )
+        print(f"{path}: {len(model.variables)} variables, read back equal")
+    if "garden_checkpoint" in formats:
+        path = str(folder / "garden_checkpoint")
+        path = model_garden.save(model, path, loaded, dataset, record)
+        print(f"{path}: {len(model.variables)} variables, read back equal")
 
 
 def _common_size(dataset: SegmentationDataset, evaluation: Evaluation) -> tuple[int, int]:
@@ -146,8 +180,9 @@ def _check_files(
 def _training_images(dataset: SegmentationDataset) -> Iterator[np.ndarray]:
     """Images to measure ranges and statistics on; none without a training split."""
     count = min(_MEASURED, dataset.num_images("train")) if "train" in dataset.splits else 0
-    for index in range(count):
-        yield dataset.example("train", index)[0]
+    with Progress(count, "measure ranges", "image") as bar:
+        for index in bar.over(range(count)):
+            yield dataset.example("train", index)[0]
 
 
 def _calibrate(model, dataset) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
@@ -28,6 +29,11 @@ class Classes:
     class_names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     ignore_label: int = 255
+
+    @classmethod
+    def of(cls, label_map: Any) -> Classes:
+        """Makes the classes of a label map (`data.label_map.LabelMap`)."""
+        return cls(label_map.names, label_map.colors, label_map.ignore_label)
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Classes:

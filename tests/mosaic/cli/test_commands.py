@@ -107,6 +107,12 @@ def test_help_answers_at_once(command, tmp_path):
             ["--checkpoint=nowhere: no such file or folder"],
         ),
         ("export.py", ["--gin_file=quickstart"], ["give --export_dir=DIR"]),
+        (
+            "export.py",
+            ["--export_dir=y", "--images=x", "--data_dir=z"],
+            ["--images has no truth, and --data_dir needs it"],
+        ),
+        ("export.py", ["--export_dir=y", "--label_map=x"], ["--label_map is for --images"]),
         ("export.py", ["--export_dir=y", "--format="], ["--format=: name at least one"]),
         ("export.py", ["--export_dir=y", "--quantize="], ["--quantize=: name at least one"]),
         ("export.py", ["--export_dir=y", "--quantize=,"], ["--quantize=: name at least one"]),

@@ -15,13 +15,16 @@ from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.visualize import write_png
 
 SIZE = (64, 96)
 
 
 def configure(monkeypatch, network, dataset, loaded=None):
     """Has `export_checkpoint` find a network and a data set."""
+    loaded = loaded or Variables("x", "mosaic", None, {})
     found = (network, dataset, Evaluation(batch_size=2), loaded)
     monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
 
@@ -117,7 +120,7 @@ def test_bad_calls_leave_nothing(small_network, drawn, tmp_path, monkeypatch, ar
 
 
 def test_unknown_format(tmp_path):
-    with pytest.raises(UserError, match="onnx: not one of saved_model, tflite, garden_checkpoint"):
+    with pytest.raises(UserError, match="onnx: not one of saved_model, tflite, checkpoint, garden"):
         export_checkpoint.export_checkpoint("x", str(tmp_path), ("onnx",))
 
 
@@ -144,3 +147,39 @@ def test_images_of_several_sizes_without_training_need_a_size(
     configure(monkeypatch, tiny_network, dataset)
     with pytest.raises(UserError, match="differ in size; give --size=HEIGHTxWIDTH"):
         export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
+
+
+@pytest.fixture
+def photographs(tmp_path, drawn):
+    folder = tmp_path / "photographs"
+    for index, image in enumerate(drawn.images[:2]):
+        write_png(folder / f"{index}.png", image)
+    return [str(folder)]
+
+
+def test_photographs_take_the_place_of_a_data_set(
+    tiny_network, photographs, tmp_path, monkeypatch, capsys
+):
+    built = {"train.model": tiny_network, "train.evaluation": Evaluation(input_size=(32, 48))}
+    monkeypatch.setattr(experiment.config, "build", built.get)
+    loaded = Variables("x", "tflite", None, {})
+    monkeypatch.setattr(experiment, "_load", lambda model, checkpoint: loaded)
+    monkeypatch.setattr(export_checkpoint, "_calibrate", lambda model, dataset: None)
+    monkeypatch.setitem(tolerances.LIMITS, "none", tolerances.Limit(None, 0.0))
+    monkeypatch.setitem(tolerances.LIMITS, "int8", tolerances.Limit(None, 0.0))
+    out = tmp_path / "out"
+    export_checkpoint.export_checkpoint(
+        "x", str(out), ("tflite", "checkpoint"), ("int8",), photographs=photographs
+    )
+    assert (out / "checkpoint" / "ckpt-0.index").is_file()
+    file = TFLiteModel.open(out / "tiny_int8_logits.tflite")
+    assert TFLitePredictor(file).input_size == (32, 48)
+    assert tflite_metadata.read(file).classes.class_names == ("class 0", "class 1", "class 2")
+    assert "equal pixels on 2 images" in capsys.readouterr().out
+
+
+def test_names_of_another_network_are_refused(tiny_network, photographs, monkeypatch):
+    built = {"train.model": tiny_network, "train.evaluation": Evaluation(input_size=(32, 48))}
+    monkeypatch.setattr(experiment.config, "build", built.get)
+    with pytest.raises(UserError, match=r"has 3 classes, and the label map 2; .*--label_map"):
+        experiment.load_with_photographs("x", photographs, Classes.numbered(2))
