@@ -15,6 +15,7 @@ from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
 from mosaic.cli.models import (
     check_normalization,
     checkpoint_and_output,
+    find_model,
     model_and_files,
     parse_size,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "configure",
     "experiment_files",
     "explain",
+    "find_model",
     "model_and_files",
     "parse_size",
     "run",

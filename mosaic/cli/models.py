@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from mosaic.cli.configuration import experiment_files
 from mosaic.cli.flags import Values, allows_code
@@ -24,16 +25,29 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
       UserError: there is nothing at the path, or a checkpoint without a configuration, or its
         configuration imports code that is not this project's and --allow_code is not given.
     """
+    return find_model(values.model, values.gin_file, allows_code(values), "--model=")
+
+
+def find_model(
+    path: str, gin_files: Sequence[str], allow_code: bool = False, flag: str = ""
+) -> tuple[str, list[str]]:
+    """Returns what `model_and_files` does, without flags.
+
+    Args:
+      path: path of the model.
+      gin_files: names or paths of gin files.
+      allow_code: whether a configuration beside the model may import code that is not this
+        project's.
+      flag: beginning of messages about the path.
+    """
     from mosaic import config
 
-    path = values.model
-    named = [config.find(name) for name in values.gin_file]
+    named = [config.find(name) for name in gin_files]
     saved = os.path.join(path, CONFIG)
     if os.path.isfile(saved):
-        checkpoint = default_checkpoint(path)
-        return checkpoint, named or [config.saved(saved, allows_code(values))]
+        return default_checkpoint(path), named or [config.saved(saved, allow_code)]
     if not is_there(path):
-        raise UserError(f"--model={path}: no such file or folder")
+        raise UserError(f"{flag}{path}: no such file or folder")
     if format_of(path) != "network":
         return path, []
     if named:
@@ -42,10 +56,9 @@ def model_and_files(values: Values) -> tuple[str, list[str]]:
     for candidate in (folder, os.path.dirname(folder)):
         saved = os.path.join(candidate, CONFIG)
         if os.path.isfile(saved):
-            return path, [config.saved(saved, allows_code(values))]
-    raise UserError(
-        f"--model={path}: a checkpoint needs its experiment; give --gin_file=EXPERIMENT"
-    )
+            return path, [config.saved(saved, allow_code)]
+    how = "--gin_file=EXPERIMENT" if flag else "its name"
+    raise UserError(f"{flag}{path}: a checkpoint needs its experiment; give {how}")
 
 
 def check_normalization(values: Values, path: str, as_network: bool = False) -> None:

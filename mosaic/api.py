@@ -1,0 +1,270 @@
+"""What the commands do, for use from Python: load, segment, build, train, score and export.
+
+Gin's configuration is global: each function here begins with an empty one and leaves an empty one.
+Errors that a user can fix are `UserError`, one line that names the thing and the fix.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import gin
+import numpy as np
+import tf_keras
+
+from mosaic import cli, config
+from mosaic.evaluation import score_checkpoint
+from mosaic.experiment import as_configured, load_predictor
+from mosaic.export import export_checkpoint
+from mosaic.inference import model_classes
+from mosaic.inference.predictors import Predictor
+from mosaic.tflite.model_file import opened
+from mosaic.training import train_loop, warm_up
+from mosaic.utils import visualize
+from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import UserError
+
+Image = np.ndarray | str | os.PathLike
+
+
+def _told(function: Callable) -> Callable:
+    """Lets errors that a user can fix out as UserErrors, in the line that commands print."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            code, line = cli.explain(error)
+            if code != 2:
+                raise
+            raise UserError(line) from None
+
+    return call
+
+
+@contextlib.contextmanager
+def _configured(
+    files: Sequence[str],
+    settings: Mapping[str, Any] | None,
+    data_dir: str | os.PathLike | None = None,
+    unneeded: Sequence[str] = (),
+) -> Iterator[list[str]]:
+    """In its block gin is configured as by a command; yields the bindings."""
+    arguments = [f"--gin.{name}={_text(value)}" for name, value in (settings or {}).items()]
+    _, bindings = cli.split_bindings(arguments)
+    gin.clear_config()
+    try:
+        cli.configure(files, bindings, None if data_dir is None else str(data_dir), unneeded)
+        yield bindings
+    finally:
+        gin.clear_config()
+
+
+def _text(value: Any) -> str:
+    """A value as on the command line; text stays text, but for gin's references and macros."""
+    is_text = isinstance(value, str) and not value.startswith(("@", "%"))
+    return repr(value) if is_text else str(value)
+
+
+class Segmenter:
+    """A loaded network or file that segments images; made by `load`.
+
+    Attributes:
+      classes: names and colours of its classes.
+    """
+
+    def __init__(
+        self, predictor: Predictor, classes: Classes | None, size: tuple[int, int] | None, path: str
+    ):
+        self._predictor, self._size, self._path = predictor, size, path
+        self.classes = classes or Classes.numbered(predictor.num_classes or 256)
+
+    def __repr__(self) -> str:
+        return f"<Segmenter of {self._path}: {len(self.classes.class_names)} classes>"
+
+    @_told
+    def __call__(self, image: Image) -> np.ndarray:
+        """Segments an image.
+
+        Args:
+          image: uint8 RGB [height, width, 3], or the path of an image file.
+
+        Returns:
+          Class indices, uint8 [height, width], of the image's own size.
+
+        Raises:
+          UserError: it is no such image, or too small for the network.
+        """
+        pixels = _pixels(image)
+        labels = self._predictor(pixels[np.newaxis], pixels.shape[:2], self._size)
+        return labels[0].numpy().astype(np.uint8)
+
+    @_told
+    def overlay(self, image: Image, labels: np.ndarray | None = None) -> np.ndarray:
+        """Draws an image beside its classes, over a legend.
+
+        Args:
+          image: image as for a call.
+          labels: class indices [height, width]; those of a call if None.
+
+        Returns:
+          uint8 RGB [height + legend, 2 * width, 3].
+        """
+        pixels = _pixels(image)
+        return visualize.overlay(
+            pixels, None, self(pixels) if labels is None else labels, self.classes
+        )
+
+
+def _pixels(image: Image) -> np.ndarray:
+    if isinstance(image, str | os.PathLike):
+        content = np.fromfile(image, np.uint8)
+        decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        if decoded is None:
+            raise UserError(f"{image}: not a readable image")
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
+        raise UserError(
+            f"an image of {image.dtype} {list(image.shape)}: give uint8 [height, width, 3] in RGB"
+        )
+    return image
+
+
+@_told
+def load(
+    path: str | os.PathLike,
+    experiment: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    size: tuple[int, int] | None = None,
+    normalization: str | None = None,
+    allow_code: bool = False,
+) -> Segmenter:
+    """Loads a model of any form: a run, a checkpoint, a SavedModel or a TFLite file.
+
+    Args:
+      path: path of the model, as for `predict.py --model`.
+      experiment: name or path of the gin file of a checkpoint without one of its own.
+      settings: values of macros and parameters, as `--gin.NAME=VALUE`.
+      size: (height, width) that images are resized to for the network; None for that at which its
+        experiment scores, or else the image's own.
+      normalization: what a TFLite file without normalisation inside expects.
+      allow_code: whether code that comes with the model may run.
+
+    Raises:
+      UserError: there is no such model, or it cannot be loaded.
+    """
+    path, files = cli.find_model(os.fspath(path), [experiment] if experiment else [], allow_code)
+    model = opened(path)
+    context = _configured(files, settings, None, cli.NO_DATA) if files else contextlib.nullcontext()
+    with context:
+        predictor, _ = load_predictor(model, normalization, allow_code=allow_code)
+        if files and not size:
+            predictor, size = as_configured(predictor)
+    return Segmenter(predictor, model_classes.find(model), size, path)
+
+
+@_told
+def build(experiment: str, settings: Mapping[str, Any] | None = None) -> tf_keras.Model:
+    """Builds an experiment's network, with initial weights.
+
+    Args:
+      experiment: name in configs/ or path of a gin file.
+      settings: values of macros and parameters, as `--gin.NAME=VALUE`.
+
+    Returns:
+      A network from RGB images in 0..255, [batch, height, width, 3], to logits.
+    """
+    with _configured([config.find(experiment)], settings, None, cli.NO_DATA):
+        return config.build("train.model")
+
+
+@_told
+def train(
+    experiment: str,
+    model_dir: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Trains as `train.py` does, or goes on where the run in `model_dir` stopped.
+
+    Args:
+      experiment: name in configs/ or path of a gin file.
+      model_dir: folder of the run.
+      data_dir: folder of the data set.
+      settings: values of macros and parameters, as `--gin.NAME=VALUE`.
+    """
+    files = [config.find(experiment)]
+    with _configured(files, settings, data_dir) as bindings:
+        warm_up.limit(files, bindings)
+        train_loop.run(os.fspath(model_dir))
+
+
+@_told
+def score(
+    path: str | os.PathLike,
+    output_dir: str | os.PathLike,
+    experiment: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+    split: str | None = None,
+) -> dict:
+    """Scores a model on a data set as `eval.py` does, and writes the report.
+
+    Args:
+      path: path of the model, or of a run.
+      output_dir: folder for the report.
+      experiment: name or path of the gin file whose data and protocol count; None for a run's own.
+      data_dir: folder of the data set; None for a run's own.
+      settings: values of macros and parameters, as `--gin.NAME=VALUE`.
+      split: split to score; None for the experiment's.
+
+    Returns:
+      The report, as in report.json: `mean_iou` (0 to 1), `per_class_iou` and more.
+    """
+    path, files = _with_experiment(path, experiment)
+    with _configured(files, settings, data_dir, cli.NOT_TRAINING):
+        return score_checkpoint.score(path, os.fspath(output_dir), split)
+
+
+@_told
+def export_model(
+    path: str | os.PathLike,
+    export_dir: str | os.PathLike,
+    experiment: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+    images: Sequence[str | os.PathLike] = (),
+    **options: Any,
+) -> None:
+    """Exports a checkpoint as `export.py` does; each export is checked before it gets its name.
+
+    Args:
+      path: path of a checkpoint, of a TFLite file with its weights, or of a run.
+      export_dir: folder for the exports.
+      experiment: name or path of the gin file of the network; None for a run's own.
+      data_dir: folder of the data set; None for a run's own.
+      settings: values of macros and parameters, as `--gin.NAME=VALUE`.
+      images: photographs, or folders of them, in the place of a data set.
+      **options: `formats`, `quantize`, `size`, `output`, `input_type` and `evaluate` of
+        `export_checkpoint.export_checkpoint`.
+    """
+    path, files = _with_experiment(path, experiment)
+    unneeded = cli.NO_DATA if images else cli.NOT_TRAINING
+    with _configured(files, settings, data_dir, unneeded):
+        export_checkpoint.export_checkpoint(
+            path, os.fspath(export_dir), photographs=[*map(os.fspath, images)], **options
+        )
+
+
+def _with_experiment(path: str | os.PathLike, experiment: str | None) -> tuple[str, list[str]]:
+    path, files = cli.find_model(os.fspath(path), [experiment] if experiment else [])
+    if not files and not experiment:
+        raise UserError(f"{path}: give the experiment whose data counts, such as 'mosaic_folders'")
+    return path, files or [config.find(experiment)]

@@ -1,0 +1,136 @@
+"""The functions for use from Python."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import cv2
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import mosaic
+from mosaic.export import checkpoint
+from mosaic.inference.file_predictors import SavedModelPredictor
+from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import UserError
+
+ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
+TINY = {
+    "mosaic.bins": (1, 4),
+    "IMAGE_SIZE": (64, 128),
+    "CROP_SIZE": (64, 128),
+    "NUM_TRAIN": 2,
+    "NUM_VAL": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder, as far as others read it."""
+    folder = tmp_path_factory.mktemp("run")
+    text = [f"{name} = {value}" for name, value in TINY.items()]
+    (folder / "config.gin").write_text("\n".join(["include 'quickstart.gin'", *text, ""]))
+    tf_keras.utils.set_random_seed(0)
+    model = mosaic.build("quickstart", TINY)
+    classes = Classes.numbered(19)
+    checkpoint.save(model, str(folder / "best_ckpt"), None, classes, str(folder / "config.gin"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(run):
+    return mosaic.load(run)
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+
+
+def test_import_is_quiet_and_light():
+    code = "import sys, mosaic; print(*sys.modules, *dir(mosaic))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"tensorflow", "numpy", "gin"} & set(done.stdout.split())
+    assert {"load", "build", "score"} <= set(done.stdout.split())
+    assert done.stderr == ""
+
+
+def test_an_array_is_segmented(segmenter, image):
+    labels = segmenter(image)
+    assert labels.shape == (64, 128) and labels.dtype == np.uint8
+    assert not gin.config._CONFIG
+
+
+def test_a_segmenter_takes_files_and_draws(segmenter, image, tmp_path):
+    path = tmp_path / "image.png"
+    cv2.imwrite(str(path), image[..., ::-1])
+    assert len(segmenter.classes.class_names) == 19 and "19 classes" in repr(segmenter)
+    np.testing.assert_array_equal(segmenter(path), segmenter(image))
+    picture = segmenter.overlay(path)
+    assert picture.shape[0] > 64 and picture.shape[1:] == (256, 3)
+    np.testing.assert_array_equal(picture[:64, :128], image)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda load, image: mosaic.load("/nowhere"), "^/nowhere: no such file or folder$"),
+        (lambda load, image: load(image[..., 0]), "give uint8 .height, width, 3."),
+        (lambda load, image: load("/nowhere.png"), "^/nowhere.png: No such file"),
+        (lambda load, image: load(image[:20]), "too small|cannot be pooled"),
+        (lambda load, image: mosaic.build("quikstart"), "did you mean 'quickstart'"),
+        (lambda load, image: mosaic.build("quickstart", {"X": 1}), "^--gin.X: no such macro"),
+        (
+            lambda load, image: mosaic.build("quickstart", {"mosaic.bins": (0,)}),
+            r"^(?!.*In call to configurable).*mosaic\.bins",
+        ),
+        (lambda load, image: mosaic.nothing, "has no attribute 'nothing'"),
+    ],
+)
+def test_mistakes_are_one_line(segmenter, image, call, message):
+    with pytest.raises((UserError, AttributeError), match=message) as caught:
+        call(segmenter, image)
+    assert "\n" not in str(caught.value)
+    assert not gin.config._CONFIG
+
+
+def test_a_network_is_built_with_settings():
+    model = mosaic.build("mosaic_camvid", {"mosaic.bins": (1, 4), "NUM_CLASSES": 3})
+    assert model.output_shape[-1] == 3
+
+
+def test_a_run_is_scored(run, tmp_path):
+    report = mosaic.score(run, tmp_path / "eval")
+    assert 0 <= report["mean_iou"] <= 1 and report["num_images"] == 2
+    assert (
+        json.loads((tmp_path / "eval" / "report.json").read_text())["mean_iou"]
+        == (report["mean_iou"])
+    )
+
+
+def test_a_checkpoint_is_exported_with_images(run, segmenter, image, tmp_path):
+    cv2.imwrite(str(tmp_path / "image.png"), image)
+    mosaic.export_model(
+        run, tmp_path / "out", images=[tmp_path / "image.png"], formats=["saved_model"]
+    )
+    exported = SavedModelPredictor(str(tmp_path / "out" / "saved_model"))
+    again = mosaic.load(tmp_path / "out" / "saved_model")
+    np.testing.assert_array_equal(again(image), exported(tf.constant(image[np.newaxis]))[0])
+    np.testing.assert_array_equal(again(image), segmenter(image))
+
+
+def test_the_page_tells_what_there_is():
+    """Each function of the page exists, with the arguments that it names."""
+    text = (ROOT / "docs" / "python_api.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for block in blocks:
+        compile(block, "python_api.md", "exec")
+    told = set(re.findall(r"\bmosaic\.(\w+)\(", " ".join(blocks)))
+    assert told == {"load", "build", "train", "score", "export_model"}
