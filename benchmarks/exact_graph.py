@@ -16,9 +16,9 @@ import tf_keras
 
 import common
 from data.street_scenes import drawing
+from mosaic.distribution.runtime import runtime
 from mosaic.models.mosaic import mosaic
 from mosaic.training.losses import CrossEntropy
-from mosaic.training.runtime import runtime
 
 SIZE, BATCH, STEPS = (360, 480), 8, 3
 

@@ -50,9 +50,7 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
       UserError: its latest checkpoint is damaged or of another network, or no state file lists its
         checkpoints.
     """
-    tidy(folder)
-    tidy(os.path.join(folder, BEST_FOLDER))
-    forget_start(folder)
+    make_consistent(folder)
     latest = tf.train.latest_checkpoint(folder)
     if not latest:
         return
@@ -63,6 +61,17 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
         raise UserError(f"{latest}: cannot be restored ({error.reason}); {_mend(latest)}") from None
     _check_network(folder, model, saved)
     _check_own(model, saved, "take another --model_dir, or the configuration of this folder's run")
+
+
+def make_consistent(folder: str) -> None:
+    """Makes the files of a run's folder agree, and forgets a run that has done no step.
+
+    Raises:
+      UserError: as for `tidy`.
+    """
+    tidy(folder)
+    tidy(os.path.join(folder, BEST_FOLDER))
+    forget_start(folder)
 
 
 def _check_network(folder: str, model: tf_keras.Model, saved: Variables) -> None:

@@ -28,6 +28,7 @@ _DECIDES_NOTHING = frozenset(
         *("train.steps", "train.init_checkpoint"),
         *("runtime.seed", "runtime.devices", "runtime.threads"),
         *("runtime.deterministic", "runtime.exact_graph"),
+        *("runtime.strategy", "runtime.tpu", "runtime.wait_for_workers"),
         *("Evaluation.num_pictures", "Evaluation.num_best_and_worst", "Evaluation.baselines"),
         *("Evaluation.published", "Evaluation.batch_size", "Evaluation.garden_protocol"),
         *("Trainer.train", "Trainer.evaluate"),

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models.synchronized_norm import SynchronizedNorm
+
 PACKAGE = "mosaic"
 
 
@@ -38,13 +40,9 @@ class Norm:
 
     def layer(self, name: str) -> tf_keras.layers.BatchNormalization:
         """Returns a batch normalisation layer with these settings."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return tf_keras.layers.BatchNormalization(
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            synchronized=self.synchronized and replicas > 1,
-            name=name,
-        )
+        shares = self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1
+        kind = SynchronizedNorm if shares else tf_keras.layers.BatchNormalization
+        return kind(momentum=self.momentum, epsilon=self.epsilon, synchronized=shares, name=name)
 
 
 def conv_bn(

@@ -23,6 +23,8 @@ from mosaic.checkpoints.run_folder import (
     prepare,
     set_aside_later,
 )
+from mosaic.distribution import workers
+from mosaic.distribution.runtime import runtime
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes, load_experiment
 from mosaic.export import saved_model
@@ -34,7 +36,6 @@ from mosaic.training import data_note
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
-from mosaic.training.runtime import runtime
 from mosaic.training.task import InitialWeights, SegmentationTask
 from mosaic.training.trainer import (
     BestCheckpoint,
@@ -44,8 +45,9 @@ from mosaic.training.trainer import (
     Trainer,
     quiet_controller,
 )
+from mosaic.training.worker_folder import check_same_step, own_folder
 from mosaic.utils import bound_settings, class_names
-from mosaic.utils.atomic_io import locked, write_text
+from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
@@ -73,8 +75,14 @@ def run(model_dir: str) -> None:
         return
     check_start(model_dir, config.value("train.init_checkpoint"))
     run_record.entries_in(model_dir)  # a damaged one is told before the work
-    with locked(model_dir), runtime().scope():
-        train(model_dir)
+    with runtime().scope(), workers.ending_together():
+        if workers.count() > 1:
+            # Records are written once where the workers share their folder.
+            workers.chief_first(lambda: config.build("train.dataset"))
+        with own_folder(model_dir) as folder:
+            train(folder)
+        if not workers.is_chief():
+            return
     # Built again outside of the strategy's scope: mirrored variables cannot be exported.
     chosen = default_checkpoint(model_dir)
     model, dataset, evaluation, loaded = load_experiment(chosen)
@@ -228,6 +236,7 @@ def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> in
       The step where training starts.
     """
     start = int(trainer.global_step.numpy())
+    check_same_step(start)
     if not start:
         # So a folder that cannot be written to is found now, not after an hour; and intervals
         # between checkpoints are counted from here.

@@ -17,6 +17,7 @@ from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
 from mosaic.checkpoints.run_folder import restoring, tidy
+from mosaic.distribution import workers
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
@@ -31,7 +32,7 @@ class Stopped(Exception):
 class StopOnSignal:
     """In its block, SIGINT and SIGTERM stop the run at the next step where this is safe.
 
-    A second signal ends the process at once.
+    A signal to one worker stops all of them. A second signal ends the process at once.
     """
 
     def __init__(self):
@@ -54,9 +55,9 @@ class StopOnSignal:
         signal.signal(number, self._before[number])
 
     def check(self) -> None:
-        """Raises `Stopped` if a signal came."""
-        if self.name:
-            raise Stopped(self.name)
+        """Raises `Stopped` if a signal came, to whichever worker; all must call it."""
+        if workers.any_of_them(bool(self.name)):
+            raise Stopped(self.name or "a signal to another worker")
 
 
 class BestCheckpoint(train_utils.BestCheckpointExporter):

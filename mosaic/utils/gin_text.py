@@ -27,8 +27,9 @@ MOVED_MODULES = {
     "mosaic.optimizers": "mosaic.training.optimizers",
     "mosaic.quantization": "mosaic.models.quantization_aware",
     "mosaic.resnet": "mosaic.models.resnet",
-    "mosaic.runtime": "mosaic.training.runtime",
+    "mosaic.runtime": "mosaic.distribution.runtime",
     "mosaic.training": "mosaic.training.train_loop",
+    "mosaic.training.runtime": "mosaic.distribution.runtime",
 }
 # Parameters by their old names: (configurable, parameter).
 RENAMED_PARAMETERS = {

@@ -54,7 +54,7 @@ def golden(request, shared):
 
 @pytest.fixture
 def exact_graph():
-    """Runs compiled steps as written, as `mosaic.training.runtime` does."""
+    """Runs compiled steps as written, as `mosaic.distribution.runtime` does."""
     before = tf.config.optimizer.get_experimental_options()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     yield

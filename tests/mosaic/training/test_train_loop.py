@@ -16,12 +16,12 @@ import tf_keras
 
 from mosaic import cli, config
 from mosaic.checkpoints import loading, origin, run_record
+from mosaic.distribution.runtime import runtime
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
 from mosaic.training.losses import CrossEntropy
 from mosaic.training.optimizers import sgd
-from mosaic.training.runtime import runtime
 from mosaic.utils.errors import UserError
 
 STEPS, EVAL_INTERVAL = 24, 8
@@ -305,39 +305,6 @@ def test_quantization_aware_training(root, tmp_path):
     result = finish(command(root, tmp_path))
     assert result.returncode == 2
     assert "a checkpoint of quantization-aware training, and a float network" in result.stderr
-
-
-def test_two_replicas_train_on_the_same_global_batch(root, tmp_path, uninterrupted):
-    """Two logical CPUs divide the batch; the first loss is that of one replica."""
-    script = (
-        "import sys, tensorflow as tf\n"
-        "cpu, = tf.config.list_physical_devices('CPU')\n"
-        "tf.config.set_logical_device_configuration(\n"
-        "    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
-        "from mosaic import cli\n"
-        "import train\n"
-        "flags = cli.common_flags('gin_file', 'model_dir', 'data_dir')\n"
-        "sys.exit(cli.run('', flags, train.main))\n"
-    )
-    arguments = [
-        *command(root, tmp_path)[2:],
-        "--gin.runtime.devices=('CPU:0', 'CPU:1')",
-        "--gin.mosaic.dropout=0.0",
-        "--gin.train.steps=2",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    result = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-    )
-    assert result.returncode == 0, result.stderr
-    entries = history(tmp_path)
-    whole, _ = uninterrupted
-    assert entries[0]["loss"] == pytest.approx(history(whole)[0]["loss"], rel=0.05)
-    assert entries[-1]["mean_iou"] > 0
 
 
 def _tiny(drawn, **settings):

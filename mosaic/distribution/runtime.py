@@ -1,4 +1,4 @@
-"""Settings that must be made before the first tensor: seeds, determinism, devices."""
+"""Settings that must be made before the first tensor: seeds, determinism, devices, workers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import gin
 import tensorflow as tf
 import tf_keras
 
-from mosaic.utils.errors import UserError
-from mosaic.utils.settings import AT_LEAST_1, SEED, check_arguments
+from mosaic.distribution import strategies
+from mosaic.distribution.strategies import AUTO, STRATEGIES
+from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Range, check_arguments
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
 # last bits, and within three steps the third digit of the loss. Without it a compiled step gives
 # the same losses as an eager one, with which published results are compared, and takes about 5 %
 # more time on a CPU (benchmarks/exact_graph.py).
 _EXACT = {"disable_meta_optimizer": True}
+_STRATEGY = Range(f"one of {', '.join(STRATEGIES)}", lambda value: value in STRATEGIES)
 
 
 @gin.configurable(module="mosaic")
@@ -26,6 +28,9 @@ def runtime(
     exact_graph: bool = True,
     threads: Annotated[int, AT_LEAST_1] | None = None,
     devices: str | Sequence[str] | None = None,
+    strategy: Annotated[str, _STRATEGY] = AUTO,
+    tpu: str | None = None,
+    wait_for_workers: Annotated[float, POSITIVE] = 300.0,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
 
@@ -36,9 +41,17 @@ def runtime(
       threads: number of CPU threads; all cores if None.
       devices: name or names of devices, such as `GPU:0`; all GPUs if None. If there are several,
         the global batch is divided among them and batch normalisation shares its statistics.
+        `CPU:1` and further ones are parts of the CPU, to try several replicas without GPUs.
+      strategy: `one_device`; `mirrored`, over the devices; `multi_worker_mirrored`, over the
+        workers that TF_CONFIG or SLURM names, and the devices of each; `tpu`; or `auto`: over the
+        workers where TF_CONFIG names several, on a TPU where `tpu` names one, else over the
+        devices.
+      tpu: name or address of a TPU; `local` for that of this machine.
+      wait_for_workers: longest time to wait at the start for the other workers, in seconds.
 
     Raises:
-      UserError: a device is not there or named twice, or a value has another type or range.
+      UserError: a device, a TPU or a port is not to be had, or a value has another type or range.
+      RunError: another worker did not come in time.
     """
     check_arguments(runtime, locals())
     tf_keras.utils.set_random_seed(seed)
@@ -48,23 +61,7 @@ def runtime(
         tf.config.optimizer.set_experimental_options(_EXACT)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    if devices is None:
-        # TensorFlow uses a single GPU by itself.
-        devices = [f"GPU:{index}" for index in range(len(gpus))] if len(gpus) > 1 else []
-    devices = [devices] if isinstance(devices, str) else list(devices)
-    if not devices:
-        return tf.distribute.get_strategy()
-    # For a device that is not there, TensorFlow would use another without a message.
-    there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
-    names = [device.upper().removeprefix("/").removeprefix("DEVICE:") for device in devices]
-    for device, name in zip(devices, names):
-        if name not in there:
-            raise UserError(f"runtime.devices: no {device!r} here; there are {', '.join(there)}")
-        if names.count(name) > 1:
-            raise UserError(f"runtime.devices: {device!r} is named twice; name each device once")
-    if len(devices) > 1:
-        return tf.distribute.MirroredStrategy(devices)
-    return tf.distribute.OneDeviceStrategy(devices[0])
+    named = [devices] if isinstance(devices, str) else list(devices or ())
+    return strategies.build(strategy, named, tpu, wait_for_workers)

@@ -1,0 +1,229 @@
+"""The workers of a run as the environment names them, and how they find each other at the start."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
+
+from mosaic.utils.errors import RunError, UserError
+
+_VARIABLE = "TF_CONFIG"
+# Jobs that train together, in the order in which TensorFlow numbers them.
+_JOBS = ("chief", "master", "worker")
+# Time between two attempts to reach a worker, and for the answer to one, in seconds.
+_PAUSE, _ANSWER = 0.2, 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Workers that train one network together.
+
+    Attributes:
+      addresses: `host:port` of each worker, the chief first.
+      index: number of this worker in `addresses`.
+    """
+
+    addresses: Sequence[str]
+    index: int
+
+    @property
+    def port(self) -> int:
+        """Port at which this worker serves the others."""
+        return int(self.addresses[self.index].rpartition(":")[2])
+
+
+def of_tf_config() -> Cluster | None:
+    """Returns the workers that TF_CONFIG names, as TFJob and Vertex AI set it; None without any.
+
+    Raises:
+      UserError: TF_CONFIG is damaged, or has tasks that do not train together.
+    """
+    text = os.environ.get(_VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+        jobs, task = found.get("cluster") or {}, found.get("task") or {}
+        if not jobs:
+            return None
+        kind, index = task["type"], int(task["index"])
+        there = {job: list(jobs[job]) for job in (*_JOBS, *jobs) if jobs.get(job)}
+        cluster = Cluster(
+            [a for job in _JOBS for a in there.get(job, ())],
+            index + sum(len(there.get(job, ())) for job in _JOBS[: _JOBS.index(kind)])
+            if kind in _JOBS
+            else -1,
+        )
+        if kind in _JOBS and (index < 0 or index >= len(there[kind]) or not cluster.port):
+            raise ValueError(f"there is no {kind} {index}")
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"{_VARIABLE}: not a cluster ({type(error).__name__}: {reason}); write "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+        ) from None
+    if others := [job for job in {**there, kind: None} if job not in _JOBS]:
+        raise UserError(
+            f"{_VARIABLE} has tasks of the kind {others[0]!r}: only chief and worker train "
+            "together; leave the others out of the job"
+        )
+    return cluster
+
+
+def of_slurm() -> Cluster | None:
+    """Returns the workers of a SLURM step, and sets TF_CONFIG to them; None outside of any.
+
+    TensorFlow's own resolver finds them. Ports depend on the job, so that jobs on one node do not
+    meet.
+
+    Raises:
+      UserError: SLURM's variables do not name the tasks.
+    """
+    if "SLURM_PROCID" not in os.environ or "SLURM_STEP_NUM_TASKS" not in os.environ:
+        return None
+    try:
+        # Nodes as SLURM numbers its tasks; the resolver sorts them by name.
+        nodes = slurm_cluster_resolver.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=10000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20000,
+            # A task uses all GPUs that SLURM shows it: the resolver need not divide them.
+            gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]),
+            gpus_per_task=1,
+            auto_set_gpu=False,
+        )
+        parts = (a.rpartition(":") for a in resolver.cluster_spec().job_tasks("worker"))
+        places = sorted((nodes.index(host), int(port)) for host, _, port in parts)
+        index = int(os.environ["SLURM_PROCID"])
+    except (RuntimeError, ValueError, LookupError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"SLURM does not name its tasks ({reason}); start them with srun") from None
+    jobs = {"worker": [f"{nodes[node]}:{port}" for node, port in places]}
+    task = {"type": "worker", "index": index}
+    os.environ[_VARIABLE] = json.dumps({"cluster": jobs, "task": task})
+    return of_tf_config()
+
+
+def meet(cluster: Cluster, seconds: float) -> None:
+    """Waits until every worker has heard of every other one.
+
+    TensorFlow's servers wait for each other without an end and cannot be interrupted. So they are
+    started only after all workers have been there, on the ports that the servers take then.
+
+    Args:
+      cluster: workers.
+      seconds: longest time to wait.
+
+    Raises:
+      UserError: the port of this worker is taken, or another worker has another number.
+      RunError: a worker did not come in time.
+    """
+    meeting = _Meeting(cluster)
+    try:
+        listener = _listen(cluster.port)
+    except OSError as error:
+        raise UserError(
+            f"port {cluster.port}, at which worker {cluster.index} serves the others, cannot be "
+            f"had ({os.strerror(error.errno)}); end what uses it, or name another port"
+        ) from None
+    with _answering(meeting, listener):
+        deadline, is_told = time.monotonic() + seconds, False
+        while missing := meeting.reach():
+            names = ", ".join(f"worker {i} ({cluster.addresses[i]})" for i in missing)
+            if time.monotonic() > deadline:
+                raise RunError(
+                    f"{names} did not come within {seconds:g} s; start all "
+                    f"{len(cluster.addresses)} workers, or raise runtime.wait_for_workers"
+                )
+            if not is_told:
+                print(f"waiting up to {seconds:g} s for {names}", file=sys.stderr, flush=True)
+                is_told = True
+            time.sleep(_PAUSE)
+
+
+def _listen(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
+@contextlib.contextmanager
+def _answering(meeting: _Meeting, listener: socket.socket) -> Iterator[None]:
+    """Answers other workers while its block runs; the port is free after it."""
+    thread = threading.Thread(target=meeting.answer, args=(listener,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # Closing alone does not end the thread, nor free the port while it waits.
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+class _Meeting:
+    """Which workers this one has reached, and which have reached it."""
+
+    def __init__(self, cluster: Cluster):
+        self._cluster = cluster
+        self._reached = {cluster.index}
+        self._heard = {cluster.index}
+
+    def answer(self, listener: socket.socket) -> None:
+        """Answers each worker that comes, until the listener is shut down."""
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(_ANSWER)
+                try:
+                    index = _number(connection)
+                    connection.sendall(self._greeting)
+                except OSError:
+                    continue
+                if index is not None:
+                    self._heard.add(index)
+
+    def reach(self) -> list[int]:
+        """Tries to reach the workers that were not reached yet; returns those that are missing."""
+        everybody = range(len(self._cluster.addresses))
+        for index in set(everybody) - self._reached:
+            host, _, port = self._cluster.addresses[index].rpartition(":")
+            try:
+                with socket.create_connection((host.strip("[]"), int(port)), _ANSWER) as connection:
+                    connection.sendall(self._greeting)
+                    found = _number(connection)
+            except OSError:  # not there yet, or its name not known yet
+                continue
+            if found is None:
+                continue  # something else, perhaps what an earlier run has left
+            if found != index:
+                raise UserError(
+                    f"{host}:{port} is worker {found} and not worker {index}; give all workers "
+                    "the same cluster, each with its own index"
+                )
+            self._reached.add(index)
+        return [i for i in everybody if i not in self._reached or i not in self._heard]
+
+    @property
+    def _greeting(self) -> bytes:
+        return f"mosaic worker {self._cluster.index}\n".encode()
+
+
+def _number(connection: socket.socket) -> int | None:
+    """Reads a greeting; returns the number of the worker, or None for anything else."""
+    with connection.makefile("rb") as file:
+        words = file.readline(64).split()
+    is_greeting = len(words) == 3 and words[:2] == [b"mosaic", b"worker"] and words[2].isdigit()
+    return int(words[2]) if is_greeting else None
