@@ -28,6 +28,9 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         check_writable(folder)
     cli.check_normalization(values, checkpoint, values.as_network)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
+    devices = cli.inference_devices(several=True)
+    if devices is None:
+        return
     from mosaic.evaluation.score_checkpoint import score
 
     score(
@@ -38,6 +41,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         values.as_network,
         values.submission_dir,
         values.allow_code,
+        devices,
     )
 
 

@@ -33,6 +33,8 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     # CROP_SIZE may be the size of the photographs.
     unneeded = cli.NO_DATA if values.images else cli.NOT_TRAINING
     cli.configure(files, bindings, values.data_dir, unneeded)
+    if cli.inference_devices() is None:
+        return
     from data.label_map import LabelMap
     from mosaic.export.export_checkpoint import export_checkpoint
     from mosaic.utils.class_names import Classes

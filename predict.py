@@ -29,6 +29,8 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     elif values.gin_file or bindings:
         flag = "gin_file" if values.gin_file else "gin.NAME"
         raise cli.UserError(f"--{flag} is for checkpoints; {path} runs as it is: leave it out")
+    if cli.inference_devices() is None:
+        return
     from data.label_map import LabelMap
     from mosaic.experiment import as_configured, load_predictor
     from mosaic.inference import image_files, model_classes

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import gin
+import tensorflow as tf
 import tf_keras
 
 from mosaic import config
@@ -130,6 +131,7 @@ def load_predictor(
     normalization: str | None = None,
     as_network: bool = False,
     allow_code: bool = False,
+    devices: Sequence[str] = (),
 ) -> tuple[predictors.Predictor, Variables | None]:
     """Loads a predictor: an exported file as it is, or a checkpoint into the experiment's network.
 
@@ -139,6 +141,7 @@ def load_predictor(
       normalization: normalisation of a file's input, see `file_predictors.of_file`.
       as_network: whether a .tflite file's weights are loaded into the experiment's network.
       allow_code: whether a SavedModel may use files and run code, see `file_predictors.of_file`.
+      devices: names of devices, on each of which a network gets a copy; a file has none.
 
     Returns:
       (predictor, variables that were loaded into the experiment's network, or None for a file as it
@@ -152,8 +155,18 @@ def load_predictor(
         model = config.build("train.model")
         loaded = loading.load(model, path)
         _tell_other_settings(path)
-        return predictors.of_network(model), loaded
+        predictor = predictors.of_network(model)
+        predictor.copies = tuple((device, _copy_on(device, model)) for device in devices)
+        return predictor, loaded
     return file_predictors.of_file(path, normalization, allow_code), None
+
+
+def _copy_on(device: str, model: tf_keras.Model) -> predictors.Predictor:
+    """A predictor whose weights, those of a network of the experiment, are on a device."""
+    with tf.device(device):
+        copy = config.build("train.model")
+        copy.set_weights(model.get_weights())
+        return predictors.of_network(copy)
 
 
 def as_configured(

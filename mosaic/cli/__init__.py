@@ -11,6 +11,7 @@ from mosaic.cli.configuration import (
     configure,
     experiment_files,
 )
+from mosaic.cli.devices import inference_devices
 from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
 from mosaic.cli.models import (
     check_normalization,
@@ -37,6 +38,7 @@ __all__ = [
     "experiment_files",
     "explain",
     "find_model",
+    "inference_devices",
     "model_and_files",
     "parse_size",
     "run",

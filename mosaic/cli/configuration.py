@@ -16,6 +16,12 @@ NOT_TRAINING = ("INIT_CHECKPOINT",)
 NO_FILES = (*NOT_TRAINING, "DATA_DIR", "LABEL_MAP")
 NO_DATA = (*NO_FILES, "CROP_SIZE")
 
+# Where a run was trained says nothing about the machine on which it is scored or exported.
+_ANY_DEVICE = (
+    *("runtime.strategy = 'auto'", "runtime.devices = None", "runtime.tpu = None"),
+    "runtime.threads = None",
+)
+
 
 def experiment_files(values: Values, saved: bool = True) -> list[str]:
     """Returns the gin files of a command: those given, or the one that a run has saved.
@@ -56,6 +62,8 @@ def configure(
     from mosaic import config
 
     bindings = list(bindings)
+    if unneeded and [os.path.basename(path) for path in files] == [CONFIG]:
+        bindings = [*_ANY_DEVICE, *bindings]
     if data_dir is not None:
         if not os.path.isdir(data_dir):
             raise UserError(f"--data_dir={data_dir}: no such folder")

@@ -91,6 +91,40 @@ def _local(kind: str, devices: Sequence[str]) -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(devices[0])
 
 
+def for_inference(
+    kind: str | None, devices: str | Sequence[str], threads: int | None, several: bool
+) -> list[str]:
+    """Sets TensorFlow up for a program that does not train, before anything is computed.
+
+    Args:
+      kind: one of `STRATEGIES`; several devices are only used where it is not `one_device`.
+      devices: name or names of devices; empty for all GPUs.
+      threads: number of CPU threads; all cores if None.
+      several: whether the program can use several devices.
+
+    Returns:
+      Names of the devices if there are several to use; none where TensorFlow is to use the one.
+
+    Raises:
+      UserError: a device is not there.
+    """
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    for gpu in _gpus():
+        tf.config.experimental.set_memory_growth(gpu, True)
+    devices = [devices] if isinstance(devices, str) else list(devices)
+    several = several and kind != ONE_DEVICE
+    if devices and (not several or len(devices) == 1):
+        # What is exported then names no device.
+        _show_only(devices[:1])
+        return []
+    if devices:
+        _check_there(devices)
+        return [plain(device) for device in devices]
+    count = len(_gpus())
+    return [f"GPU:{index}" for index in range(count)] if several and count > 1 else []
+
+
 def _check_there(devices: Sequence[str]) -> None:
     """Raises a UserError for a device that is not there: TensorFlow would use another one."""
     names = [plain(device) for device in devices]

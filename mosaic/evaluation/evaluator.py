@@ -82,8 +82,7 @@ def evaluate(
     if evaluation.published:
         results.result(evaluation.published)  # an unknown key is reported before the work
     baselines = Baselines(dataset) if evaluation.baselines else None
-    taken = predictor.input_size
-    predictor = _as_configured(predictor, evaluation)
+    taken, devices = predictor.input_size, len(predictor.copies)
     num_images = dataset.num_images(evaluation.split)
     out = pathlib.Path(output_dir)
     matrix = loop.ConfusionMatrix(dataset.num_classes)
@@ -95,7 +94,9 @@ def evaluate(
     observers += [baselines] if baselines else []
     ignored = evaluation.ignored_classes(dataset.class_names)
     start = time.monotonic()
-    segment = segmenting(predictor, dataset, evaluation)
+    segment = _everywhere(predictor, dataset, evaluation)
+    predictor = _as_configured(predictor, evaluation)
+    threads = predictor.threads * max(1, devices)
     done = loop.run(
         segment,
         dataset,
@@ -103,7 +104,7 @@ def evaluate(
         observers,
         evaluation.batch_size,
         ignored,
-        predictor.threads,
+        threads,
     )
     seconds = time.monotonic() - start
     report = _report(matrix.matrix, dataset, evaluation, origin.checkpoint)
@@ -118,7 +119,7 @@ def evaluate(
         protocol = results.result(evaluation.published).get("garden_protocol")
         if protocol and origin.is_garden and evaluation.garden_protocol:
             report["garden_protocol"] = garden_protocol.score(
-                segment, dataset, evaluation, protocol, predictor.threads
+                segment, dataset, evaluation, protocol, threads
             )
         report.update(_comparison(report, evaluation.published, origin))
     if baselines:
@@ -167,6 +168,18 @@ def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
 
     # An image that is enlarged to one size would lose its scale again.
     return averaged(padded(predictor)) if evaluation.enlarged else padded(averaged(predictor))
+
+
+def _everywhere(
+    predictor: Predictor, dataset: SegmentationDataset, evaluation: Evaluation
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """What `segmenting` returns for a predictor as configured, on each of its devices."""
+    segments = []
+    for device, copy in predictor.copies or ((None, predictor),):
+        with tf.device(device):
+            configured = _as_configured(copy, evaluation)
+            segments.append((device, segmenting(configured, dataset, evaluation)))
+    return loop.side_by_side(segments, predictor.threads)
 
 
 def segmenting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import queue
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -129,6 +130,33 @@ def run(
             done += len(images)
             bar.update(len(images))
     return done
+
+
+def side_by_side(
+    segments: Sequence[tuple[str | None, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]], each: int
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns a function for `run` that computes on whichever device is free.
+
+    Args:
+      segments: functions from images and labels to predictions, each with its device. A single one
+        is returned as it is.
+      each: number of batches that each of several computes at the same time.
+    """
+    if len(segments) == 1:
+        return segments[0][1]
+    free = queue.SimpleQueue()
+    for place in [*segments] * each:
+        free.put(place)
+
+    def segment(images, labels):
+        device, compute = place = free.get()
+        try:
+            with tf.device(device):
+                return compute(images, labels)
+        finally:
+            free.put(place)
+
+    return segment
 
 
 def _name(dataset: SegmentationDataset, split: str, index: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mosaic import config
@@ -110,6 +110,7 @@ def score(
     as_network: bool = False,
     submission_dir: str | None = None,
     allow_code: bool = False,
+    devices: Sequence[str] = (),
 ) -> dict:
     """Scores under the configured experiment, prints the table, writes the report.
 
@@ -121,6 +122,7 @@ def score(
       as_network: whether a TFLite file's weights are loaded into the network, see `load_predictor`.
       submission_dir: folder for predictions for official scorers, see `evaluate`.
       allow_code: whether a SavedModel may use files and run code, see `load_predictor`.
+      devices: names of devices that score images side by side, see `load_predictor`.
 
     Returns:
       The report.
@@ -133,7 +135,7 @@ def score(
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
     model = opened(path)
-    predictor, loaded = load_predictor(model, normalization, as_network, allow_code)
+    predictor, loaded = load_predictor(model, normalization, as_network, allow_code, devices)
     _check_answers(model, predictor, dataset, evaluation)
     network = {"as_network": as_network, **_network_settings(predictor)}
     recipe, training, run = None, Found(), None

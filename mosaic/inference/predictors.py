@@ -29,6 +29,9 @@ class Predictor:
       normalization: normalisation of the images for a file, for reports; None where the file gets
         them unchanged.
       precision: type of numbers that the model computes with, such as `float32` or `int8`.
+
+    Attributes:
+      copies: (device, predictor) of copies on several devices, to compute side by side; often none.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Predictor:
         self.normalization = normalization
         self.precision = precision
         self.rule = rule
+        self.copies: Sequence[tuple[str, Predictor]] = ()
         self._check = check
         self._answer = (
             tf.function(self._compute, reduce_retracing=True) if traceable else self._compute

@@ -6,7 +6,7 @@
 The first trains once for each list of devices, such as CPU:0,CPU:1, of which only one may have
 several; the second as one of TF_CONFIG's workers, all in the same folder. Kept are, as NAME.npz and
 first_NAME.npz, the losses, the weights and statistics after ten steps, and the confusion matrix
-before the first.
+before the first; and as side_by_side.npz that of devices which score without training.
 """
 
 import os
@@ -23,7 +23,9 @@ from data.pipeline import Augment, Shard, eval_batches, train_batches
 from mosaic.distribution import workers
 from mosaic.distribution.cluster import of_tf_config
 from mosaic.distribution.runtime import runtime
+from mosaic.evaluation import loop
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.inference import predictors
 from mosaic.models.inputs import image_input
 from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.models.variables import variable_name
@@ -112,6 +114,27 @@ def train(folder, result, dies_at=None):
     np.savez(result, replicas=replicas, start=start, losses=losses, **values)
 
 
+def score(result, devices):
+    """Keeps the confusion matrix of all devices side by side, and where it was computed."""
+    used, segments = set(), []
+
+    def on(device):
+        with tf.device(device):
+            predictor = predictors.of_network(network())
+
+        def segment(images, labels):
+            predicted = predictor(images)
+            used.add(predicted.device[-5:])
+            return predicted
+
+        return segment
+
+    segments = [(device, on(device)) for device in devices]
+    seen = loop.ConfusionMatrix(CLASSES)
+    loop.run(loop.side_by_side(segments, 2), Blocks(), "val", [seen], threads=4)
+    np.savez(result, matrix=seen.matrix, used=sorted(used))
+
+
 def main(folder, *arguments):
     folder = pathlib.Path(folder)
     if cluster := of_tf_config():
@@ -127,6 +150,8 @@ def main(folder, *arguments):
         with runtime(devices=devices.split(",")).scope():
             own = folder / devices.replace(":", "")
             train(str(own), own.with_suffix(".npz"))
+    if devices != "CPU:0":
+        score(folder / "side_by_side.npz", devices.split(","))
 
 
 if __name__ == "__main__":

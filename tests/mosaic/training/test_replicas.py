@@ -85,6 +85,12 @@ def test_validation_counts_are_equal_to_the_pixel(runs, name):
     np.testing.assert_array_equal(several, alone)
 
 
+def test_devices_that_score_side_by_side_count_the_same(runs):
+    alone, several = runs[0]["first_CPU0"]["matrix"], runs[0]["side_by_side"]
+    assert several["used"].tolist() == ["CPU:0", "CPU:1"]
+    np.testing.assert_array_equal(several["matrix"], np.pad(alone, ((0, 0), (0, 1))))
+
+
 def test_a_worker_that_dies_ends_the_other_with_one_line(runs):
     (chief, _), (other, said) = runs[1]
     assert (chief, other) == (-signal.SIGKILL, 1)
