@@ -25,7 +25,7 @@ from mosaic.utils import gin_text
 _DECIDES_NOTHING = frozenset(
     (
         *("train.seed", "train.steps_per_log", "train.checkpoint_interval", "train.max_to_keep"),
-        *("train.steps", "train.init_checkpoint"),
+        *("train.steps", "train.init_checkpoint", "train.recompute"),
         *("runtime.seed", "runtime.devices", "runtime.threads"),
         *("runtime.deterministic", "runtime.exact_graph"),
         *("runtime.strategy", "runtime.tpu", "runtime.wait_for_workers"),

@@ -1,4 +1,4 @@
-"""Batch norm: folding it into convolutions, and measuring its moving averages on images."""
+"""Batch norm: folded into convolutions, and its moving averages measured on images or left."""
 
 from __future__ import annotations
 
@@ -97,6 +97,26 @@ def _fold(layer, norm) -> list[np.ndarray]:
     # A depthwise kernel's last two axes, channel and multiplier, make the output's channels.
     factor = scale.reshape(kernel.shape[2:]) if depthwise else scale
     return [(kernel * factor).astype(np.float32), offset.astype(np.float32)]
+
+
+def normalized(layer: tf_keras.layers.BatchNormalization, x: tf.Tensor) -> tf.Tensor:
+    """Normalises a batch as a layer does in training, without updating its moving averages.
+
+    Args:
+      layer: batch norm over the last axis, with scale and offset.
+      x: [batch, height, width, channels].
+    """
+    if layer.fused:
+        return tf.compat.v1.nn.fused_batch_norm(x, layer.gamma, layer.beta, epsilon=layer.epsilon)[
+            0
+        ]
+    # Of all replicas, where the layer is synchronised.
+    inputs = tf.cast(x, tf.float32)
+    mean, variance = layer._calculate_mean_and_var(inputs, [0, 1, 2], False)
+    result = tf.nn.batch_normalization(
+        inputs, mean, variance, layer.beta, layer.gamma, layer.epsilon
+    )
+    return tf.cast(result, x.dtype)
 
 
 def calibrate(model: tf_keras.Model, images: Iterable[np.ndarray]) -> None:

@@ -22,10 +22,11 @@ _PARTS = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Classes:
-    """What a loss asks of a data set."""
+    """What a task asks of a data set before it reads any of it."""
 
     num_classes: int
     ignore_label: int
+    crop_size: tuple[int, int] | None
     name: str = "no data"
 
     @property
@@ -71,8 +72,13 @@ def task_without_data(model: tf_keras.Model) -> SegmentationTask:
     """Returns the configured task of a network, whose steps can be traced and run."""
     loss = config.build("train.loss")
     ignored = getattr(loss, "ignore_label", None)
-    classes = _Classes(model.output_shape[-1], 255 if ignored is None else ignored)
-    return SegmentationTask(model, classes, loss, config.value("train.batch_size"), seed=0)
+    classes = _Classes(
+        model.output_shape[-1],
+        255 if ignored is None else ignored,
+        config.value("Augment.crop_size"),
+    )
+    batch_size, recompute = config.value("train.batch_size"), config.value("train.recompute")
+    return SegmentationTask(model, classes, loss, batch_size, seed=0, recompute=recompute)
 
 
 def _settings() -> Iterator[str]:

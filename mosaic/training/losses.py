@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import gin
 import tensorflow as tf
 
-from mosaic.models.resizing import resize_bilinear, size_of
+from mosaic.training.loss_by_image import Part, by_image
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.settings import (
@@ -128,11 +128,25 @@ class CrossEntropy:
         Raises:
           ValueError: the number of class weights is not the number of classes.
         """
-        labels = tf.cast(labels, tf.int32)
+        return by_image([self], labels, logits)
+
+    def measure(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Sums the losses of each image's pixels, or returns all of them where `top_k` needs them.
+
+        Args:
+          labels: class indices [batch, height, width], any integer type.
+          logits: [batch, height, width, classes], float32.
+
+        Returns:
+          Sums [batch], or losses [batch, pixels], where the hardest are chosen from several images.
+
+        Raises:
+          ValueError: the number of class weights is not the number of classes.
+        """
         classes = logits.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(f"{len(self.class_weights)} class weights for {classes} classes")
-        logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
+        labels = tf.cast(labels, tf.int32)
         valid = _valid(labels, self.ignore_label)
         known = tf.where(valid, labels, 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=known, logits=logits)
@@ -142,19 +156,54 @@ class CrossEntropy:
         if self.class_weights is not None:
             losses *= tf.gather(tf.constant(self.class_weights, tf.float32), known)
         losses = tf.where(valid, losses, 0.0)
-        # Pixels that are averaged together lie along the last axis.
-        shape = [tf.shape(losses)[0], -1] if self.normalization == "image" else [-1]
-        losses = tf.reshape(losses, shape)
-        count = tf.reduce_sum(tf.cast(tf.reshape(valid, shape), tf.float32), -1)
-        if self.top_k < 1.0:
-            kept = tf.cast(self.top_k * tf.cast(tf.shape(losses)[-1], tf.float32), tf.int32)
-            losses, _ = tf.math.top_k(losses, kept, sorted=False)
-            count = tf.minimum(count, tf.cast(kept, tf.float32))
+        losses = tf.reshape(losses, [tf.shape(losses)[0], -1])
+        if self._chooses_across_images:
+            return losses
+        return tf.reduce_sum(self._hardest(losses), -1)
+
+    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+        counts = tf.map_fn(self._count, labels, fn_output_signature=tf.float32)
+        pixels = tf.cast(tf.size(labels[0]), tf.float32)
+        if self.normalization == "image":
+            if self.top_k < 1.0:
+                counts = tf.minimum(counts, tf.floor(self.top_k * pixels))
+            return tf.reduce_mean(measured / (counts + EPSILON))
+        count = tf.reduce_sum(counts)
+        if self._chooses_across_images:
+            measured = self._hardest(tf.reshape(measured, [-1]))
+            count = tf.minimum(count, tf.cast(tf.size(measured), tf.float32))
         if self.normalization == "batch":
             # The trainer averages over replicas: with their mean count that is the batch's mean.
             context = tf.distribute.get_replica_context()
             count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
-        return tf.reduce_mean(tf.reduce_sum(losses, -1) / (count + EPSILON))
+        return tf.reduce_sum(measured) / (count + EPSILON)
+
+    def slopes(self, labels: tf.Tensor) -> tf.Tensor | None:
+        """Returns the gradient of `total` by `measured`; None where it depends on `measured`."""
+        if self._chooses_across_images:
+            return None
+        sums = tf.zeros(tf.shape(labels)[:1])
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            loss = self.total(labels, sums)
+        return tape.gradient(loss, sums)
+
+    @property
+    def _chooses_across_images(self) -> bool:
+        return self.top_k < 1.0 and self.normalization != "image"
+
+    def _hardest(self, losses: tf.Tensor) -> tf.Tensor:
+        """The largest losses along the last axis, as many as `top_k` says."""
+        if self.top_k == 1.0:
+            return losses
+        kept = tf.cast(self.top_k * tf.cast(tf.shape(losses)[-1], tf.float32), tf.int32)
+        return tf.math.top_k(losses, kept, sorted=False)[0]
+
+    def _count(self, labels: tf.Tensor) -> tf.Tensor:
+        """The number of pixels that are counted."""
+        valid = _valid(tf.cast(labels, tf.int32), self.ignore_label)
+        return tf.reduce_sum(tf.cast(valid, tf.float32))
 
 
 @gin.configurable(module="losses")
@@ -181,22 +230,37 @@ class SoftJaccard:
         Returns:
           A float32 scalar, 0 to `weight`.
         """
+        return by_image([self], labels, logits)
+
+    def measure(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Sums what IoU needs: for each class shared and predicted probability, and its pixels.
+
+        Args:
+          labels: class indices [batch, height, width], any integer type.
+          logits: [batch, height, width, classes], float32.
+
+        Returns:
+          Sums [batch, 3, classes].
+        """
         labels = tf.cast(labels, tf.int32)
         classes = logits.shape[-1]
-        logits = resize_bilinear(tf.cast(logits, tf.float32), size_of(labels))
         valid = _valid(labels, self.ignore_label)
         # The ignore label becomes -1, which is one-hot encoded as zeros for all classes.
-        truth = tf.reshape(tf.one_hot(tf.where(valid, labels, -1), classes), [-1, classes])
+        truth = tf.one_hot(tf.where(valid, labels, -1), classes)
         probabilities = tf.nn.softmax(logits) * tf.cast(valid, tf.float32)[..., tf.newaxis]
-        probabilities = tf.reshape(probabilities, [-1, classes])
-        both = tf.reduce_sum(probabilities * truth, 0)
-        pixels = tf.reduce_sum(truth, 0)
-        union = tf.reduce_sum(probabilities, 0) + pixels - both
+        maps = probabilities * truth, probabilities, truth
+        return tf.stack([tf.reduce_sum(pixels, [1, 2]) for pixels in maps], 1)
+
+    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+        both, predicted, pixels = tf.unstack(tf.reduce_sum(measured, 0))
         occurs = tf.cast(pixels > 0, tf.float32)
-        mean = tf.math.divide_no_nan(
-            tf.reduce_sum(occurs * tf.math.divide_no_nan(both, union)), tf.reduce_sum(occurs)
-        )
-        return self.weight * tf.where(tf.reduce_any(valid), 1.0 - mean, 0.0)
+        iou = tf.math.divide_no_nan(both, predicted + pixels - both)
+        mean = tf.math.divide_no_nan(tf.reduce_sum(occurs * iou), tf.reduce_sum(occurs))
+        return self.weight * tf.where(tf.reduce_any(pixels > 0), 1.0 - mean, 0.0)
+
+    def slopes(self, labels: tf.Tensor) -> None:
+        """None: how the loss depends on an image depends on the other images."""
 
 
 @gin.configurable(module="losses")
@@ -209,6 +273,15 @@ class SumOfLosses:
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.add_n([loss(labels, logits) for loss in self.losses])
+
+
+def parts_of(loss: Loss) -> list[Part] | None:
+    """Returns the losses of this module that a loss is the sum of, or None for any other."""
+    if isinstance(loss, SumOfLosses):
+        found = [parts_of(part) for part in loss.losses]
+        return None if None in found else [part for parts in found for part in parts]
+    # A class derived from one of these may compute something else.
+    return [loss] if type(loss) in (CrossEntropy, SoftJaccard) else None
 
 
 def _valid(labels: tf.Tensor, ignore_label: int | None) -> tf.Tensor:

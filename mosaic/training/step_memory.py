@@ -13,7 +13,10 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models.cost import Cost
 from mosaic.training.task import SegmentationTask
+from mosaic.utils import bound_settings
+from mosaic.utils.memory import check_fits
 
 Optimizer = tf_keras.optimizers.legacy.Optimizer
 
@@ -45,6 +48,28 @@ def traced(task: SegmentationTask, optimizer: Optimizer, height: int, width: int
     return step.get_concrete_function(
         tf.TensorSpec([*size, 3], tf.uint8), tf.TensorSpec(size, tf.uint8)
     )
+
+
+def check_batch(cost: Cost, batch_size: int, recompute: bool) -> None:
+    """Checks that a batch can fit into memory.
+
+    Args:
+      cost: cost of the network for an image of the crop's size.
+      batch_size: number of images in a step.
+      recompute: whether steps compute a part of the network twice (`mosaic.models.recompute`).
+
+    Raises:
+      UserError: it cannot.
+    """
+    # Images are in the machine's own memory, as bytes and as float32, and labels with them.
+    num_bytes, fix = 16 * cost.height * cost.width, "take a smaller batch or crop"
+    if not tf.config.list_physical_devices("GPU") and not recompute:
+        # Batch norm's gradients need the outputs of all convolutions.
+        num_bytes += 4 * cost.outputs
+        fix += ", or set train.recompute = True"
+    name = bound_settings.name_of("train.batch_size")
+    setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
+    check_fits(setting, batch_size * num_bytes, fix)
 
 
 def estimate(task: SegmentationTask, optimizer: Optimizer, step: Callable) -> int:

@@ -15,8 +15,10 @@ from mosaic.evaluation import metrics
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.letterbox import boxed
 from mosaic.models import feature_rescaling, quantization_aware
+from mosaic.models.recompute import Recomputing
 from mosaic.models.resizing import predictions, resize_bilinear, rule_of, size_of
 from mosaic.training import losses
+from mosaic.training.loss_by_image import by_image
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
@@ -52,6 +54,8 @@ class SegmentationTask(base_task.Task):
       seed: seed of the order and the augmentation of the training data.
       evaluation: settings of the periodic evaluation; the split `val`, image by image, if None.
       initial: initial weights; None to start from scratch.
+      recompute: whether training steps compute a part of the network twice, which takes less memory
+        and more time (`mosaic.models.recompute`).
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class SegmentationTask(base_task.Task):
         seed: int,
         evaluation: Evaluation | None = None,
         initial: InitialWeights | None = None,
+        recompute: bool = False,
     ):
         super().__init__(params=None)
         losses.settle(loss, dataset)
@@ -75,6 +80,8 @@ class SegmentationTask(base_task.Task):
         self.initial = initial or InitialWeights()
         # What a new run started from, for its record; None from scratch.
         self.start: dict | None = None
+        self.recompute = recompute
+        self._network = Recomputing(model, *dataset.crop_size) if recompute else None
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
     def build_model(self) -> tf_keras.Model:
@@ -127,10 +134,13 @@ class SegmentationTask(base_task.Task):
 
     def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
         """Cross-entropy plus weight decay, a scalar."""
-        # By the network's own rule; so the loss gets logits that have the labels' size already.
-        rule = rule_of(self.model)
-        logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
-        loss = self.segmentation_loss(labels, logits)
+        # Logits are resized by the network's own rule.
+        rule, parts = rule_of(self.model), losses.parts_of(self.segmentation_loss)
+        if parts is None:
+            logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
+            loss = self.segmentation_loss(labels, logits)
+        else:
+            loss = by_image(parts, labels, model_outputs, rule, self.recompute)
         return loss + tf.add_n(aux_losses) if aux_losses else loss
 
     def train_step(self, inputs, model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
@@ -138,7 +148,7 @@ class SegmentationTask(base_task.Task):
         images, labels = inputs
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            logits = model(images, training=True)
+            logits = self._network(images) if self._network else model(images, training=True)
             loss = self.build_losses(labels, logits, model.losses)
             # The optimizer sums gradients over the replicas.
             scaled = loss / replicas

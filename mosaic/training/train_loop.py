@@ -32,7 +32,7 @@ from mosaic.export.parity import warn_of_one_class
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.inputs import check_size, check_sizes
-from mosaic.training import data_note
+from mosaic.training import data_note, step_memory
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
@@ -49,7 +49,6 @@ from mosaic.training.worker_folder import check_same_step, own_folder
 from mosaic.utils import bound_settings, class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
-from mosaic.utils.memory import check_fits
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
@@ -113,6 +112,7 @@ def train(
     init_checkpoint: Annotated[str, Path()] | None = None,
     init_prefixes: str | Sequence[str] = ("",),
     rescale_features_above: Annotated[float, POSITIVE] | None = None,
+    recompute: bool = False,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -138,6 +138,8 @@ def train(
       init_prefixes: beginnings of the names of the variables to load from it.
       rescale_features_above: root mean square above which features of loaded layers are scaled to 1
         for new layers (`mosaic.models.feature_rescaling`); None to scale none.
+      recompute: whether steps take less memory and compute a part of the network twice
+        (`mosaic.models.recompute`); the losses are the same.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -147,18 +149,22 @@ def train(
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
     check_arguments(train, locals())
+    if recompute and quantization_aware.is_quantized(model):
+        raise UserError(
+            "train.recompute = True: quantization-aware training keeps what it rounds; leave it out"
+        )
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     if dataset.image_size:
         # Validation is on whole images.
         check_size(model, *dataset.image_size)
     cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
-    _check_memory(cost, batch_size)
+    step_memory.check_batch(cost, batch_size, recompute)
     _check_content(model, dataset, evaluation.split)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
-    task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial)
+    task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial, recompute)
     set_aside_later(model_dir)
     check_best(model_dir, model)
     with StopOnSignal() as stop:
@@ -188,18 +194,6 @@ def train(
     _end(model_dir, trainer)
     history.draw(os.path.join(model_dir, "curves.png"))
     return _summarize(model_dir, task, cost, steps, summary(history, times))
-
-
-def _check_memory(cost: model_cost.Cost, batch_size: int) -> None:
-    """Raises a UserError for a batch that cannot fit into memory."""
-    # Images are in the machine's own memory, as bytes and as float32, and labels with them.
-    num_bytes = 16 * cost.height * cost.width
-    if not tf.config.list_physical_devices("GPU"):
-        # Batch norm's gradients need the outputs of all convolutions.
-        num_bytes += 4 * cost.outputs
-    name = bound_settings.name_of("train.batch_size")
-    setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
-    check_fits(setting, batch_size * num_bytes, "take a smaller batch or crop")
 
 
 def _check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:

@@ -86,7 +86,8 @@ def test_weight_decay(golden):
     np.testing.assert_allclose(tf.add_n(golden.model.losses), expected, rtol=1e-5)
 
 
-def test_training(golden, exact_graph, record_property):
+@pytest.mark.parametrize("recompute", [False, True], ids=["whole", "recompute"])
+def test_training(golden, exact_graph, recompute, record_property):
     """Every loss of the Garden's trainer, and the network that its steps lead to."""
     model, arrays = golden.model, golden.arrays
     loading.load(model, str(golden.folder / "ckpt"))
@@ -94,9 +95,12 @@ def test_training(golden, exact_graph, record_property):
         num_classes=golden.settings["num_classes"],
         ignore_label=255,
         class_names=[str(index) for index in range(golden.settings["num_classes"])],
+        crop_size=arrays["images"].shape[1:3],
     )
     batch = len(arrays["images"])
-    training = task.SegmentationTask(model, dataset, losses.CrossEntropy(), batch, seed=0)
+    training = task.SegmentationTask(
+        model, dataset, losses.CrossEntropy(), batch, seed=0, recompute=recompute
+    )
     optimizer = _optimizer(golden.settings)
     inputs = tf.constant(arrays["images"]), tf.constant(arrays["labels"])
 

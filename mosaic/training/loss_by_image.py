@@ -1,0 +1,107 @@
+"""Losses and their gradients image by image, so that full-size logits exist for one image alone.
+
+At 1024x2048 and 19 classes, logits of the labels' size take 152 MiB an image, and a loss with its
+gradient holds two or three copies. Here what training keeps is the gradient of the small logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+from mosaic.models.resizing import HALF_PIXEL, resize_bilinear, size_of
+
+
+class Part(Protocol):
+    """A loss in two steps: what it measures of each image, and what it makes of all of them."""
+
+    def measure(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Measures single images.
+
+        Args:
+          labels: class indices [batch, height, width], any integer type.
+          logits: [batch, height, width, classes], float32.
+
+        Returns:
+          [batch, ...], float32, a row of which depends on one image alone.
+        """
+
+    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+
+    def slopes(self, labels: tf.Tensor) -> tf.Tensor | None:
+        """Returns the gradient of `total` by `measured`; None where it depends on `measured`."""
+
+
+@tf.autograph.experimental.do_not_convert
+def by_image(
+    parts: Sequence[Part],
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    rule: str = HALF_PIXEL,
+    recompute: bool = False,
+) -> tf.Tensor:
+    """Computes the sum of several losses, with the values and gradients of the whole batch at once.
+
+    Gradients are computed together with the loss, which takes the time of computing them later.
+    For that the loss must know what each image weighs before it has seen all of them.
+
+    Args:
+      parts: losses.
+      labels: class indices [batch, height, width], any integer type.
+      logits: [batch, h, w, classes] of any size; resized bilinearly to the labels' size.
+      rule: rule of that resize, of `mosaic.models.resizing.RULES`.
+      recompute: whether losses that do not know it look at all images twice, which takes more time;
+        without, they hold full-size logits of the whole batch.
+
+    Returns:
+      A float32 scalar. It has first derivatives only.
+    """
+    # Gradients of half precision would vanish before a loss scale multiplies them.
+    logits = tf.cast(logits, tf.float32)
+    known = [part.slopes(labels) for part in parts]
+    is_known = all(slopes is not None for slopes in known)
+
+    def measure(labels, logits):
+        logits = resize_bilinear(logits, size_of(labels), rule)
+        return [part.measure(labels, logits) for part in parts]
+
+    def total(measured):
+        return tf.add_n([part.total(labels, rows) for part, rows in zip(parts, measured)])
+
+    if not is_known and not recompute:
+        return total(measure(labels, logits))
+
+    def with_gradient(labels, logits, *slopes):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            measured = measure(labels, logits)
+        return [*measured, tape.gradient(measured, logits, output_gradients=list(slopes))]
+
+    @tf.custom_gradient
+    def value(logits):
+        slopes = known if is_known else _slopes(total, _each(measure, len(parts), labels, logits))
+        *measured, gradient = _each(with_gradient, len(parts) + 1, labels, logits, *slopes)
+        return total(measured), lambda upstream: upstream * gradient
+
+    return value(logits)
+
+
+def _slopes(total, measured: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The gradient of a function of what was measured."""
+    with tf.GradientTape() as tape:
+        tape.watch(measured)
+        value = total(measured)
+    return tape.gradient(value, measured, unconnected_gradients="zero")
+
+
+def _each(function, count: int, *batches: tf.Tensor) -> list[tf.Tensor]:
+    """Applies a function of batches, with `count` float32 results, to one image after the other."""
+
+    def of_one(rows):
+        return [result[0] for result in function(*(row[tf.newaxis] for row in rows))]
+
+    types = [tf.float32] * count
+    return tf.map_fn(of_one, list(batches), fn_output_signature=types, parallel_iterations=1)
