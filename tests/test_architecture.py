@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # From the top floor down. A room knows those on floors below its own, and none beside it.
 FLOORS = (
     ("doors", "benchmarks"),
-    ("mosaic.api",),
+    ("mosaic.api", "mosaic.console"),
     ("mosaic.cli",),
     ("mosaic.training",),
     ("mosaic.export",),

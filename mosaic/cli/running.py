@@ -84,7 +84,7 @@ def _help(doc: str, values: Values, program: str, takes_gin: bool) -> str:
         text += "\n  --gin.NAME=VALUE: Sets a macro of the experiment, or a parameter."
     if "gin_file" in values:
         # Some only score what was trained elsewhere.
-        known = experiments("python train.py" if program == "train.py" else "")
+        known = experiments("python train.py" if "train" in program else "")
         text += "\n\nexperiments:\n" + "\n".join(f"  {k}: {v}" for k, v in known.items())
     return text
 

@@ -16,7 +16,9 @@ from mosaic.config.messages import explain
 from mosaic.utils import gin_imports, gin_text
 from mosaic.utils.errors import UserError, nearest
 
-CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# In the repository, and in an installed wheel, where `configs` would be a name of many others.
+CONFIGS = next(p for p in (_ROOT / "configs", _ROOT / "mosaic_configs") if p.is_dir())
 
 SYNTAX_ERRORS = (SyntaxError, ValueError, tokenize.TokenError)
 

@@ -17,7 +17,10 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "asimd", "asimddp")
 
 def command() -> str:
     """The command that started this process."""
-    return "python " + shlex.join(sys.argv)
+    program, *arguments = sys.argv
+    # The console command calls itself `mosaic train` and the like.
+    start = program if program.startswith("mosaic ") else f"python {shlex.quote(program)}"
+    return " ".join([start, *map(shlex.quote, arguments)])
 
 
 def provenance(command: str) -> dict:

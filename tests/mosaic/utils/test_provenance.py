@@ -11,6 +11,8 @@ from mosaic.utils.provenance import command, machine, provenance
 def test_the_command_can_be_run_again(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "--gin.A=(1, 2)"])
     assert command() == "python train.py '--gin.A=(1, 2)'"
+    monkeypatch.setattr(sys, "argv", ["mosaic train", "--gin.A=(1, 2)"])
+    assert command() == "mosaic train '--gin.A=(1, 2)'"
 
 
 def test_a_figure_has_its_command_day_and_machine():
