@@ -20,6 +20,17 @@ class RoundingWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
     def compute_output_shape(self, input_shape) -> tf.TensorShape:
         return self.layer.compute_output_shape(input_shape)
 
+    # TensorFlow's wrapper trains the kernel of a frozen layer.
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        return super().trainable_weights if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        frozen = [] if self.trainable else self._trainable_weights
+        return self._dedup_weights(super().non_trainable_weights + frozen)
+
 
 class KernelQuantizer(_Quantizer):
     """Rounds a kernel to 8 bits, symmetric, with one scale for each output channel.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import gin
 import tf_keras
-from official.modeling.optimization import lr_schedule
+from official.modeling.optimization import legacy_adamw, lr_schedule
 
 from mosaic.utils.settings import AT_LEAST_0, AT_LEAST_1, BELOW_1, POSITIVE
 
@@ -81,3 +81,27 @@ def adam(
 ) -> tf_keras.optimizers.legacy.Optimizer:
     """Adam."""
     return tf_keras.optimizers.legacy.Adam(learning_rate, beta_1, beta_2, epsilon)
+
+
+@gin.configurable(module="optimizers")
+def adamw(
+    learning_rate: Schedule,
+    weight_decay: Annotated[float, AT_LEAST_0] = 0.01,
+    beta_1: Annotated[float, BELOW_1] = 0.9,
+    beta_2: Annotated[float, BELOW_1] = 0.999,
+    epsilon: Annotated[float, POSITIVE] = 1e-7,
+) -> tf_keras.optimizers.legacy.Optimizer:
+    """Adam with decoupled weight decay; a network's own `weight_decay` should be 0 beside it.
+
+    `weight_decay` times the learning rate is what a step takes from each kernel; biases and batch
+    norm are not decayed. (I. Loshchilov, F. Hutter: Decoupled Weight Decay Regularization, 2019.)
+    """
+    return legacy_adamw.AdamWeightDecay(
+        learning_rate,
+        beta_1,
+        beta_2,
+        epsilon,
+        weight_decay_rate=weight_decay,
+        exclude_from_weight_decay=["bias", "gamma", "beta"],
+        gradient_clip_norm=0.0,
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import orbit
 import tensorflow as tf
 
+from mosaic.training.ending import Ending, TimeUp
 from mosaic.training.history import History, Times
 from mosaic.training.task import predict
 from mosaic.training.trainer import Trainer
@@ -26,6 +29,7 @@ class OuterLoop:
       history: record of losses and evaluations.
       times: record of their times.
       bar: progress bar of the training.
+      ending: when training ends before its last step; None for never.
     """
 
     def __init__(
@@ -35,12 +39,14 @@ class OuterLoop:
         history: History,
         times: Times,
         bar: Progress,
+        ending: Ending | None = None,
     ):
         self._controller = controller
         self._trainer = trainer
         self._history = history
         self._times = times
         self._bar = bar
+        self._ending = ending or Ending()
         self._shown = self._step
         # The timer also counts tracing, evaluations and checkpoints before a block.
         self._is_timed = False
@@ -51,12 +57,20 @@ class OuterLoop:
         return int(self._trainer.global_step.numpy())
 
     def until(self, steps: int, eval_interval: int) -> None:
-        """Trains to `steps`, evaluating at every multiple of `eval_interval` and at the end."""
+        """Trains to `steps`, evaluating at every multiple of `eval_interval` and at the end.
+
+        It ends earlier where `Ending` has a reason.
+        """
         if self._step and self._due(steps, eval_interval):
             self._evaluate(steps, eval_interval)
         while self._step < steps:
+            reason = self._ending.reason(self._history.entries, self._times.entries)
+            if reason:
+                self._bar.say(f"ended at step {self._step} of {steps}; {reason}")
+                break
             target = min(steps, (self._step // eval_interval + 1) * eval_interval)
-            self._controller.train(target, checkpoint_at_completion=False)
+            with contextlib.suppress(TimeUp):
+                self._controller.train(target, checkpoint_at_completion=False)
             self._evaluate(steps, eval_interval)
         latest = self._controller.checkpoint_manager.latest_checkpoint or ""
         if not latest.endswith(f"-{self._step}"):
@@ -84,6 +98,8 @@ class OuterLoop:
         )
         self._shown = self._step
         self._trainer.stop.check()
+        if self._ending.is_late(self._times.entries):
+            raise TimeUp
 
     def _rate(self) -> float:
         """Training images per second in the last block of steps."""

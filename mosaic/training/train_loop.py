@@ -31,8 +31,11 @@ from mosaic.export import saved_model
 from mosaic.export.parity import warn_of_one_class
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
+from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size, check_sizes
 from mosaic.training import data_note, step_memory
+from mosaic.training.averaging import averaged
+from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
@@ -53,7 +56,7 @@ from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
 from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
-from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Path, check_arguments
+from mosaic.utils.settings import AT_LEAST_1, BELOW_1, POSITIVE, SEED, Path, check_arguments
 
 
 def run(model_dir: str) -> None:
@@ -113,6 +116,10 @@ def train(
     init_prefixes: str | Sequence[str] = ("",),
     rescale_features_above: Annotated[float, POSITIVE] | None = None,
     recompute: bool = False,
+    frozen_prefixes: str | Sequence[str] = (),
+    average_decay: Annotated[float, BELOW_1] | None = None,
+    patience: Annotated[int, AT_LEAST_1] | None = None,
+    hours: Annotated[float, POSITIVE] | None = None,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -140,6 +147,11 @@ def train(
         for new layers (`mosaic.models.feature_rescaling`); None to scale none.
       recompute: whether steps take less memory and compute a part of the network twice
         (`mosaic.models.recompute`); the losses are the same.
+      frozen_prefixes: beginnings of the names of layers that are not trained, such as `backbone_`.
+      average_decay: decay of the moving average of the trained weights, which is evaluated and kept
+        as the best network instead of them; None for no average.
+      patience: number of evaluations in a row without a better mIoU after which training ends.
+      hours: hours after which training ends, evaluations included, restarts summed up.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -163,13 +175,14 @@ def train(
     _check_content(model, dataset, evaluation.split)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
+    freeze(model, [frozen_prefixes] if isinstance(frozen_prefixes, str) else frozen_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
     task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial, recompute)
     set_aside_later(model_dir)
     check_best(model_dir, model)
     with StopOnSignal() as stop:
         best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER), keep_best)
-        trainer = Trainer(task, optimizer, best, stop)
+        trainer = Trainer(task, averaged(optimizer, average_decay), best, stop)
         saving = Saving(checkpoint_interval or eval_interval, max_to_keep)
         controller = quiet_controller(trainer, model_dir, steps_per_log, saving)
         start = _begin(trainer, controller, model_dir)
@@ -181,7 +194,8 @@ def train(
             print(f"resuming {model_dir} at step {start} of {steps}", file=sys.stderr)
             _tell_missing_best(model_dir, best, history)
         with Progress(steps, "train", "step", done=start) as bar:
-            loop = OuterLoop(controller, trainer, history, times, bar)
+            ending = Ending(patience, hours)
+            loop = OuterLoop(controller, trainer, history, times, bar, ending)
             try:
                 loop.until(steps, eval_interval)
             except Stopped as stopped:
@@ -193,7 +207,8 @@ def train(
                 ) from None
     _end(model_dir, trainer)
     history.draw(os.path.join(model_dir, "curves.png"))
-    return _summarize(model_dir, task, cost, steps, summary(history, times))
+    done_steps = int(trainer.global_step.numpy())
+    return _summarize(model_dir, task, cost, done_steps, summary(history, times))
 
 
 def _check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:

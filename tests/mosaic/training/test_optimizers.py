@@ -90,3 +90,21 @@ def test_adam():
     np.testing.assert_allclose(found, [[0.99, 1.01]], rtol=1e-5)
     assert optimizer.get_config()["beta_1"] == 0.8
     assert optimizer.get_config()["beta_2"] == 0.9
+
+
+def test_decoupled_weight_decay_takes_its_share_of_kernels_alone():
+    kernel, bias = tf.Variable([2.0], name="a/kernel"), tf.Variable([2.0], name="a/bias")
+    zero = tf.constant([0.0])
+    optimizer = optimizers.adamw(0.1, weight_decay=0.5)
+    optimizer.apply_gradients([(zero, kernel), (zero, bias)])
+    np.testing.assert_allclose(kernel, [2.0 * (1 - 0.1 * 0.5)], rtol=1e-6)
+    np.testing.assert_array_equal(bias, [2.0])
+
+
+def test_without_decay_it_is_adam():
+    variables = [tf.Variable([1.0, -2.0]) for _ in range(2)]
+    made = optimizers.adamw(0.1, weight_decay=0.0), optimizers.adam(0.1)
+    for optimizer, variable in zip(made, variables, strict=True):
+        for step in range(3):
+            optimizer.apply_gradients([(tf.constant([0.3, step - 1.0]), variable)])
+    np.testing.assert_allclose(variables[0], variables[1], rtol=1e-6)

@@ -12,16 +12,14 @@ import gin
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
+from tiny_training import tiny
 
 from mosaic import cli, config
 from mosaic.checkpoints import loading, origin, run_record
 from mosaic.distribution.runtime import runtime
-from mosaic.evaluation.protocols import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
 from mosaic.training.losses import CrossEntropy
-from mosaic.training.optimizers import sgd
 from mosaic.utils.errors import UserError
 
 STEPS, EVAL_INTERVAL = 24, 8
@@ -256,7 +254,7 @@ def test_fewer_steps_than_are_done_leave_the_run_as_it_is(root, tmp_path, uninte
 def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path):
     message = r"^train\.batch_size = 999999999 at \d+x\d+: it would need at least .* GiB of memory"
     with pytest.raises(UserError, match=message):
-        train_loop.train(str(tmp_path), **_tiny(drawn, batch_size=999999999))
+        train_loop.train(str(tmp_path), **tiny(drawn, batch_size=999999999))
     assert not list(tmp_path.iterdir())
 
 
@@ -307,27 +305,6 @@ def test_quantization_aware_training(root, tmp_path):
     assert "a checkpoint of quantization-aware training, and a float network" in result.stderr
 
 
-def _tiny(drawn, **settings):
-    """What `train` takes, for a network of two convolutions."""
-    dataset = type(drawn)()
-    dataset.crop_size = dataset.image_size
-    dataset.train_batches = lambda batch_size, *_: dataset.eval_batches("", batch_size).repeat()
-    images = tf_keras.Input([None, None, 3])
-    features = tf_keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)
-    logits = tf_keras.layers.Conv2D(dataset.num_classes, 3, 2, "same")(features)
-    arguments = {
-        "model": tf_keras.Model(images, logits),
-        "dataset": dataset,
-        "loss": CrossEntropy(),
-        "optimizer": sgd(1e-4),
-        "steps": 2,
-        "batch_size": 5,
-        "eval_interval": 2,
-        "evaluation": Evaluation(num_pictures=0),
-    }
-    return {**arguments, **settings}
-
-
 def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
     """And the first checkpoint is listed before it is saved."""
     listed, save = [], tf.train.CheckpointManager.save
@@ -339,7 +316,7 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.train.CheckpointManager, "save", noted)
     with runtime(exact_graph=False, devices=("CPU:0",)).scope():
-        arguments = _tiny(drawn)
+        arguments = tiny(drawn)
         best = train_loop.train(str(tmp_path), **arguments)
     assert best["step"] == 2 and best["mean_iou"] > 0
     assert listed[0] == str(tmp_path / "ckpt-0")
@@ -351,12 +328,12 @@ def test_one_named_device_trains(drawn, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["steps", "batch_size", "steps_per_log", "eval_interval"])
 def test_numbers_that_cannot_be_are_named(drawn, tmp_path, name):
     with pytest.raises(UserError, match=rf"train\.{name} = 0: it must be at least 1"):
-        train_loop.train(str(tmp_path), **_tiny(drawn, **{name: 0}))
+        train_loop.train(str(tmp_path), **tiny(drawn, **{name: 0}))
     assert not list(tmp_path.iterdir())
 
 
 def test_validation_images_that_are_too_small_are_told_before_training(drawn, tmp_path):
-    arguments = _tiny(drawn, model=mosaic(3, branch_filters=(8, 8), bins=(8,)))
+    arguments = tiny(drawn, model=mosaic(3, branch_filters=(8, 8), bins=(8,)))
     arguments["dataset"].crop_size = (128, 128)
     height, width = arguments["dataset"].image_size
     assert min(height, width) < 128
@@ -377,7 +354,7 @@ def _surveyed(drawn, **found):
 
 def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
     dataset = _surveyed(drawn, sizes={(64, 96): "good.png", (9, 12): "tiny.png"})
-    arguments = {**_tiny(drawn, model=mosaic(3, bins=(1, 4))), "dataset": dataset}
+    arguments = {**tiny(drawn, model=mosaic(3, bins=(1, 4))), "dataset": dataset}
     with pytest.raises(UserError, match=r"^tiny\.png: images of 9x12 are too small"):
         train_loop.train(str(tmp_path), **arguments)
     assert not list(tmp_path.iterdir())
@@ -385,12 +362,12 @@ def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
 
 def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
     dataset = _surveyed(drawn, absent={"train": "train: no pixel of absent"})
-    train_loop._check_content(_tiny(drawn)["model"], dataset, "val")
+    train_loop._check_content(tiny(drawn)["model"], dataset, "val")
     assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
 
 
 def test_nothing_to_score_on_is_told(drawn, tmp_path):
-    arguments = _tiny(drawn)
+    arguments = tiny(drawn)
     arguments["dataset"].labels[:] = 255
     with pytest.raises(UserError, match="drawn val: no labelled pixels to score on"):
         train_loop.train(str(tmp_path), **arguments)
@@ -400,7 +377,7 @@ def test_nothing_to_score_on_is_told(drawn, tmp_path):
 def test_class_weights_are_counted_before_training(drawn, tmp_path):
     loss = CrossEntropy(class_weights=[1.0, 2.0])
     with pytest.raises(UserError, match="class_weights has 2 values, and drawn has 3 classes"):
-        train_loop.train(str(tmp_path), **_tiny(drawn, loss=loss))
+        train_loop.train(str(tmp_path), **tiny(drawn, loss=loss))
     assert not list(tmp_path.iterdir())
 
 

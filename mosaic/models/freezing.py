@@ -1,0 +1,33 @@
+"""Layers that training leaves as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tf_keras
+
+from mosaic.utils.errors import UserError
+
+
+def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> int:
+    """Keeps layers as they are in training; their batch norms use their moving statistics.
+
+    Args:
+      model: network, plain or of quantization-aware training.
+      prefixes: beginnings of the names of layers, such as `backbone_`.
+
+    Returns:
+      The number of weights that are not trained.
+
+    Raises:
+      UserError: no layer's name begins with one of them, or nothing is left to train.
+    """
+    for prefix in prefixes:
+        frozen = [layer for layer in model.layers if layer.name.startswith(prefix)]
+        if not frozen:
+            raise UserError(f"frozen_prefixes: no layer of the network begins with {prefix!r}")
+        for layer in frozen:
+            layer.trainable = False
+    if not model.trainable_variables:
+        raise UserError(f"frozen_prefixes = {tuple(prefixes)!r} leaves nothing to train")
+    return sum(variable.shape.num_elements() for variable in model.non_trainable_variables)
