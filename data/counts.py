@@ -13,6 +13,9 @@ from data.masks import percent
 
 # Least share of pixels with a class that a split can be learnt from or scored on.
 _LEAST_LABELLED = 1e-3
+# Of masks that hold as many class indices as `_MANY` and no label beyond them, this share at least
+# must have a class: with train ids taken for label ids, road and building are ignored.
+_LEAST_OF_LABELS, _MANY = 0.5, 5
 # Number of values and of classes that are shown in messages.
 _SHOWN = 5
 _DIGESTS = 2**128
@@ -106,10 +109,14 @@ class Counts:
         return found[: len(label_map.names)]
 
     def fault(self, label_map: LabelMap) -> str | None:
-        """Returns what is wrong with a split that hardly has a labelled pixel; None for others."""
+        """Returns what is wrong with a split's labels; None for those that can be right.
+
+        Hardly a pixel has a class, or the masks seem to hold class indices instead of labels.
+        """
         total, images = int(self.labels.sum()), self.sizes.total()
         labelled = int(self.pixels(label_map).sum())
-        if not total or labelled >= _LEAST_LABELLED * total:
+        is_indices = self._are_indices(label_map) and labelled < _LEAST_OF_LABELS * total
+        if not total or (labelled >= _LEAST_LABELLED * total and not is_indices):
             return None
         if self.unlabelled == images:
             return "none of its images has a mask; nothing can be learnt from it or scored on it"
@@ -121,6 +128,14 @@ class Counts:
             f"{percent(labelled, total)} of the pixels have a class; the masks hold "
             f"{', '.join(shown)}; {label_map.known()}; {self._meaning(label_map)}"
         )
+
+    def _are_indices(self, label_map: LabelMap) -> bool:
+        """Whether masks hold many class indices and none of the labels beyond these."""
+        values = set(np.flatnonzero(self.labels).tolist())
+        indices = set(range(len(label_map.names)))
+        beyond = set(label_map.labels) - indices
+        inside = values <= indices | {label_map.ignore_label}
+        return inside and bool(beyond) and len(values & indices) >= _MANY
 
     def _meaning(self, label_map: LabelMap) -> str:
         """What masks that hold only values to be ignored probably are."""

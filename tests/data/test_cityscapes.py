@@ -469,6 +469,17 @@ def test_train_ids_under_the_names_of_label_ids_are_told(tmp_path):
         load(tmp_path)
 
 
+def test_train_ids_without_an_ignored_pixel_are_told(tmp_path):
+    """Each is also a label id, most of them of no class."""
+    write_tree(tmp_path)
+    for path in (tmp_path / "gtFine").rglob("*_labelIds.png"):
+        height, width = SIZE
+        rows = np.repeat(np.arange(19), -(-height // 19))[:height]
+        path.write_bytes(png(np.tile(rows[:, np.newaxis], (1, width)).astype(np.uint8)))
+    with pytest.raises(DataError, match=r"of the pixels have a class.*class indices \(train ids\)"):
+        load(tmp_path).check_labels("train")
+
+
 def test_splits_without_a_class_are_told_with_what_the_masks_look_like(tmp_path):
     write_tree(tmp_path)
     for path in (tmp_path / "gtFine").rglob("*_labelIds.png"):
