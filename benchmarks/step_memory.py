@@ -15,8 +15,8 @@ import tensorflow as tf
 
 import common
 from mosaic import cli, config
+from mosaic.distribution.runtime import runtime
 from mosaic.training import dry_run, step_memory
-from mosaic.training.runtime import runtime
 
 # Experiment, height and width of its crops, and batch.
 CASES = (
