@@ -14,6 +14,7 @@ from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import PATH, SIZE
+from data.remote_files import local_root
 from data.resize_and_pad import Fit
 from data.source_layout import Layout
 
@@ -68,7 +69,7 @@ def _label_map(classes: str) -> LabelMap:
 
 def layout(data_dir: str, classes: str = "all") -> Layout:
     """Finds the files of ADE20K in a folder; the arguments are those of `ade20k`."""
-    root = pathlib.Path(data_dir)
+    root = local_root(data_dir)
     found = Layout("ade20k", root, _label_map(classes), grey=True)
     others = [root / "scene_parse150", root / "annotations_instance"]
     own = [root / TREE, root / f"{TREE}.zip", root / "annotations"]

@@ -16,6 +16,7 @@ from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import PATH
 from data.records import records_dir
+from data.remote_files import local_root
 from data.source_layout import Layout
 from data.tfrecords import Records, record_files
 
@@ -94,7 +95,7 @@ def cityscapes(
 
 def layout(data_dir: str, coarse: bool = False) -> Layout:
     """Finds the files of Cityscapes in a folder; the arguments are those of `cityscapes`."""
-    root = pathlib.Path(data_dir)
+    root = local_root(data_dir)
     # Label ids are 0 to 33; only train ids have the ignore label.
     label_map = dataclasses.replace(LabelMap.named("cityscapes").without_ignore(), advice=_ADVICE)
     found = Layout("cityscapes", root, label_map)

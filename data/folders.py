@@ -11,6 +11,7 @@ from data.image_files import File, Pair, below
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import NAME_OR_JSON, PATH
+from data.remote_files import local_root
 from data.source_layout import Layout
 
 SPLITS = ("train", "val", "test")
@@ -52,7 +53,7 @@ def folders(
 
 def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     """Finds images and masks in a folder; the arguments are those of `folders`."""
-    root = pathlib.Path(data_dir)
+    root = local_root(data_dir)
     # CamVid has no grey images; own folders may.
     found = Layout(name, root, LabelMap.named(label_map), grey=name != "camvid", upright=True)
     if len(found.label_map.names) == 1:

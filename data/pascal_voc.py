@@ -11,6 +11,7 @@ from data.image_files import File, Pair, plain_suffix
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import PATH
+from data.remote_files import local_root
 from data.source_layout import Layout
 
 # TFDS has no separate test labels; trainval is both splits, one after the other.
@@ -44,7 +45,7 @@ def pascal_voc(
 
 def layout(data_dir: str, augmented: bool = False) -> Layout:
     """Finds the files of PASCAL VOC in a folder; the arguments are those of `pascal_voc`."""
-    root = pathlib.Path(data_dir)
+    root = local_root(data_dir)
     found = Layout("pascal_voc", root, LabelMap.named("pascal_voc"))
     places = (root / "VOCdevkit" / "VOC2012", root / "VOC2012", root)
     voc = next((place for place in places if (place / "JPEGImages").is_dir()), None)

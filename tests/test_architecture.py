@@ -21,7 +21,7 @@ FLOORS = (
     ("mosaic.benchmark", "mosaic.experiment"),
     ("mosaic.inference", "mosaic.checkpoints"),
     ("mosaic.tflite",),
-    ("mosaic.models", "mosaic.config", "mosaic.distribution"),
+    ("mosaic.models", "mosaic.config", "mosaic.distribution", "mosaic.storage"),
     ("mosaic.utils", "data"),
 )
 DOORS = ("train", "eval", "export", "predict", "benchmark", "check_data")

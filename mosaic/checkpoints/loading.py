@@ -22,6 +22,7 @@ from mosaic.checkpoints import fit, model_garden, model_garden_qat, research_dee
 from mosaic.models import quantization_aware
 from mosaic.models.classifier import classifier
 from mosaic.models.variables import Variables
+from mosaic.storage import copies
 from mosaic.tflite import weights as tflite_weights
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
@@ -57,7 +58,12 @@ class Damaged(UserError):
 @contextlib.contextmanager
 def located(path: str) -> Iterator[str]:
     """Yields the file prefix of a checkpoint given as folder, prefix, index file or archive."""
-    path = path.rstrip("/")
+    with copies.at_hand(path.rstrip("/")) as here, _located(here) as prefix:
+        yield prefix
+
+
+@contextlib.contextmanager
+def _located(path: str) -> Iterator[str]:
     if archives.is_archive(path):
         with archives.unpacked(path) as folder:
             yield _prefix_in(folder, path)

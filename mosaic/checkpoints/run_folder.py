@@ -24,6 +24,7 @@ from mosaic.utils import class_names
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import is_there
 from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC, SAVED_MODEL
+from mosaic.utils.storage_paths import is_remote
 
 
 def check_start(folder: str, init_checkpoint: str | None) -> None:
@@ -33,7 +34,15 @@ def check_start(folder: str, init_checkpoint: str | None) -> None:
       UserError: it is not, and the run's folder has no checkpoint to continue from either.
     """
     resumes = os.path.exists(os.path.join(folder, "checkpoint"))
-    if init_checkpoint and not resumes and not is_there(init_checkpoint):
+    if not init_checkpoint or resumes:
+        return
+    if is_remote(init_checkpoint):
+        if init_checkpoint.endswith(".tflite"):
+            raise UserError(
+                f"INIT_CHECKPOINT={init_checkpoint}: a TFLite file must be on this machine; copy it"
+            )
+        return
+    if not is_there(init_checkpoint):
         raise UserError(
             f"INIT_CHECKPOINT={init_checkpoint}: no such file or folder; None starts from scratch"
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mosaic.cli.flags import Values, allows_code
 from mosaic.utils.errors import UserError
 from mosaic.utils.run_layout import CONFIG
+from mosaic.utils.storage_paths import is_remote
 
 # Required macros that are not needed by commands that do not train or read no data set.
 NOT_TRAINING = ("INIT_CHECKPOINT",)
@@ -65,9 +66,11 @@ def configure(
     if unneeded and [os.path.basename(path) for path in files] == [CONFIG]:
         bindings = [*_ANY_DEVICE, *bindings]
     if data_dir is not None:
-        if not os.path.isdir(data_dir):
-            raise UserError(f"--data_dir={data_dir}: no such folder")
-        bindings.append(f"DATA_DIR = {os.path.abspath(data_dir)!r}")
+        if not is_remote(data_dir):
+            if not os.path.isdir(data_dir):
+                raise UserError(f"--data_dir={data_dir}: no such folder")
+            data_dir = os.path.abspath(data_dir)
+        bindings.append(f"DATA_DIR = {data_dir!r}")
     unset = config.missing(files, bindings, unneeded)
     bindings = [
         f"{name} = {config.UNKNOWN if name in NOT_TRAINING else None!r}" for name in unset

@@ -15,6 +15,7 @@ from absl import flags
 from mosaic.cli.bindings import split_bindings
 from mosaic.cli.experiments import experiments, suggested_macro
 from mosaic.cli.flags import Values, at_home, expand, help_text
+from mosaic.cli.remote import Places
 from mosaic.utils.errors import TOO_SMALL, UserError
 
 
@@ -41,7 +42,7 @@ def run(
     """
     program = pathlib.Path(sys.argv[0]).name
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
+    debug, places = "--debug" in arguments, Places()
     try:
         rest, bindings = split_bindings(arguments)
         try:
@@ -62,7 +63,8 @@ def run(
             raise UserError(f"{extra[0]!r}: unexpected; flags begin with -- (see --help)")
         # TensorFlow's log (such as: no GPU found) does not help users; its errors are raised.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        main(values, bindings, *([extra] if takes_more else []))
+        with places.at_hand(values, extra) as extra:
+            main(values, bindings, *([extra] if takes_more else []))
         return 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
@@ -71,6 +73,7 @@ def run(
         if debug:
             traceback.print_exc()
         code, line = explain(error)
+        line = places.told(line)
         expected = code == 2 or hasattr(error, "exit_code")
         hint = "" if debug or expected else " (--debug shows where)"
         print(f"{program}: {line}{hint}", file=sys.stderr)

@@ -16,6 +16,7 @@ from mosaic.config.values import resolve
 from mosaic.utils import bound_settings, gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import is_there
+from mosaic.utils.storage_paths import is_remote
 
 _GIN_ERRORS = (*SYNTAX_ERRORS, TypeError, AttributeError, OSError, ImportError)
 
@@ -62,7 +63,7 @@ def _make_paths_absolute() -> None:
         expanded = os.path.expanduser(path)
         # A label map without a suffix is one of this project's, even if there is a file of that
         # name.
-        if expanded.endswith(suffix) and is_there(expanded):
+        if expanded.endswith(suffix) and not is_remote(expanded) and is_there(expanded):
             expanded = os.path.abspath(expanded)
         if expanded != path:
             gin.bind_parameter(key, expanded)

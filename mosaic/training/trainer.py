@@ -18,6 +18,7 @@ from official.core import config_definitions as cfg
 
 from mosaic.checkpoints.run_folder import restoring, tidy
 from mosaic.distribution import workers
+from mosaic.storage import copies
 from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
@@ -248,6 +249,12 @@ class QuietController(orbit.Controller):
     def evaluate(self, *args, **kwargs):
         with _silence():
             return super().evaluate(*args, **kwargs)
+
+    def _maybe_save_checkpoint(self, check_interval: bool = True) -> bool:
+        is_saved = super()._maybe_save_checkpoint(check_interval)
+        if is_saved:
+            copies.deliver(self.checkpoint_manager.directory)
+        return is_saved
 
     def save_checkpoint(self) -> None:
         with _silence():

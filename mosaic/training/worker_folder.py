@@ -68,7 +68,9 @@ def _named(folder: str, model_dir: str) -> Iterator[None]:
     try:
         yield
     except (UserError, RunError) as error:
-        raise type(error)(str(error).replace(folder, model_dir)) from None
+        # Gin, and errors of their own classes, take other arguments.
+        kind = UserError if error.exit_code == UserError.exit_code else RunError
+        raise kind(str(error).replace(folder, model_dir)) from None
 
 
 def _copy(model_dir: str, folder: str) -> None:

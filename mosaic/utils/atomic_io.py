@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 from mosaic.utils.errors import UserError
+from mosaic.utils.storage_paths import is_remote
 
 # In each temporary folder of `replacing`; locked as long as its process lives.
 _MARK = ".being_written"
@@ -27,6 +28,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     A file or a folder can be written there. After an error nothing of it is left, not even the
     folders that it needed, and an older file or folder of that name is still there.
     """
+    _check_here(path)
     path = pathlib.Path(path)
     made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,15 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise
     shutil.rmtree(folder, ignore_errors=True)
     os.close(mark)
+
+
+def _check_here(path: str | os.PathLike) -> None:
+    """Raises a UserError for a URL, which would be taken for a folder named after its scheme."""
+    if is_remote(os.fspath(path)):
+        raise UserError(
+            f"{path}: only the commands' flags take paths on other storage; name one of this "
+            "machine (docs/storage.md)"
+        )
 
 
 def _marked(folder: pathlib.Path) -> int:
@@ -124,6 +135,7 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
     Raises:
       UserError: another process has locked it.
     """
+    _check_here(folder)
     path = pathlib.Path(folder) / ".lock"
     made = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)

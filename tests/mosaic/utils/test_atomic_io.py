@@ -208,3 +208,12 @@ def test_a_folder_of_that_form_with_other_things_stays(tmp_path):
     os.utime(tmp_path / ".x.abcd_123", (0, 0))
     remove_leftovers(tmp_path)
     assert (tmp_path / ".x.abcd_123" / "theirs").exists()
+
+
+@pytest.mark.parametrize("write", [locked, replacing])
+def test_a_url_is_no_folder_of_this_machine(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    line = r"gs://bucket/run: only the commands' flags"
+    with pytest.raises(UserError, match=line), write("gs://bucket/run"):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""Files on storage that is no file system of this machine, such as gs:// and s3://."""
