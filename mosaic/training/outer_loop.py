@@ -8,6 +8,7 @@ import numpy as np
 import orbit
 import tensorflow as tf
 
+from mosaic.distribution import workers
 from mosaic.training.ending import Ending, TimeUp
 from mosaic.training.history import History, Times
 from mosaic.training.task import predict
@@ -65,7 +66,8 @@ class OuterLoop:
             self._evaluate(steps, eval_interval)
         while self._step < steps:
             reason = self._ending.reason(self._history.entries, self._times.entries)
-            if reason:
+            # The clocks of several workers differ.
+            if workers.any_of_them(bool(reason)):
                 self._bar.say(f"ended at step {self._step} of {steps}; {reason}")
                 break
             target = min(steps, (self._step // eval_interval + 1) * eval_interval)
@@ -98,7 +100,7 @@ class OuterLoop:
         )
         self._shown = self._step
         self._trainer.stop.check()
-        if self._ending.is_late(self._times.entries):
+        if workers.any_of_them(self._ending.is_late(self._times.entries)):
             raise TimeUp
 
     def _rate(self) -> float:
