@@ -1,6 +1,6 @@
 # make quickstart: install, train, evaluate and export on the embedded data set.
 # make test:       install and run the tests.
-# make results:    render docs/RESULTS.md from what was measured.
+# make results:    render docs/RESULTS.md and docs/model_zoo.md from what was measured.
 # make schemas:    generate the readers and writers of TFLite metadata (with flatc 2.0.8).
 
 PYTHON ?= python3
@@ -22,6 +22,7 @@ test: $(VENV)/.installed
 
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/results_page.py write
+	$(BIN)/python benchmarks/model_zoo.py write
 
 schemas: FLATC := flatc --python --gen-object-api --gen-onefile
 schemas:

@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 Settings = dict[str, object]
 
 _MOST = 70  # Largest number of blocks, branches or convolutions of one kind in a network.
-_WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
+WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
 # Layers whose kernels show the settings.
 _MOBILENET = (
     "backbone_{:02}_conv",
@@ -268,7 +268,7 @@ def _mobilenet(kernels: Mapping[str, Shape], kind: str) -> Settings:
             break
         depthwise = kernels.get(f"{name}_spatial_depthwise")
         blocks.append((last[-1], depthwise[0] if depthwise else None))
-    for width in _WIDTHS if kind == "deeplab" else (1.0,):
+    for width in WIDTHS if kind == "deeplab" else (1.0,):
         for model_id, (needed, expected) in _mobilenets(width).items():
             if needed <= len(blocks) and blocks == expected[: len(blocks)]:
                 found: Settings = {"backbone": model_id}

@@ -18,7 +18,13 @@ import tf_keras
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2 as graph_pb2
 
-from mosaic.checkpoints import fit, model_garden, model_garden_qat, research_deeplab
+from mosaic.checkpoints import (
+    fit,
+    model_garden,
+    model_garden_qat,
+    research_deeplab,
+    tflite_diagnosis,
+)
 from mosaic.models import quantization_aware
 from mosaic.models.classifier import classifier
 from mosaic.models.variables import Variables
@@ -226,7 +232,12 @@ def load(
                 "training; load it into the float network's experiment"
             )
         file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
-        return tflite_weights.load(model, file, images, prefixes)
+        try:
+            return tflite_weights.load(model, file, images, prefixes)
+        except UserError as error:
+            mend = tflite_diagnosis.fitting(file)
+            text = str(error).replace("fit this network", f"fit this network; {mend}:", 1)
+            raise (UserError(text.replace(":,", ":")) if mend else error) from None
     return _load_checkpoint(model, path, prefixes, ())[0]
 
 

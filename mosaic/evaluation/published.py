@@ -36,9 +36,16 @@ INSIDE = "inside the file"
 START = "train.init_checkpoint"
 
 
+def results() -> dict[str, dict]:
+    """Returns all published results by their keys, as `result` gives them."""
+    return json.loads(_FILE.read_text())
+
+
 def result(key: str) -> dict:
     """Returns a published result: `mean_iou`, `source` (file and table), `settings`, and more.
 
+    `checkpoint` is the file of the weights, and `multiply_adds` their number, where they were
+    published.
     `not_published` lists what nobody can compare. If the `recipe` was published, it is there with
     `recipe_source` and `training`: what else was published of it, which a run's record tells.
     `garden_protocol` tells the Garden's own evaluation.
@@ -46,10 +53,10 @@ def result(key: str) -> dict:
     Raises:
       UserError: unknown key.
     """
-    results = json.loads(_FILE.read_text())
-    if key not in results:
-        raise UserError(f"no published result {key!r} in {_FILE.name}{nearest(key, results)}")
-    return results[key]
+    found = results()
+    if key not in found:
+        raise UserError(f"no published result {key!r} in {_FILE.name}{nearest(key, found)}")
+    return found[key]
 
 
 def for_precision(published: Mapping[str, Any], precision: str, mean_iou: float | None) -> dict:

@@ -1,0 +1,142 @@
+r"""docs/model_zoo.md: every published network, its figure, its commands and its cost.
+
+python benchmarks/model_zoo.py count
+python benchmarks/model_zoo.py write
+
+`count` builds the network of every published result in mosaic/evaluation/published.json, and keeps
+its parameters and multiply-adds at the size at which it was scored in docs/results/model_zoo.json.
+`write` renders docs/model_zoo.md.jinja with that, published.json and the experiments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+
+import jinja2
+
+import common  # noqa: F401 - makes this project's modules importable
+from measurement_records import DOCS, read
+from mosaic.evaluation import published
+from mosaic.evaluation.html_report import percent
+from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
+from mosaic.utils.provenance import command, provenance
+
+RECORD = "model_zoo"
+# What the experiments want for --data_dir, and the name of each data set.
+DATA = {
+    "cityscapes": ("CITYSCAPES", "Cityscapes"),
+    "pascal_voc": ("VOC", "PASCAL VOC 2012"),
+    "ade20k": ("ADE", "ADE20K"),
+}
+_NOTHING = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": None}
+
+
+def count(key: str) -> dict:
+    """Counts parameters and multiply-adds of a published network for one image.
+
+    All scales and mirrored images of its evaluation are added up, as DeepLab's page does.
+    """
+    import gin
+
+    import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
+    from mosaic import config
+    from mosaic.models import cost, quantization_aware
+
+    path = config.find(key)
+    needed = config.missing([path], [])
+    config.parse([path], [f"{name} = {_NOTHING[name]!r}" for name in needed])
+    model = quantization_aware.float_network(config.build("train.model"))
+    evaluation = config.build("train.evaluation")
+    gin.clear_config()
+    height, width = published.result(key)["settings"]["input_size"]
+    costs = [
+        cost.count(model, *(int((side - 1) * scale + 1) for side in (height, width)))
+        for scale in evaluation.scales
+    ]
+    return {
+        "weights": costs[0].weights,
+        "multiply_adds": (1 + evaluation.flip) * sum(found.multiply_adds for found in costs),
+        "size": [height, width],
+    }
+
+
+def rows(docs: pathlib.Path = DOCS) -> dict[str, list[dict]]:
+    """The published networks by the name of their data set, the best first.
+
+    Raises:
+      UserError: the costs of one were not counted.
+    """
+    record = read(docs).get(RECORD, {}).get("networks", {})
+    found: dict[str, list[dict]] = {}
+    for key, result in published.results().items():
+        if key not in record:
+            raise UserError(f"{docs}/results/{RECORD}.json: without {key}; count again")
+        place, title = DATA[result["settings"]["dataset"]]
+        if result["settings"]["protocol"] == "mlperf_ade20k_top31":
+            title += ", top 31 classes"
+        row = {"key": key, "place": place, **result, **record[key]}
+        found.setdefault(title, []).append(row | {"commands": _commands(key, place, result)})
+    for table in found.values():
+        table.sort(key=lambda row: -row["mean_iou"])
+    return found
+
+
+def _commands(key: str, place: str, result: Mapping) -> list[str]:
+    """The command lines that score a network and fine-tune it, as far as it has weights."""
+    checkpoint = result.get("checkpoint")
+    if checkpoint is None:
+        return [f"python train.py --gin_file={key} --data_dir={place} --model_dir=runs/{key}"]
+    # The weights of quantization-aware training start a float network of other classes.
+    network = key.removesuffix("_qat")
+    return [
+        f"python eval.py --gin_file={key} --data_dir={place} --output_dir=OUT \\\n"
+        f"    --checkpoint={checkpoint}",
+        f"python train.py --gin_file={network} --gin_file=datasets/own_folders "
+        "--data_dir=FOLDER \\\n"
+        f"    --model_dir=runs/own --gin.LABEL_MAP=labels.json \\\n"
+        f"    --gin.INIT_CHECKPOINT={checkpoint}",
+    ]
+
+
+def billions(value: float | None) -> str:
+    """Returns multiply-adds in billions with three digits, or a dash."""
+    return "-" if value is None else f"{value / 1e9:#.3g}".rstrip(".")
+
+
+def render(docs: pathlib.Path = DOCS) -> str:
+    """Returns model_zoo.md."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(docs),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters.update(percent=percent, billions=billions)
+    return templates.get_template("model_zoo.md.jinja").render(tables=rows(docs))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one of the two commands; returns the exit code."""
+    parser = argparse.ArgumentParser("model_zoo.py", description=__doc__.split("\n")[0])
+    parser.add_argument("task", choices=("count", "write"))
+    try:
+        if parser.parse_args(arguments).task == "write":
+            write_text(DOCS / "model_zoo.md", render())
+        else:
+            networks = {key: count(key) for key in published.results()}
+            record = {**provenance(command()), "networks": networks}
+            write_text(DOCS / "results" / f"{RECORD}.json", json.dumps(record, indent=1) + "\n")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""TFLite files that do not fit the configured DeepLab: the message names the settings that do."""
+
+import gin
+import pytest
+import tensorflow as tf
+
+import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
+from mosaic import config
+from mosaic.checkpoints import loading
+from mosaic.utils.errors import UserError
+from networks import randomize
+
+SMALL = ("width_multiplier = 0.1", "width_divisor = 1", "aspp_filters = 8", "output_stride = 8")
+
+
+@pytest.fixture(autouse=True)
+def cleared():
+    yield
+    gin.clear_config()
+
+
+def configure(*settings):
+    bindings = [f"deeplab.{setting}" for setting in (*SMALL, *settings)]
+    config.parse(["models/zoo_mnv2"], ["NUM_CLASSES = 4", "WEIGHT_DECAY = 0.0", *bindings])
+    return config.build("train.model")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A network of three classes at output stride 16 as a TFLite file."""
+    model = configure("output_stride = 16", "num_classes = 3")
+    gin.clear_config()
+    randomize(model.variables)
+    traced = tf.function(lambda x: model(x, training=False))
+    concrete = traced.get_concrete_function(tf.TensorSpec([1, 65, 97, 3]))
+    path = tmp_path_factory.mktemp("file") / "x.tflite"
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    path.write_bytes(converter.convert())
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        (
+            ("num_classes = 3", "pooling_first = False", "decoder = True"),
+            "`deeplab.output_stride = 16`, `deeplab.pooling_first = True`, "
+            "`deeplab.decoder = False`",
+        ),
+    ],
+)
+def test_the_mend_is_named(file, settings, told):
+    with pytest.raises(UserError) as caught:
+        loading.load(configure(*settings), file)
+    message = str(caught.value)
+    assert f"does not fit this network; it fits {told}: first at" in message
+    assert "\n" not in message
+
+
+def test_a_file_of_another_network_is_only_compared(file):
+    with pytest.raises(UserError, match="does not fit this network, first at"):
+        loading.load(configure("atrous_rates = (6,)"), file)
