@@ -16,12 +16,16 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
+import gin
 import jinja2
 
 import common  # noqa: F401 - makes this project's modules importable
+import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from measurement_records import DOCS, read
+from mosaic import config
 from mosaic.evaluation import published
 from mosaic.evaluation.html_report import percent
+from mosaic.models import cost, quantization_aware
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import command, provenance
@@ -33,27 +37,30 @@ DATA = {
     "pascal_voc": ("VOC", "PASCAL VOC 2012"),
     "ade20k": ("ADE", "ADE20K"),
 }
+# Whose multiply-adds were published for another size than the one that is scored.
+EDGETPU = (
+    *("zoo_edgetpu_cityscapes", "zoo_edgetpu_cityscapes_stride16"),
+    *("zoo_edgetpu_slim_cityscapes", "zoo_edgetpu_slim_cityscapes_stride16"),
+)
 _NOTHING = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": None}
 
 
-def count(key: str) -> dict:
+def count(key: str, size: Sequence[int] | None = None) -> dict:
     """Counts parameters and multiply-adds of a published network for one image.
 
     All scales and mirrored images of its evaluation are added up, as DeepLab's page does.
+
+    Args:
+      key: key of the result, which is the experiment's name.
+      size: (height, width) of the image, in pixels; None for the size that is scored.
     """
-    import gin
-
-    import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
-    from mosaic import config
-    from mosaic.models import cost, quantization_aware
-
     path = config.find(key)
     needed = config.missing([path], [])
     config.parse([path], [f"{name} = {_NOTHING[name]!r}" for name in needed])
     model = quantization_aware.float_network(config.build("train.model"))
     evaluation = config.build("train.evaluation")
     gin.clear_config()
-    height, width = published.result(key)["settings"]["input_size"]
+    height, width = size or published.result(key)["settings"]["input_size"]
     costs = [
         cost.count(model, *(int((side - 1) * scale + 1) for side in (height, width)))
         for scale in evaluation.scales
@@ -79,8 +86,9 @@ def rows(docs: pathlib.Path = DOCS) -> dict[str, list[dict]]:
         place, title = DATA[result["settings"]["dataset"]]
         if result["settings"]["protocol"] == "mlperf_ade20k_top31":
             title += ", top 31 classes"
-        row = {"key": key, "place": place, **result, **record[key]}
-        found.setdefault(title, []).append(row | {"commands": _commands(key, place, result)})
+        row = {"published": result.get("multiply_adds"), **result, **record[key]}
+        row |= {"key": key, "commands": _commands(key, place, result)}
+        found.setdefault(title, []).append(row)
     for table in found.values():
         table.sort(key=lambda row: -row["mean_iou"])
     return found
@@ -104,8 +112,11 @@ def _commands(key: str, place: str, result: Mapping) -> list[str]:
 
 
 def billions(value: float | None) -> str:
-    """Returns multiply-adds in billions with three digits, or a dash."""
-    return "-" if value is None else f"{value / 1e9:#.3g}".rstrip(".")
+    """Returns multiply-adds in billions with at least three digits, or a dash."""
+    if value is None:
+        return "-"
+    digits = 0 if value >= 1e11 else 1 if value >= 1e10 else 2
+    return f"{value / 1e9:,.{digits}f}"
 
 
 def render(docs: pathlib.Path = DOCS) -> str:
@@ -118,7 +129,9 @@ def render(docs: pathlib.Path = DOCS) -> str:
         keep_trailing_newline=True,
     )
     templates.filters.update(percent=percent, billions=billions)
-    return templates.get_template("model_zoo.md.jinja").render(tables=rows(docs))
+    record = read(docs)[RECORD]
+    edge = [billions(record["edgetpu_at_513"][key]) for key in EDGETPU]
+    return templates.get_template("model_zoo.md.jinja").render(tables=rows(docs), edge=edge)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -130,7 +143,8 @@ def main(arguments: Sequence[str]) -> int:
             write_text(DOCS / "model_zoo.md", render())
         else:
             networks = {key: count(key) for key in published.results()}
-            record = {**provenance(command()), "networks": networks}
+            edge = {key: count(key, (513, 513))["multiply_adds"] for key in EDGETPU}
+            record = {**provenance(command()), "networks": networks, "edgetpu_at_513": edge}
             write_text(DOCS / "results" / f"{RECORD}.json", json.dumps(record, indent=1) + "\n")
     except UserError as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ from official.vision.modeling.backbones import mobilenet as tables
 from official.vision.modeling.backbones import resnet_deeplab
 
 from mosaic.checkpoints import model_garden
+from mosaic.models.mobilenet import TABLES
 from mosaic.models.resnet import DILATED_RESNETS, STEMS
 
 Shape = tuple[int, ...]
@@ -278,9 +279,7 @@ def _mobilenet(kernels: Mapping[str, Shape], kind: str) -> Settings:
 
 def _first_output(model_id: str) -> int:
     """The index of the MobileNet block whose output is the map of stride 4."""
-    specs = tables.block_spec_decoder(
-        specs=tables.SUPPORTED_SPECS_MAP[model_id], filter_size_scale=1.0
-    )
+    specs = tables.block_spec_decoder(specs=TABLES[model_id], filter_size_scale=1.0)
     return next(k for k, spec in enumerate(specs) if spec.is_output)
 
 
@@ -288,10 +287,11 @@ def _first_output(model_id: str) -> int:
 def _mobilenets(width: float) -> dict[str, tuple[int, list]]:
     """The Garden's table: number of blocks in use, and filters and kernel of those with weights."""
     found = {}
-    for model_id, table in tables.SUPPORTED_SPECS_MAP.items():
+    for model_id, table in TABLES.items():
         specs = tables.block_spec_decoder(specs=table, filter_size_scale=width)
         specs = [spec for spec in specs if spec.filters]
         needed = max(k for k, spec in enumerate(specs, 1) if spec.is_output)
-        kernels = (None if s.block_fn == "convbn" else s.kernel_size for s in specs)
+        spatial = (s.block_fn != "convbn" and s.use_depthwise for s in specs)
+        kernels = (s.kernel_size if there else None for s, there in zip(specs, spatial))
         found[model_id] = needed, [(s.filters, kernel) for s, kernel in zip(specs, kernels)]
     return found
