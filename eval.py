@@ -42,6 +42,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         values.submission_dir,
         values.allow_code,
         devices,
+        values.all_overlays,
     )
 
 
@@ -87,6 +88,9 @@ if __name__ == "__main__":
         False,
         "Load a .tflite file into the experiment's network instead of running it as it is.",
         flag_values=FLAGS,
+    )
+    flags.DEFINE_bool(
+        "all_overlays", False, "Draw overlays of all images, not of some.", flag_values=FLAGS
     )
     flags.DEFINE_multi_string(
         "compare",

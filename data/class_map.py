@@ -14,8 +14,14 @@ from data.ranges import NAME_OR_JSON
 _FOLDER = pathlib.Path(__file__).parent / "labels" / "maps"
 
 
+class ClassMap(tuple[int, ...]):
+    """A class map with the name of its file, for reports."""
+
+    name: str
+
+
 @gin.configurable(module="datasets")
-def class_map(name: NAME_OR_JSON) -> tuple[int, ...]:
+def class_map(name: NAME_OR_JSON) -> ClassMap:
     """Reads a class map, for scoring a network on a data set with other classes.
 
     Args:
@@ -44,4 +50,6 @@ def class_map(name: NAME_OR_JSON) -> tuple[int, ...]:
     for key, names, which in ((classes, source, "source"), (classes.values(), target, "target")):
         for unknown in sorted(set(key) - set(names)):
             raise DataError(f"{path}: {unknown!r} is no class of the {which}, {table[which]}")
-    return tuple(target.index(classes[name]) if name in classes else -1 for name in source)
+    found = ClassMap(target.index(classes[key]) if key in classes else -1 for key in source)
+    found.name = path.stem
+    return found

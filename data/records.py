@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pathlib
 import sys
@@ -87,9 +88,12 @@ def prepare(
         builder = kind(data_dir=data_dir, config=config, file_format="array_record")
     if not builder.is_prepared():
         _check_writable(builder.data_path)
+        print(f"{folder}: preparing these records, once for the same files", file=sys.stderr)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder.download_and_prepare()
+    # TFDS tells of a download, of unknown size; nothing is downloaded.
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare()
     with readable(folder):
         # TFDS takes a folder without its description for one with no splits.
         if not builder.info.splits:

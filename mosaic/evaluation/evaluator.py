@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import garden_protocol, image_counts, loop, metrics
+from mosaic.evaluation import answerable, garden_protocol, image_counts, loop, metrics
 from mosaic.evaluation import published as results
 from mosaic.evaluation.baselines import Baselines
 from mosaic.evaluation.best_and_worst import BestAndWorst
@@ -275,7 +275,7 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         # By true class: predictions of no class of the data set.
         "other_answers": matrix[:, classes].tolist(),
     }
-    return report
+    return {**report, **answerable.figures(report, evaluation.class_map)}
 
 
 def _category_metrics(matrix: np.ndarray, categories: Sequence[str]) -> dict:
@@ -309,7 +309,9 @@ def _settings(
         "flip": evaluation.flip,
         "window": evaluation.window and list(evaluation.window),
         "overlap": evaluation.overlap if evaluation.window else None,
-        "class_map": evaluation.class_map and list(evaluation.class_map),
+        # By its name, where it has one.
+        "class_map": getattr(evaluation.class_map, "name", None)
+        or (evaluation.class_map and list(evaluation.class_map)),
         # Predictions of padded images are resized to the images' size in one step.
         "labels_first": predictor.num_classes is None
         or (evaluation.argmax_before_resize and not evaluation.padded_size),
@@ -324,9 +326,11 @@ def table(report: dict) -> str:
     fractions = dict(zip(report["class_names"], pixels / max(pixels.sum(), 1)))
     width = max(map(len, report["per_class_iou"]), default=5)
     rows = [f"{'class':{width}}   IoU, %   pixels, %", "-" * (width + 22)]
+    lacking = report.get("unanswerable_classes", ())
     for name, value in report["per_class_iou"].items():
         text = "      -" if value is None else f"{100 * value:7.2f}"
-        rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}")
+        mark = "   no answer" if name in lacking else ""
+        rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}{mark}")
     rows.append("-" * (width + 22))
     mean = report["mean_iou"]
     row = f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}")
@@ -335,6 +339,10 @@ def table(report: dict) -> str:
     if occurring < len(ious):
         row += f"   ({occurring} of {len(ious)} classes occur)"
     rows.append(row)
+    if lacking:
+        mean = report["mean_iou_answerable"]
+        text = "      -" if mean is None else f"{100 * mean:7.2f}"
+        rows.append(f"{'':{width}}  {text}   (without {len(lacking)} it has no answer for)")
     for name, value in report.get("baselines", {}).items():
         rows.append(f"{name:{width}}  {100 * value:7.2f}   (mIoU without a network)")
     if "published" in report:

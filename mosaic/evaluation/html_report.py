@@ -50,6 +50,7 @@ def render(report: Mapping, best: Sequence[Example] = (), worst: Sequence[Exampl
             figures=FIGURES,
             verdict=verdict(report),
             classes=_classes(report),
+            lacking=report.get("unanswerable_classes", ()),
             matrix=_matrix(report),
             mistakes=_mistakes(report),
             spread=_spread(report),

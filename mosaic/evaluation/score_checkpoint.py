@@ -111,6 +111,7 @@ def score(
     submission_dir: str | None = None,
     allow_code: bool = False,
     devices: Sequence[str] = (),
+    all_overlays: bool = False,
 ) -> dict:
     """Scores under the configured experiment, prints the table, writes the report.
 
@@ -123,6 +124,7 @@ def score(
       submission_dir: folder for predictions for official scorers, see `evaluate`.
       allow_code: whether a SavedModel may use files and run code, see `load_predictor`.
       devices: names of devices that score images side by side, see `load_predictor`.
+      all_overlays: whether overlays are drawn of all images, and not of `num_pictures`.
 
     Returns:
       The report.
@@ -134,6 +136,9 @@ def score(
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
+    if all_overlays:
+        count = dataset.num_images(evaluation.split)
+        evaluation = dataclasses.replace(evaluation, num_pictures=count)
     model = opened(path)
     predictor, loaded = load_predictor(model, normalization, as_network, allow_code, devices)
     _check_answers(model, predictor, dataset, evaluation)

@@ -1,6 +1,7 @@
 """The evaluator: figures, settings and pictures of a report."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from answers import dark, threshold
+from data.class_map import ClassMap
 from mosaic.evaluation.evaluator import Origin, _settings, evaluate, table
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.predictors import Predictor, of_network
@@ -196,3 +198,22 @@ def test_a_mean_over_some_of_the_classes_says_how_many(drawn, tmp_path):
     assert report["num_classes_that_occur"] == 2
     assert "mean IoU" in (line := table(report).splitlines()[-1])
     assert line.endswith("100.00   (2 of 3 classes occur)")
+
+
+def test_classes_without_an_answer_are_marked(drawn, tmp_path):
+    class_map = ClassMap((1, -1, -1))
+    class_map.name = "bright_only"
+    report = evaluate(threshold, drawn, Evaluation(class_map=class_map), Origin("c"), str(tmp_path))
+    assert report["unanswerable_classes"] == ["dark", "absent"]
+    assert report["mean_iou_answerable"] == report["per_class_iou"]["bright"]
+    assert report["settings"]["class_map"] == "bright_only"
+    text = table(report)
+    assert re.search(r"dark .* no answer", text) and not re.search(r"bright .* no answer", text)
+    assert "(without 2 it has no answer for)" in text
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("(no answer)") == 2 and "no answer of the network stands for" in page
+
+
+def test_a_network_with_the_classes_of_the_data_lacks_none(drawn, tmp_path):
+    report = evaluate(threshold, drawn, Evaluation(), Origin("c"), str(tmp_path))
+    assert "unanswerable_classes" not in report and "no answer" not in table(report)

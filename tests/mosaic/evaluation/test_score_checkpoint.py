@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from answers import threshold
 from mosaic.checkpoints import run_folder
 from mosaic.evaluation import score_checkpoint
 from mosaic.evaluation.protocols import Evaluation
@@ -161,3 +162,16 @@ def test_settings_that_a_file_tells(normalization):
     expected = normalization or score_checkpoint.results.INSIDE
     found = score_checkpoint._network_settings(predictor)
     assert found == {"numbers": "int8", "normalization": expected}
+
+
+def test_overlays_of_all_images_on_request(monkeypatch, drawn, tmp_path):
+    built = {"train.evaluation": Evaluation(num_pictures=1), "train.dataset": drawn}
+    monkeypatch.setattr(score_checkpoint.config, "build", built.get)
+    monkeypatch.setattr(score_checkpoint, "opened", lambda path: path)
+    monkeypatch.setattr(score_checkpoint, "load_predictor", lambda *_: (threshold, None))
+    monkeypatch.setattr(score_checkpoint, "_network_settings", lambda predictor: {})
+    monkeypatch.setattr(score_checkpoint, "_is_trained_here", lambda *_: False)
+    for all_overlays, count in ((False, 1), (True, 5)):
+        out = tmp_path / str(count)
+        score_checkpoint.score(str(tmp_path), str(out), all_overlays=all_overlays)
+        assert len(list((out / "overlays").iterdir())) == count
