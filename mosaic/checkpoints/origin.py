@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mosaic.checkpoints import loading
-from mosaic.checkpoints.run_record import Record, parsed, portable, text_in
+from mosaic.checkpoints.run_record import Record, configured, parsed, text_in
 from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
-from mosaic.utils import archives, gin_text
+from mosaic.utils import archives
 from mosaic.utils.model_format import format_of
 from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC, RECORD
 
@@ -90,15 +90,7 @@ def _of_checkpoint(folder: pathlib.Path) -> str | None:
         return outer  # The run went on after its best step.
     if own is None and not (folder / CONFIG).is_file():
         own, folder = outer, folder.parent
-    return _configured(folder / CONFIG) if own is None else own
-
-
-def _configured(path: pathlib.Path) -> str | None:
-    """The only entry of a run that has no record: what its config.gin says."""
-    if not path.is_file():
-        return None
-    parameters = gin_text.resolved(gin_text.saved_bindings(path))
-    return json.dumps({"configuration": portable(parameters)}) + "\n"
+    return configured(folder / CONFIG) if own is None else own
 
 
 def start_of(found: Variables, prefixes: Sequence[str]) -> dict:

@@ -19,7 +19,7 @@ from mosaic.utils import gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import versions
-from mosaic.utils.run_layout import RECORD
+from mosaic.utils.run_layout import CONFIG, RECORD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +135,26 @@ def entries_in(folder: str | os.PathLike) -> list[Entry]:
       UserError: the record is damaged.
     """
     return list(parsed(text_in(pathlib.Path(folder)) or "", os.path.join(folder, RECORD)).entries)
+
+
+def last_configuration(folder: str | os.PathLike) -> Mapping[str, Any]:
+    """Returns the last configuration of the run in a folder; an empty one where nothing tells it.
+
+    Raises:
+      UserError: the record is damaged.
+    """
+    folder = pathlib.Path(folder)
+    text = text_in(folder) or configured(folder / CONFIG) or ""
+    entries = parsed(text, os.path.join(folder, RECORD)).entries
+    return entries[-1].configuration if entries else {}
+
+
+def configured(path: pathlib.Path) -> str | None:
+    """Returns the only entry of a run that has no record, as text: what its config.gin says."""
+    if not path.is_file():
+        return None
+    parameters = gin_text.resolved(gin_text.saved_bindings(path))
+    return json.dumps({"configuration": portable(parameters)}) + "\n"
 
 
 def text_in(folder: pathlib.Path) -> str | None:

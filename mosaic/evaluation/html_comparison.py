@@ -6,11 +6,14 @@ import dataclasses
 import json
 import math
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import jinja2
 
+from mosaic.checkpoints.run_record import last_configuration
 from mosaic.evaluation.experiments import SAME, Experiment, differences, experiments, lines, said
+from mosaic.evaluation.html_curves import charts, history, run_folder
 from mosaic.evaluation.html_report import FIGURES, conditions, environment, percent, plain, verdict
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
@@ -117,13 +120,17 @@ def _unshowable(report: dict) -> str | None:
     return None
 
 
-def _run(name: str, report: dict, index: int) -> dict:
-    """What the page shows of a report."""
+def _run(name: str, report: dict, index: int, folder: pathlib.Path | None = None) -> dict:
+    """What the page shows of a report, and of its run's folder where that is still there."""
+    checkpoint = str(report.get("checkpoint") or "")
+    size = os.path.getsize(checkpoint) if os.path.isfile(checkpoint) else None
     return {
         "name": name,
         "report": report,
         "verdict": verdict(report),
-        "settings": conditions(report),
+        "settings": {**conditions(report), **({"file_bytes": size} if size else {})},
+        "history": history(folder),
+        "training": last_configuration(folder) if folder else {},
         "color": index % _COLORS + 1,
     }
 
@@ -144,8 +151,13 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     if len(paths) < 2:
         raise UserError("--compare=RUN: give it at least twice, once for each run")
     reports = [read(path) for path in paths]
-    names = _names([find(path) for path in paths])
-    runs = [_run(name, report, index) for index, (name, report) in enumerate(zip(names, reports))]
+    files = [find(path) for path in paths]
+    names = _names(files)
+    folders = [run_folder(file, report) for file, report in zip(files, reports)]
+    runs = [
+        _run(name, report, index, folder)
+        for index, (name, report, folder) in enumerate(zip(names, reports, folders))
+    ]
     found = experiments(names, reports)
     pairs = differences(found, reports)
     write_text(os.path.join(output_dir, FILE), render(runs, found, pairs))
@@ -190,7 +202,8 @@ def render(
     """Returns the page of several runs.
 
     Args:
-      runs: runs, each with `name`, `report`, `verdict`, `settings` and `color`, a number from 1.
+      runs: runs, each with `name`, `report`, `verdict`, `settings`, `history`, `training` and
+        `color`, a number from 1.
       found: experiments that the runs are of.
       pairs: differences between these.
     """
@@ -208,6 +221,8 @@ def render(
                 for name, label in FIGURES.items()
             ],
             classes=_best_rows([report["per_class_iou"] for report in reports]),
+            charts=charts([run["history"] for run in runs]),
+            training=_differing([run["training"] for run in runs]),
             categories=_best_rows([report.get("categories") or {} for report in reports]),
             settings=sorted(settings, key=lambda row: not row["differs"]),
             experiments=[one for one in found if one.deviation is not None],
@@ -221,6 +236,16 @@ def _rows(tables: Sequence[Mapping], missing=None) -> list[dict]:
     """A row for each name in any of the tables, with each table's value."""
     names = dict.fromkeys(name for table in tables for name in table)
     return [{"name": n, "values": [table.get(n, missing) for table in tables]} for n in names]
+
+
+def _differing(tables: Sequence[Mapping]) -> list[dict]:
+    """The rows of `_rows` in which the runs that are known differ."""
+    known = [table for table in tables if table]
+    return [
+        row
+        for row in _rows(tables, "not recorded")
+        if len({plain(table.get(row["name"], "not used")) for table in known}) > 1
+    ]
 
 
 def _best_rows(tables: Sequence[Mapping]) -> list[dict]:

@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from mosaic.utils.atomic_io import replacing, write_text
+from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 
 # What an entry may have besides its step, all numbers.
@@ -47,26 +47,6 @@ class History:
     def evaluated(self, step: int) -> bool:
         """Whether there is an evaluation of that step."""
         return any(e["step"] == step and "mean_iou" in e for e in self.entries)
-
-    def draw(self, path: str | os.PathLike) -> None:
-        """Draws the loss and the validation mIoU over the steps, as a PNG."""
-        from matplotlib.figure import Figure
-
-        losses = [e for e in self.entries if "loss" in e]
-        scores = [e for e in self.entries if "mean_iou" in e]
-        figure = Figure(figsize=(8, 4), layout="constrained")
-        axis = figure.subplots()
-        axis.plot([e["step"] for e in losses], [e["loss"] for e in losses], color="tab:blue")
-        axis.set(xlabel="step", ylabel="training loss", ylim=(0, None))
-        axis.yaxis.label.set_color("tab:blue")
-        if scores:
-            right = axis.twinx()
-            points = [e["step"] for e in scores], [100 * e["mean_iou"] for e in scores]
-            right.plot(*points, color="tab:orange", marker="o", markersize=3)
-            right.set(ylabel="validation mIoU, %", ylim=(0, 100))
-            right.yaxis.label.set_color("tab:orange")
-        with replacing(path) as aside:
-            figure.savefig(aside, dpi=120)
 
 
 class Times(History):

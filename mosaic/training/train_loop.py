@@ -33,7 +33,7 @@ from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size, check_sizes
-from mosaic.training import data_note, step_memory
+from mosaic.training import curves, data_note, step_memory
 from mosaic.training.averaging import averaged
 from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
@@ -206,7 +206,7 @@ def train(
                     "run the same command again to go on"
                 ) from None
     _end(model_dir, trainer)
-    history.draw(os.path.join(model_dir, "curves.png"))
+    curves.draw(history.entries, os.path.join(model_dir, "curves.png"))
     done_steps = int(trainer.global_step.numpy())
     return _summarize(model_dir, task, cost, done_steps, summary(history, times))
 

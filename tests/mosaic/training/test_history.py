@@ -1,7 +1,6 @@
 """The records of a run: figures, times and curves."""
 
 import json
-import struct
 import time
 
 import pytest
@@ -61,16 +60,6 @@ def test_evaluated(path):
     assert history.evaluated(20)
     assert not history.evaluated(30)
     assert not history.evaluated(15)
-
-
-@pytest.mark.parametrize("step", [0, 10, 30], ids=["empty", "one point", "curve"])
-def test_draw(path, tmp_path, step):
-    picture = tmp_path / "curves.png"
-    History(path, step).draw(picture)
-    content = picture.read_bytes()
-    assert content.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", content[16:24]) == (960, 480)
-    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.fixture
