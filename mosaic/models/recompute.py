@@ -126,7 +126,8 @@ class _Block:
             args, kwargs = tf.nest.map_structure(
                 lambda x: known.get(id(x), x), (list(node.call_args), dict(node.call_kwargs))
             )
-            if is_again and isinstance(layer, _keras.BatchNormalization):
+            # One that is frozen uses its moving averages, and leaves them as they are.
+            if is_again and isinstance(layer, _keras.BatchNormalization) and layer.trainable:
                 known[id(output)] = normalized(layer, *args)
                 continue
             if "training" in inspect.signature(layer.call).parameters:

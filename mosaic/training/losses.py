@@ -114,6 +114,8 @@ class CrossEntropy:
         self.label_smoothing = label_smoothing
         self.top_k = top_k
         self.normalization = normalization
+        # Labels of the batch that a batch is a part of, and its share: see `accumulation.of_part`.
+        self.whole, self.share = None, 1.0
 
     def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Computes the loss of one batch.
@@ -157,31 +159,33 @@ class CrossEntropy:
             losses *= tf.gather(tf.constant(self.class_weights, tf.float32), known)
         losses = tf.where(valid, losses, 0.0)
         losses = tf.reshape(losses, [tf.shape(losses)[0], -1])
-        if self._chooses_across_images:
+        if self.chooses_across_images:
             return losses
         return tf.reduce_sum(self._hardest(losses), -1)
 
     def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
         """Computes the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+        if self.normalization != "image" and self.whole is not None:
+            labels = self.whole
         counts = tf.map_fn(self._count, labels, fn_output_signature=tf.float32)
-        pixels = tf.cast(tf.size(labels[0]), tf.float32)
         if self.normalization == "image":
             if self.top_k < 1.0:
+                pixels = tf.cast(tf.size(labels[0]), tf.float32)
                 counts = tf.minimum(counts, tf.floor(self.top_k * pixels))
             return tf.reduce_mean(measured / (counts + EPSILON))
         count = tf.reduce_sum(counts)
-        if self._chooses_across_images:
+        if self.chooses_across_images:
             measured = self._hardest(tf.reshape(measured, [-1]))
             count = tf.minimum(count, tf.cast(tf.size(measured), tf.float32))
         if self.normalization == "batch":
             # The trainer averages over replicas: with their mean count that is the batch's mean.
             context = tf.distribute.get_replica_context()
             count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
-        return tf.reduce_sum(measured) / (count + EPSILON)
+        return tf.reduce_sum(measured) / (self.share * (count + EPSILON))
 
     def slopes(self, labels: tf.Tensor) -> tf.Tensor | None:
         """Returns the gradient of `total` by `measured`; None where it depends on `measured`."""
-        if self._chooses_across_images:
+        if self.chooses_across_images:
             return None
         sums = tf.zeros(tf.shape(labels)[:1])
         with tf.GradientTape() as tape:
@@ -190,7 +194,8 @@ class CrossEntropy:
         return tape.gradient(loss, sums)
 
     @property
-    def _chooses_across_images(self) -> bool:
+    def chooses_across_images(self) -> bool:
+        """Whether the pixels that count are the hardest of several images."""
         return self.top_k < 1.0 and self.normalization != "image"
 
     def _hardest(self, losses: tf.Tensor) -> tf.Tensor:

@@ -132,29 +132,43 @@ class SegmentationTask(base_task.Task):
             self.evaluation.split, self.evaluation.batch_size, input_context
         )
 
-    def build_losses(self, labels, model_outputs, aux_losses=None) -> tf.Tensor:
-        """Cross-entropy plus weight decay, a scalar."""
+    def build_losses(self, labels, model_outputs, aux_losses=None, loss=None) -> tf.Tensor:
+        """Cross-entropy plus weight decay, a scalar; `loss` takes the place of the task's."""
+        loss = loss or self.segmentation_loss
         # Logits are resized by the network's own rule.
-        rule, parts = rule_of(self.model), losses.parts_of(self.segmentation_loss)
+        rule, parts = rule_of(self.model), losses.parts_of(loss)
         if parts is None:
             logits = resize_bilinear(tf.cast(model_outputs, tf.float32), size_of(labels), rule)
-            loss = self.segmentation_loss(labels, logits)
+            value = loss(labels, logits)
         else:
-            loss = by_image(parts, labels, model_outputs, rule, self.recompute)
-        return loss + tf.add_n(aux_losses) if aux_losses else loss
+            value = by_image(parts, labels, model_outputs, rule, self.recompute)
+        return value + tf.add_n(aux_losses) if aux_losses else value
 
     def train_step(self, inputs, model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
         """One training step of one replica on its part of the batch."""
-        images, labels = inputs
+        loss, gradients = self.gradients(*inputs, model)
+        optimizer.apply_gradients(list(zip(gradients, model.trainable_variables)))
+        return {self.loss: loss}
+
+    def gradients(self, images, labels, model, loss: losses.Loss | None = None):
+        """Computes the loss of one replica, and what it adds to the gradients of all.
+
+        Args:
+          images: uint8 [batch, height, width, 3].
+          labels: class indices [batch, height, width].
+          model: network of the task.
+          loss: loss that takes the place of the task's.
+
+        Returns:
+          (loss, gradients), for each of the network's trainable variables.
+        """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             logits = self._network(images) if self._network else model(images, training=True)
-            loss = self.build_losses(labels, logits, model.losses)
+            value = self.build_losses(labels, logits, model.losses, loss)
             # The optimizer sums gradients over the replicas.
-            scaled = loss / replicas
-        variables = model.trainable_variables
-        optimizer.apply_gradients(list(zip(tape.gradient(scaled, variables), variables)))
-        return {self.loss: loss}
+            scaled = value / replicas
+        return value, tape.gradient(scaled, model.trainable_variables)
 
     def validation_step(self, inputs, model, metrics=None) -> dict:
         """Counts one batch of full-size ground truth into the confusion matrix."""

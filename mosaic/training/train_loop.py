@@ -32,9 +32,11 @@ from mosaic.export.parity import warn_of_one_class
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.freezing import freeze
-from mosaic.models.inputs import check_size, check_sizes
-from mosaic.training import curves, data_note, step_memory
+from mosaic.models.inputs import check_size
+from mosaic.training import accumulation, curves, data_note, step_memory
+from mosaic.training.accumulation import AccumulatingTrainer
 from mosaic.training.averaging import averaged
+from mosaic.training.data_check import check_content
 from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
@@ -55,7 +57,7 @@ from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
-from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
+from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.settings import AT_LEAST_1, BELOW_1, POSITIVE, SEED, Path, check_arguments
 
 
@@ -120,6 +122,7 @@ def train(
     average_decay: Annotated[float, BELOW_1] | None = None,
     patience: Annotated[int, AT_LEAST_1] | None = None,
     hours: Annotated[float, POSITIVE] | None = None,
+    accumulation_steps: Annotated[int, AT_LEAST_1] = 1,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -152,6 +155,8 @@ def train(
         as the best network instead of them; None for no average.
       patience: number of evaluations in a row without a better mIoU after which training ends.
       hours: hours after which training ends, evaluations included, restarts summed up.
+      accumulation_steps: number of parts that each replica computes its images of a step in, one
+        after the other (`mosaic.training.accumulation`); batch norm sees the parts alone.
 
     Returns:
       The best evaluation: `mean_iou` (0 to 1), `iou/{class}`, and `step`.
@@ -171,8 +176,11 @@ def train(
         # Validation is on whole images.
         check_size(model, *dataset.image_size)
     cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
-    step_memory.check_batch(cost, batch_size, recompute)
-    _check_content(model, dataset, evaluation.split)
+    step_memory.check_batch(cost, batch_size // accumulation_steps, recompute)
+    if accumulation_steps > 1:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        accumulation.check(loss, accumulation_steps, batch_size, replicas)
+    check_content(model, dataset, evaluation.split)
     prepare(model_dir, model)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     freeze(model, [frozen_prefixes] if isinstance(frozen_prefixes, str) else frozen_prefixes)
@@ -182,7 +190,11 @@ def train(
     check_best(model_dir, model)
     with StopOnSignal() as stop:
         best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER), keep_best)
-        trainer = Trainer(task, averaged(optimizer, average_decay), best, stop)
+        optimizer = averaged(optimizer, average_decay)
+        if accumulation_steps > 1:
+            trainer = AccumulatingTrainer(task, optimizer, best, stop, accumulation_steps)
+        else:
+            trainer = Trainer(task, optimizer, best, stop)
         saving = Saving(checkpoint_interval or eval_interval, max_to_keep)
         controller = quiet_controller(trainer, model_dir, steps_per_log, saving)
         start = _begin(trainer, controller, model_dir)
@@ -209,33 +221,6 @@ def train(
     curves.draw(history.entries, os.path.join(model_dir, "curves.png"))
     done_steps = int(trainer.global_step.numpy())
     return _summarize(model_dir, task, cost, done_steps, summary(history, times))
-
-
-def _check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:
-    """Tells before the first step what the files' content would stop, or make useless, later.
-
-    Args:
-      model: network that is trained.
-      dataset: data set; nothing is known of one that has counted nothing.
-      split: name of the split for evaluation.
-
-    Raises:
-      UserError: there is only one class, or an image for evaluation is too small; `data`'s own
-        error where a split has no labels.
-    """
-    if dataset.num_classes < 2:
-        raise UserError(
-            f"{dataset.name} has only one class, so that any prediction is right; give the "
-            "background a class of its own and set NUM_CLASSES = 2"
-        )
-    if not isinstance(dataset, SurveyedDataset):
-        return
-    absent = dataset.check_labels("train")
-    if absent:
-        print(f"warning: {absent}", file=sys.stderr)
-    dataset.check_labels(split)
-    # Validation is on whole images.
-    check_sizes(model, dataset.first_of_sizes(split))
 
 
 def _begin(trainer: Trainer, controller: orbit.Controller, model_dir: str) -> int:
