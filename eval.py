@@ -8,6 +8,10 @@ CKPT may be a checkpoint, ours or the Garden's, a SavedModel folder, or a .tflit
 python eval.py --compare=runs/a --compare=runs/b --output_dir=OUT
 
 puts reports that were written before side by side, in OUT/compare.html.
+
+python eval.py --model_dir=runs/a --watch
+
+scores each checkpoint of a run while another process trains it.
 """
 
 import sys
@@ -23,7 +27,11 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     if values.compare:
         _compare(values, bindings)
         return
-    files, checkpoint, output_dir = cli.checkpoint_and_output(values, "eval")
+    if values.watch:
+        _check_watch(values)
+    files, checkpoint, output_dir = cli.checkpoint_and_output(
+        values, "watch" if values.watch else "eval"
+    )
     for folder in filter(None, (output_dir, values.submission_dir)):
         check_writable(folder)
     cli.check_normalization(values, checkpoint, values.as_network)
@@ -33,17 +41,34 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         return
     from mosaic.evaluation.score_checkpoint import score
 
-    score(
-        checkpoint,
-        output_dir,
-        values.split,
-        values.normalization,
-        values.as_network,
-        values.submission_dir,
-        values.allow_code,
-        devices,
-        values.all_overlays,
-    )
+    def scored(path: str, folder: str) -> dict:
+        return score(
+            path,
+            folder,
+            values.split,
+            values.normalization,
+            values.as_network,
+            values.submission_dir,
+            values.allow_code,
+            devices,
+            values.all_overlays,
+        )
+
+    if values.watch:
+        from mosaic.evaluation.watch import watch
+
+        watch(values.model_dir, output_dir, scored)
+    else:
+        scored(checkpoint, output_dir)
+
+
+def _check_watch(values):
+    others = [n for n in ("checkpoint", "as_network", "submission_dir") if values[n].present]
+    if others or not values.model_dir:
+        raise cli.UserError(
+            "--watch scores the checkpoints of a run: give --model_dir=RUN"
+            + (f", and leave out --{', --'.join(others)}" if others else "")
+        )
 
 
 def _compare(values, bindings):
@@ -91,6 +116,12 @@ if __name__ == "__main__":
     )
     flags.DEFINE_bool(
         "all_overlays", False, "Draw overlays of all images, not of some.", flag_values=FLAGS
+    )
+    flags.DEFINE_bool(
+        "watch",
+        False,
+        "Score each checkpoint of --model_dir as it appears, until the run has ended.",
+        flag_values=FLAGS,
     )
     flags.DEFINE_multi_string(
         "compare",
