@@ -37,7 +37,10 @@ def count_pixels(
     size = num_classes * columns
     # Ignored pixels are counted in one extra cell: that is faster than to gather the others.
     cells = tf.where(tf.equal(labels, ignore_label), size, labels * columns + predicted)
-    counts = tf.math.bincount(cells, minlength=size + 1, maxlength=size + 1)
+    # `tf.math.bincount` looks for the largest value first, which XLA, and so a TPU, cannot compile.
+    counts = tf.raw_ops.DenseBincount(
+        input=cells, size=size + 1, weights=tf.zeros([0], tf.int32), binary_output=False
+    )
     return tf.reshape(tf.cast(counts[:-1], tf.int64), [num_classes, columns])
 
 
