@@ -54,8 +54,7 @@ def from_pixels(model: tf_keras.Model, as_stored: bool = False) -> Callable[[tf.
     offset = -np.einsum("hwio,i->o", kernel, mean)
 
     def forward(pixels):
-        if first.padding == "same":
-            pixels = _padded(pixels, first, round(float(np.mean(mean))))
+        pixels = _padded(pixels, first, round(float(np.mean(mean))))
         weights = tf.constant(kernel, tf.float32)
         x = tf.nn.conv2d(pixels, weights, first.strides, "VALID", None, first.dilation_rate)
         x += tf.constant(offset, tf.float32)
@@ -74,9 +73,12 @@ def _as_stored(kernel: np.ndarray) -> np.ndarray:
 
 
 def _padded(pixels: tf.Tensor, layer: tf_keras.layers.Conv2D, level: float) -> tf.Tensor:
-    """Images with the padding of a convolution around them, of one level."""
-    size = tuple(pixels.shape[1:3])
-    pads = same_padding(size, layer.kernel_size, layer.strides, layer.dilation_rate)
+    """Images with the padding of a convolution, or of a layer before it, around them."""
+    size, before, pads = tuple(pixels.shape[1:3]), layer.input.node.layer, ()
+    if isinstance(before, tf_keras.layers.ZeroPadding2D):
+        pads = before.padding
+    elif layer.padding == "same":
+        pads = same_padding(size, layer.kernel_size, layer.strides, layer.dilation_rate)
     if not np.any(pads):
         return pixels
     return tf.pad(pixels, [(0, 0), *pads, (0, 0)], constant_values=level)

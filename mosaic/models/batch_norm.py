@@ -60,10 +60,15 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
 
 
 def beginning(model: tf_keras.Model) -> tuple[Normalize | None, tf_keras.layers.Conv2D | None]:
-    """Returns the normalisation and the convolution that is its only user, or (None, None)."""
+    """Returns the normalisation and the convolution that is its only user, or (None, None).
+
+    Zeros may be put around the image between the two: they still stand for the mean colour.
+    """
     for layer in model.layers:
         if isinstance(layer, Normalize):
             after = _only_after(layer)
+            if isinstance(after, tf_keras.layers.ZeroPadding2D):
+                after = _only_after(after)
             return (layer, after) if type(after) is tf_keras.layers.Conv2D else (None, None)
     return None, None
 

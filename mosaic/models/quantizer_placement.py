@@ -23,6 +23,7 @@ from mosaic.utils.errors import UserError
 CONVOLUTIONS = (keras.Conv2D, keras.DepthwiseConv2D)
 _AVERAGES = (PoolToBins, PoolWindows)
 _SAME_SCALE = (*_AVERAGES, ResizeLike, ChannelSlice, Dropout, keras.Concatenate)
+_SAME_SCALE += (keras.ZeroPadding2D,)
 _OWN_SCALE = (
     *CONVOLUTIONS,
     keras.BatchNormalization,

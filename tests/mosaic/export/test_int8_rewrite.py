@@ -11,6 +11,7 @@ from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.inference.predictors import fit, of_network
 from mosaic.models import resizing
 from mosaic.models.inputs import image_input
+from mosaic.models.layers import Norm, conv_bn
 from mosaic.models.mosaic import mosaic
 from mosaic.tflite import weights as tflite_weights
 from mosaic.tflite.model_file import TFLiteModel
@@ -57,6 +58,21 @@ def test_the_function_of_the_image_is_the_same(network, images):
     same_means = len(set(network.get_layer("normalize").mean)) == 1
     assert np.max(difference) < (0.05 if same_means else 0.2) * spread
     assert np.median(difference) < 0.005 * spread
+
+
+def test_zeros_around_the_image_become_its_mean_colour(images):
+    """As before Xception's first convolution, where 'SAME' would pad an even size otherwise."""
+    inputs, x = image_input("symmetric")
+    x = conv_bn(Norm(), "first", 4, 3, 2, padding="centred")(x)
+    network = tf_keras.Model(inputs, conv_bn(Norm(), "last", 3)(x))
+    pixels = np.stack(images[:2]).astype(np.float32)
+    expected = network(pixels, training=False).numpy()
+    forward = int8_rewrite.from_pixels(network)
+    # The padding is 128 for 127.5.
+    difference = np.abs(forward(tf.constant(pixels)).numpy() - expected)
+    assert np.max(difference) < 0.02 * np.std(expected)
+    assert np.max(difference[:, 1:, 1:]) < 1e-4 * np.std(expected)
+    np.testing.assert_allclose(of_network(network).run(pixels), expected, atol=1e-4)
 
 
 def test_the_mean_colour_gives_what_it_gives_the_network(network):

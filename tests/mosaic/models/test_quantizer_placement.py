@@ -1,6 +1,10 @@
 """Where a network is rounded to 8 bits, and which places share a range."""
 
+import tf_keras
+
 from mosaic.models import quantizer_placement
+from mosaic.models.inputs import image_input
+from mosaic.models.layers import Norm, conv_bn, depthwise_bn
 from mosaic.models.mosaic import mosaic
 
 
@@ -24,6 +28,14 @@ def test_tensors_that_meet_share_a_range(small_network):
         "encoder_project_relu_range",
     }
     assert _sharing(small_network, "logits_range") == {"logits_range"}
+
+
+def test_zeros_around_a_map_share_its_range():
+    inputs, x = image_input("symmetric")
+    x = conv_bn(Norm(), "first", 4, 3, 2, padding="centred")(x)
+    x = depthwise_bn(Norm(), "second", 3, 2, padding="centred")(x)
+    found = [site.name for site in quantizer_placement.sites(tf_keras.Model(inputs, x))]
+    assert found == ["first_relu_range", "second_relu_range"]
 
 
 def test_each_use_of_a_layer_has_a_range_of_its_own():
