@@ -103,6 +103,6 @@ def _difference(
             "`train.init_prefixes = ('backbone_',)`"
         )
     shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
-    fitting = diagnosis.fitting(model, shapes, checkpoint.format.startswith("garden"))
+    fitting = diagnosis.fitting(model, shapes, checkpoint.format)
     detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"

@@ -3,8 +3,9 @@
 import re
 
 import pytest
+import zoo
 
-from mosaic.checkpoints import diagnosis, loading, model_garden
+from mosaic.checkpoints import diagnosis, loading, model_garden, research_deeplab
 from mosaic.models import mosaic
 from mosaic.models.deeplab import deeplab
 from mosaic.models.variables import variable_name
@@ -34,7 +35,7 @@ def networks():
 
 
 def fitting(networks, kind, form, other):
-    return diagnosis.fitting(networks[kind], shapes(other, form), form == "garden")
+    return diagnosis.fitting(networks[kind], shapes(other, form), form)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,8 @@ def test_the_number_of_shared_levels_is_known_and_not_their_bins(networks):
     own = build("mosaic", bins=(3, 6))
     other = build("mosaic", bins=(1, 4, 8))
     assert (
-        diagnosis.fitting(own, shapes(other, "ours"), False) == "it fits `mosaic.bins = (1, 3, 6)`"
+        diagnosis.fitting(own, shapes(other, "ours"), "mosaic")
+        == "it fits `mosaic.bins = (1, 3, 6)`"
     )
 
 
@@ -143,12 +145,12 @@ def resnet101(resnet50, form, stem="v1", se_ratio=0.0):
 @pytest.mark.parametrize(("stem", "se_ratio"), [("v1", 0.0), ("v0", 0.0), ("v0", 0.3)])
 def test_resnets(networks, resnet50, form, stem, se_ratio):
     found = resnet101(resnet50, form, stem, se_ratio)
-    assert diagnosis.fitting(networks["deeplab"], found, form == "garden") == (
+    assert diagnosis.fitting(networks["deeplab"], found, form) == (
         "it fits `deeplab.backbone = 'DilatedResNet101'`, `deeplab.width_multiplier = 1.0`, "
         f"`dilated_resnet.stem = '{stem}'`, `dilated_resnet.se_ratio = {se_ratio}`, "
         "`deeplab.decoder = True`, `deeplab.low_level_filters = 8`, `deeplab.low_level = '2'`"
     )
-    told = diagnosis.fitting(resnet50, found, form == "garden")
+    told = diagnosis.fitting(resnet50, found, form)
     assert told.startswith("it fits `deeplab.backbone = 'DilatedResNet101'`")
     assert ("dilated_resnet.stem" in told) == (stem == "v0")
     assert ("dilated_resnet.se_ratio" in told) == (se_ratio > 0)
@@ -169,7 +171,7 @@ def test_a_resnet_of_no_table_says_nothing(networks, resnet50, form):
     fewer = {k: shape for k, shape in found.items() if not k.startswith(last)}
     assert len(fewer) < len(found)
     for model in (networks["deeplab"], resnet50):
-        assert diagnosis.fitting(model, fewer, form == "garden") == ""
+        assert diagnosis.fitting(model, fewer, form) == ""
 
 
 def test_what_differs_beside_a_backbone_of_no_table():
@@ -177,7 +179,7 @@ def test_what_differs_beside_a_backbone_of_no_table():
     own = build("deeplab", width_multiplier=0.5, width_divisor=1)
     for form, logits in zip(FORMS, ("logits", "head/_classifier")):
         other = {**shapes(own, form), f"{logits}/kernel": (1, 1, 8, 21)}
-        assert diagnosis.fitting(own, other, form == "garden") == "it fits `NUM_CLASSES = 21`"
+        assert diagnosis.fitting(own, other, form) == "it fits `NUM_CLASSES = 21`"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -200,13 +202,13 @@ def test_another_network(networks, form):
 def test_a_backbone_alone(networks, kind, expected):
     whole = shapes(build("mosaic", backbone="MobileNetV2"), "garden")
     backbone = {name: shape for name, shape in whole.items() if name.startswith("backbone/")}
-    assert diagnosis.fitting(networks[kind], backbone, True) == expected
+    assert diagnosis.fitting(networks[kind], backbone, "garden") == expected
 
 
 def test_an_unknown_backbone_says_nothing(networks):
     known = shapes(networks["deeplab"], "ours")
     other = {k: (*v[:-1], v[-1] + 1) if k.startswith("backbone_") else v for k, v in known.items()}
-    assert diagnosis.fitting(networks["deeplab"], other, False) == ""
+    assert diagnosis.fitting(networks["deeplab"], other, "mosaic") == ""
 
 
 @pytest.mark.parametrize("kind", ["mosaic", "deeplab"])
@@ -216,12 +218,12 @@ def test_parts_of_a_network_raise_nothing(networks, kind, part):
         for form in FORMS:
             whole = shapes(networks[kind], form)
             parts = {k: shape for k, shape in whole.items() if not k.startswith(part)}
-            diagnosis.fitting(own, parts, form == "garden")
+            diagnosis.fitting(own, parts, form)
 
 
 def test_the_global_branch_alone():
     """Such a network has no group convolutions to tell anything by."""
-    assert diagnosis.fitting(build("mosaic", bins=(1,)), {"x/kernel": (1,)}, False) == ""
+    assert diagnosis.fitting(build("mosaic", bins=(1,)), {"x/kernel": (1,)}, "mosaic") == ""
 
 
 def test_the_papers_checkpoint_in_the_published_network(shared):
@@ -236,3 +238,44 @@ def test_the_papers_checkpoint_in_the_published_network(shared):
         "encoder_group0_project_conv/kernel is (1, 1, 224, 64) here and (1, 1, 224, 32) there"
         in (str(caught.value))
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mnv2_pascal_os8", ""),
+        (
+            "mnv2_dm05_pascal_os16",
+            "it fits `deeplab.width_multiplier = 0.5`, `deeplab.width_divisor = 1`",
+        ),
+        (
+            "edgetpu_cityscapes_os32",
+            "it fits `NUM_CLASSES = 19`, `deeplab.backbone = 'MobileNetV3EdgeTPU'`, "
+            "`deeplab.last_conv = True`",
+        ),
+        (
+            "mnv3_small_cityscapes",
+            "it is of LR-ASPP and fits `train.model = @lraspp()`, `NUM_CLASSES = 19`, "
+            "`lraspp.backbone = 'MobileNetV3SmallReducedFilters'`, "
+            "`lraspp.width_multiplier = 1.0`, `lraspp.filters = 128`",
+        ),
+        (
+            "xception65_pascal_os16",
+            "it fits `deeplab.backbone = 'Xception65'`, `deeplab.atrous_rates = (6, 12, 18)`, "
+            "`deeplab.decoder = True`, `deeplab.head_convs = 2`, "
+            "`deeplab.low_level_filters = 48`, `deeplab.low_level = '2'`, "
+            "`deeplab.separable_aspp = True`, `deeplab.head_filters = 256`, "
+            "`deeplab.separable_head = True`",
+        ),
+    ],
+)
+def test_networks_of_research_deeplab(shared, zoo_network, name, told):
+    described = zoo.describe(shared("golden/deeplab_zoo"), name)
+    names = research_deeplab.variables(described["variables"])
+    found = {ours: tuple(described["variables"][key]) for ours, key in names.items()}
+    assert diagnosis.fitting(zoo_network, found, "research") == told
+
+
+@pytest.fixture(scope="module")
+def zoo_network():
+    return deeplab(21, first_atrous_dilation=1, pooling_first=True, align_corners=True)
