@@ -23,13 +23,12 @@ from mosaic.checkpoints import (
     model_garden,
     model_garden_qat,
     research_deeplab,
-    tflite_diagnosis,
+    tflite_loading,
 )
 from mosaic.models import quantization_aware
 from mosaic.models.classifier import classifier
 from mosaic.models.variables import Variables
 from mosaic.storage import copies
-from mosaic.tflite import weights as tflite_weights
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
@@ -226,18 +225,8 @@ def load(
         shape; all are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
-        if quantization_aware.is_quantized(model):
-            raise UserError(
-                f"{path}: a TFLite file has no ranges for a network of quantization-aware "
-                "training; load it into the float network's experiment"
-            )
         file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
-        try:
-            return tflite_weights.load(model, file, images, prefixes)
-        except UserError as error:
-            mend = tflite_diagnosis.fitting(file)
-            text = str(error).replace("fit this network", f"fit this network; {mend}:", 1)
-            raise (UserError(text.replace(":,", ":")) if mend else error) from None
+        return tflite_loading.load(model, file, prefixes, images)[0]
     return _load_checkpoint(model, path, prefixes, ())[0]
 
 
@@ -259,20 +248,11 @@ def start_from(
       UserError: as for `load`.
     """
     layers = classifier(model)
-    if not path.endswith(".tflite"):
-        found, left_out = _load_checkpoint(model, path, prefixes, layers)
+    if path.endswith(".tflite"):
+        file = TFLiteModel.open(path)
+        found, left_out = tflite_loading.load(model, file, prefixes, images, layers)
     else:
-        file, left_out = TFLiteModel.open(path), frozenset()
-        images = images if images is None else list(images)
-        try:
-            found = load(model, file, prefixes, images)
-        except UserError as error:
-            rest = [layer.name for layer in model.layers if layer.weights]
-            rest = [n for n in rest if n.startswith(prefixes) and n not in layers]
-            try:
-                found, left_out = load(model, file, tuple(rest), images), layers
-            except UserError:
-                raise error from None
+        found, left_out = _load_checkpoint(model, path, prefixes, layers)
     if left_out:
         names = ", ".join(sorted(name for name in left_out if not name.endswith("_bn")))
         print(

@@ -57,6 +57,15 @@ def test_the_mend_is_named(file, settings, told):
     assert "\n" not in message
 
 
+def test_training_takes_a_file_of_other_classes(file, capsys):
+    model = configure("output_stride = 16")
+    assert loading.start_from(model, file)[1] == {"logits"}
+    assert "logits of this network learns anew" in capsys.readouterr().err
+    gin.clear_config()
+    with pytest.raises(UserError, match=r"it fits `deeplab\.output_stride = 16`: first at"):
+        loading.start_from(configure(), file)
+
+
 def test_a_file_of_another_network_is_only_compared(file):
     with pytest.raises(UserError, match="does not fit this network, first at"):
         loading.load(configure("atrous_rates = (6,)"), file)
