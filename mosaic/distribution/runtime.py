@@ -18,6 +18,9 @@ from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Range, check_argum
 # the same losses as an eager one, with which published results are compared, and takes about 5 %
 # more time on a CPU (benchmarks/exact_graph.py).
 _EXACT = {"disable_meta_optimizer": True}
+# Keras' names of its policies.
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+_PRECISION = Range(f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS)
 _STRATEGY = Range(f"one of {', '.join(STRATEGIES)}", lambda value: value in STRATEGIES)
 
 
@@ -31,6 +34,8 @@ def runtime(
     strategy: Annotated[str, _STRATEGY] = AUTO,
     tpu: str | None = None,
     wait_for_workers: Annotated[float, POSITIVE] = 300.0,
+    precision: Annotated[str, _PRECISION] = "float32",
+    compile: bool = False,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.
 
@@ -48,6 +53,9 @@ def runtime(
         devices.
       tpu: name or address of a TPU; `local` for that of this machine.
       wait_for_workers: longest time to wait at the start for the other workers, in seconds.
+      precision: precision that training computes in (`mosaic.training.precision`). Weights, losses,
+        checkpoints and exports are float32.
+      compile: whether XLA compiles the training steps of each replica.
 
     Raises:
       UserError: a device, a TPU or a port is not to be had, or a value has another type or range.

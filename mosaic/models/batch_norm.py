@@ -111,6 +111,7 @@ def normalized(layer: tf_keras.layers.BatchNormalization, x: tf.Tensor) -> tf.Te
       layer: batch norm over the last axis, with scale and offset.
       x: [batch, height, width, channels].
     """
+    x = tf.cast(x, layer.compute_dtype)
     if layer.fused:
         return tf.compat.v1.nn.fused_batch_norm(x, layer.gamma, layer.beta, epsilon=layer.epsilon)[
             0

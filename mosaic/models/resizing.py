@@ -49,7 +49,8 @@ class ResizeLike(tf_keras.layers.Layer):
 
     def call(self, inputs) -> tf.Tensor:
         x, reference = inputs
-        return resize_bilinear(x, size_of(reference), self.rule)
+        # The resize's own result is float32 in any precision.
+        return tf.cast(resize_bilinear(x, size_of(reference), self.rule), x.dtype)
 
     def compute_output_shape(self, input_shape) -> tf.TensorShape:
         x, reference = input_shape

@@ -105,7 +105,7 @@ class AccumulatingTrainer(Trainer):
         """Adds up loss and gradients of a part, and batch norm's averages after it alone."""
         images, labels = (tf.reshape(x, [self._steps, -1, *x.shape[1:]])[part] for x in inputs)
         of_these = of_part(self.task.segmentation_loss, inputs[1], self._steps)
-        loss, gradients = self.task.gradients(images, labels, self.model, of_these)
+        loss, gradients = self.task.gradients(images, labels, self.model, self.optimizer, of_these)
         self._loss.assign_add(loss / self._steps)
         for (_, sums), gradient in zip(self._gradients, gradients):
             sums.assign_add(gradient / self._steps)

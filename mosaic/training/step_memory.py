@@ -13,9 +13,11 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models import quantization_aware
 from mosaic.models.cost import Cost
 from mosaic.training.task import SegmentationTask
 from mosaic.utils import bound_settings
+from mosaic.utils.errors import UserError
 from mosaic.utils.memory import check_fits
 
 Optimizer = tf_keras.optimizers.legacy.Optimizer
@@ -48,6 +50,14 @@ def traced(task: SegmentationTask, optimizer: Optimizer, height: int, width: int
     return step.get_concrete_function(
         tf.TensorSpec([*size, 3], tf.uint8), tf.TensorSpec(size, tf.uint8)
     )
+
+
+def check_network(model: tf_keras.Model, recompute: bool) -> None:
+    """Raises a UserError for a network of which no part may be computed twice."""
+    if recompute and quantization_aware.is_quantized(model):
+        raise UserError(
+            "train.recompute = True: quantization-aware training keeps what it rounds; leave it out"
+        )
 
 
 def check_batch(cost: Cost, batch_size: int, recompute: bool) -> None:

@@ -19,6 +19,7 @@ from mosaic.models.recompute import Recomputing
 from mosaic.models.resizing import predictions, resize_bilinear, rule_of, size_of
 from mosaic.training import losses
 from mosaic.training.loss_by_image import by_image
+from mosaic.training.precision import LossScaleOptimizer
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
@@ -56,6 +57,7 @@ class SegmentationTask(base_task.Task):
       initial: initial weights; None to start from scratch.
       recompute: whether training steps compute a part of the network twice, which takes less memory
         and more time (`mosaic.models.recompute`).
+      compiles: whether XLA compiles the computation of losses and gradients.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class SegmentationTask(base_task.Task):
         evaluation: Evaluation | None = None,
         initial: InitialWeights | None = None,
         recompute: bool = False,
+        compiles: bool = False,
     ):
         super().__init__(params=None)
         losses.settle(loss, dataset)
@@ -81,6 +84,7 @@ class SegmentationTask(base_task.Task):
         # What a new run started from, for its record; None from scratch.
         self.start: dict | None = None
         self.recompute = recompute
+        self.compiles = compiles
         self._network = Recomputing(model, *dataset.crop_size) if recompute else None
         self.confusion = metrics.ConfusionMatrix(dataset.num_classes, dataset.ignore_label)
 
@@ -146,29 +150,40 @@ class SegmentationTask(base_task.Task):
 
     def train_step(self, inputs, model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
         """One training step of one replica on its part of the batch."""
-        loss, gradients = self.gradients(*inputs, model)
+        loss, gradients = self.gradients(*inputs, model, optimizer)
         optimizer.apply_gradients(list(zip(gradients, model.trainable_variables)))
         return {self.loss: loss}
 
-    def gradients(self, images, labels, model, loss: losses.Loss | None = None):
+    def gradients(self, images, labels, model, optimizer, loss: losses.Loss | None = None):
         """Computes the loss of one replica, and what it adds to the gradients of all.
 
         Args:
           images: uint8 [batch, height, width, 3].
           labels: class indices [batch, height, width].
           model: network of the task.
+          optimizer: optimizer that the gradients are for.
           loss: loss that takes the place of the task's.
 
         Returns:
           (loss, gradients), for each of the network's trainable variables.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            logits = self._network(images) if self._network else model(images, training=True)
-            value = self.build_losses(labels, logits, model.losses, loss)
-            # The optimizer sums gradients over the replicas.
-            scaled = value / replicas
-        return value, tape.gradient(scaled, model.trainable_variables)
+        has_scale = isinstance(optimizer, LossScaleOptimizer)
+
+        def compute(images, labels):
+            with tf.GradientTape() as tape:
+                logits = self._network(images) if self._network else model(images, training=True)
+                value = self.build_losses(labels, logits, model.losses, loss)
+                # The optimizer sums gradients over the replicas.
+                scaled = value / replicas
+                if has_scale:
+                    scaled = optimizer.get_scaled_loss(scaled)
+            return value, tape.gradient(scaled, model.trainable_variables)
+
+        if self.compiles:
+            compute = tf.function(compute, jit_compile=True)
+        value, found = compute(images, labels)
+        return value, optimizer.get_unscaled_gradients(found) if has_scale else found
 
     def validation_step(self, inputs, model, metrics=None) -> dict:
         """Counts one batch of full-size ground truth into the confusion matrix."""

@@ -33,7 +33,7 @@ from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size
-from mosaic.training import accumulation, curves, data_note, step_memory
+from mosaic.training import accumulation, curves, data_note, precision, step_memory
 from mosaic.training.accumulation import AccumulatingTrainer
 from mosaic.training.averaging import averaged
 from mosaic.training.data_check import check_content
@@ -53,7 +53,7 @@ from mosaic.training.trainer import (
 from mosaic.training.worker_folder import check_same_step, own_folder
 from mosaic.utils import bound_settings, class_names
 from mosaic.utils.atomic_io import write_text
-from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
@@ -79,7 +79,7 @@ def run(model_dir: str) -> None:
         return
     check_start(model_dir, config.value("train.init_checkpoint"))
     run_record.entries_in(model_dir)  # a damaged one is told before the work
-    with runtime().scope(), workers.ending_together():
+    with runtime().scope(), precision.configured(), workers.ending_together():
         if workers.count() > 1:
             # Records are written once where the workers share their folder.
             workers.chief_first(lambda: config.build("train.dataset"))
@@ -166,10 +166,9 @@ def train(
       RunError: the loss is no longer finite, or a signal stopped the run.
     """
     check_arguments(train, locals())
-    if recompute and quantization_aware.is_quantized(model):
-        raise UserError(
-            "train.recompute = True: quantization-aware training keeps what it rounds; leave it out"
-        )
+    compiles = config.value("runtime.compile")
+    precision.check(model, compiles)
+    step_memory.check_network(model, recompute)
     check_classes(model, dataset)
     check_size(model, *dataset.crop_size)
     if dataset.image_size:
@@ -185,12 +184,14 @@ def train(
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     freeze(model, [frozen_prefixes] if isinstance(frozen_prefixes, str) else frozen_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
-    task = SegmentationTask(model, dataset, loss, batch_size, seed, evaluation, initial, recompute)
+    task = SegmentationTask(
+        model, dataset, loss, batch_size, seed, evaluation, initial, recompute, compiles
+    )
     set_aside_later(model_dir)
     check_best(model_dir, model)
     with StopOnSignal() as stop:
         best = BestCheckpoint(os.path.join(model_dir, BEST_FOLDER), keep_best)
-        optimizer = averaged(optimizer, average_decay)
+        optimizer = precision.with_loss_scale(averaged(optimizer, average_decay))
         if accumulation_steps > 1:
             trainer = AccumulatingTrainer(task, optimizer, best, stop, accumulation_steps)
         else:
