@@ -1,6 +1,5 @@
-"""The functions for use from Python."""
+"""The functions for use from Python; tests/test_tutorial.py trains, scores and exports by them."""
 
-import json
 import pathlib
 import re
 import subprocess
@@ -102,23 +101,6 @@ def test_mistakes_are_one_line(segmenter, image, call, message):
 def test_a_network_is_built_with_settings():
     model = mosaic.build("mosaic_camvid", {"mosaic.bins": (1, 4), "NUM_CLASSES": 3})
     assert model.output_shape[-1] == 3
-
-
-def test_a_run_is_scored(run, tmp_path):
-    report = mosaic.score(run, tmp_path / "eval")
-    assert 0 <= report["mean_iou"] <= 1 and report["num_images"] == 2
-    assert (
-        json.loads((tmp_path / "eval" / "report.json").read_text())["mean_iou"]
-        == (report["mean_iou"])
-    )
-
-
-def test_a_checkpoint_is_exported_with_images(run, segmenter, image, tmp_path):
-    cv2.imwrite(str(tmp_path / "image.png"), image)
-    out, images = tmp_path / "out", [tmp_path / "image.png"]
-    mosaic.export_model(run, out, images=images, formats=["checkpoint"])
-    again = mosaic.load(out / "checkpoint", "quickstart", TINY)
-    np.testing.assert_array_equal(again(image), segmenter(image))
 
 
 def test_the_page_tells_what_there_is():
