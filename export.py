@@ -30,6 +30,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
                 raise cli.UserError(f"--{name} is for TFLite files; add tflite to --format")
     _check_images(values)
     files, checkpoint, _ = cli.checkpoint_and_output(values)
+    _check_data(values, files, bindings)
     # CROP_SIZE may be the size of the photographs.
     unneeded = cli.NO_DATA if values.images else cli.NOT_TRAINING
     cli.configure(files, bindings, values.data_dir, unneeded)
@@ -52,6 +53,17 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         photographs=values.images,
         classes=named,
     )
+
+
+def _check_data(values: cli.Values, files: list[str], bindings: list[str]) -> None:
+    """Raises a UserError where there are no images at all; photographs serve as well as data."""
+    from mosaic import config
+
+    if not (values.images or values.data_dir) and "DATA_DIR" in config.missing(files, bindings):
+        raise cli.UserError(
+            f"{files[-1]} needs images: give --data_dir=DIR, its data set, or --images=FOLDER, "
+            "photographs for the checks"
+        )
 
 
 def _check_images(values: cli.Values) -> None:

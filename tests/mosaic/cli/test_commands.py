@@ -112,6 +112,11 @@ def test_help_answers_at_once(command, tmp_path):
             ["--export_dir=y", "--images=x", "--data_dir=z"],
             ["--images has no truth, and --data_dir needs it"],
         ),
+        (
+            "export.py",
+            ["--export_dir=y", "--gin_file=mosaic_camvid", "--checkpoint=."],
+            ["needs images: give --data_dir=DIR, its data set, or --images=FOLDER"],
+        ),
         ("export.py", ["--export_dir=y", "--label_map=x"], ["--label_map is for --images"]),
         ("export.py", ["--export_dir=y", "--format="], ["--format=: name at least one"]),
         ("export.py", ["--export_dir=y", "--quantize="], ["--quantize=: name at least one"]),
