@@ -4,9 +4,11 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import cv2
 import gin
+import matplotlib
 import numpy as np
 import pytest
 import tf_keras
@@ -111,3 +113,18 @@ def test_the_page_tells_what_there_is():
         compile(block, "python_api.md", "exec")
     told = set(re.findall(r"\bmosaic\.(\w+)\(", " ".join(blocks)))
     assert told == {"load", "build", "train", "score", "export_model"}
+
+
+def test_pictures_are_still_shown(monkeypatch):
+    """A module of the Model Garden switches matplotlib to files only."""
+    before = dict.__getitem__(matplotlib.rcParams, "backend")
+
+    def garden(name):
+        matplotlib.use("agg")
+        return name
+
+    monkeypatch.setattr(mosaic, "importlib", types.SimpleNamespace(import_module=garden))
+    matplotlib.use("template")
+    assert mosaic._api.__wrapped__() == "mosaic.api"
+    assert matplotlib.get_backend() == "template"
+    dict.__setitem__(matplotlib.rcParams, "backend", before)
