@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.export import int8_rewrite, tolerances
+from mosaic.export import float_rewrite, int8_rewrite, tflite_finish, tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, check
 from mosaic.export.serving_module import Serving
 from mosaic.export.tflite_converter import convert
@@ -63,6 +63,11 @@ class TFLiteOptions:
     def is_int8(self) -> bool:
         """Whether the file computes in integers."""
         return self.quantize == "int8"
+
+    @property
+    def kind(self) -> str:
+        """What its output is: `logits` or `labels`."""
+        return "labels" if self.output == "labels" else "logits"
 
     @property
     def output_size(self) -> tuple[int, int]:
@@ -129,7 +134,8 @@ def write(
             fit_image(image, options.size) for image in representative()
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    content = tflite_metadata.add(convert(converter, path), model, dataset, steps, record)
+    content = tflite_finish.finished(convert(converter, path), options.kind)
+    content = tflite_metadata.add(content, model, dataset, steps, record)
     with replacing(path) as aside:
         aside.write_bytes(content)
         file = TFLiteModel.open(aside)
@@ -142,17 +148,18 @@ def write(
 
 def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
     """The function of images in 0..255 that becomes the file."""
-    network = functools.partial(model, training=False)
     if options.is_int8:
         source = quantization_aware.for_file(model) if learnt else model
         network = int8_rewrite.from_pixels(source, as_stored=True)
+    else:
+        network = functools.partial(float_rewrite.in_floats(model), training=False)
 
     @tf.function(input_signature=[tf.TensorSpec([1, *options.size, 3], tf.float32, "images")])
     def answer(pixels):
         if learnt:
             pixels = round_to(pixels, 0.0, 255.0)
         logits = resize_bilinear(network(pixels), options.output_size, rule_of(model))
-        if options.output == "labels":
+        if options.kind == "labels":
             return {"labels": tf.argmax(logits, -1, output_type=tf.int32)}
         return {"logits": logits}
 

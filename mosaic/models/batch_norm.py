@@ -14,7 +14,7 @@ from mosaic.utils.errors import UserError
 _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
 
 
-def folded(model: tf_keras.Model) -> tf_keras.Model:
+def folded(model: tf_keras.Model, divided: bool = True) -> tf_keras.Model:
     """Simplifies a network for inference; outputs differ by rounding alone.
 
     On a CPU TensorFlow fuses batch norm with ordinary convolutions, but not with depthwise ones,
@@ -24,6 +24,8 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
 
     Args:
       model: functional model of plain layers.
+      divided: whether the first convolution takes over the division; without, normalisation keeps
+        its meaning and is a product and a sum.
 
     Returns:
       A network for inference with the weights that `model` has now; `model` itself if it has no
@@ -40,7 +42,9 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
             return tf_keras.layers.Activation("linear", name=layer.name)
         if layer is normalize:
             # Convolutions pad with 0, which must still stand for the mean colour.
-            return tf_keras.layers.Rescaling(1.0, [-m for m in layer.mean], name=layer.name)
+            scales = [1.0 if divided else 1 / s for s in layer.std]
+            offsets = [-m * scale for m, scale in zip(layer.mean, scales)]
+            return tf_keras.layers.Rescaling(scales, offsets, name=layer.name)
         settings = layer.get_config()
         if layer.name in norms:
             settings["use_bias"] = True
@@ -53,7 +57,7 @@ def folded(model: tf_keras.Model) -> tf_keras.Model:
         values = layer.get_weights()
         if layer.name in norms:
             values = _fold(layer, norms[layer.name])
-        if layer is first:
+        if layer is first and divided:
             values[0] = values[0] / np.asarray(normalize.std, np.float32)[:, np.newaxis]
         copy.get_layer(layer.name).set_weights(values)
     return copy

@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.models import resizing
 from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite import model_file
+from mosaic.tflite import model_file, split_convolution
 from mosaic.tflite.graph import (
     LINEAR,
     Affine,
@@ -83,6 +83,8 @@ _UNCHANGED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "RESHAPE"))
 _NETWORK = frozenset(
     ("input", "conv", "depthwise", "add", "mul", "concat", "slice", "pool", "max_pool")
 )
+# Activations that pass on a positive factor of their input.
+_HOMOGENEOUS = frozenset(("linear", "relu"))
 _ACTIVATION_OPERATORS = {
     "RELU": "relu",
     "RELU6": "relu6",
@@ -259,9 +261,12 @@ class _Reader:
                 if name == "MUL" and self._sigmoids.get(one) is other:
                     return self._activated(operator, other, "swish")
             options = self._tensors.active(operator, implied=False)
-            return Node(
-                name.lower(), self._tensors.name(operator.outputs[0]), sources, options=options
-            )
+            output = self._tensors.name(operator.outputs[0])
+            if name == "ADD":
+                pixels = [self._tensors.size(i)[1:3] == (1, 1) for i in operator.inputs]
+                if whole := split_convolution.merged(sources, pixels, output, options):
+                    return whole
+            return Node(name.lower(), output, sources, options=options)
         first = operator.inputs[0] in self._nodes
         constant = self._tensors.constant(operator.inputs[1 if first else 0])
         if constant is None or (name == "DIV" and not first):
@@ -366,7 +371,28 @@ class _Reader:
         else:
             rules = frozenset((resizing.named(options.halfPixelCenters, options.alignCorners),))
         # Where the new size is not fixed, further sources compute it: they are left out.
-        return Node("resize", name, sources[:1], options=rules)
+        return Node("resize", name, (self._as_copied(operator, sources[0]),), options=rules)
+
+    def _as_copied(self, operator, source: Node) -> Node:
+        """A resize's input in the scale of its output, where an old converter left two scales.
+
+        TensorFlow Lite's kernel averages the stored integers, whatever they stand for: the output
+        is the input times the ratio of the scales. A convolution can do that before ReLU.
+        """
+        ends = operator.inputs[0], operator.outputs[0]
+        (one, zero), (other, other_zero) = map(self._tensors.scale, ends)
+        options = source.options & _HOMOGENEOUS
+        if (
+            one.size != 1
+            or other.size != 1
+            or np.isclose(one[0], other[0])
+            or zero[0] != other_zero[0]
+            or source.kind not in ("conv", "depthwise")
+            or not options
+        ):
+            return source
+        content = Weights(*(values * (other[0] / one[0]) for values in source.content))
+        return dataclasses.replace(source, options=options, content=content)
 
     def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         """One pixel repeated over a map, as `resize_bilinear` writes it."""

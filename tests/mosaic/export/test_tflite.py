@@ -24,6 +24,9 @@ def test_tflite(small_network, drawn, tmp_path, output):
     )
     assert agreement.equal > 0.999
     answer = TFLitePredictor(TFLiteModel.open(path)).run(images[:1])[0]
+    serve = Interpreter(str(path)).get_signature_runner()
+    (served,) = serve(images=images[0][np.newaxis].astype(np.float32)).values()
+    np.testing.assert_allclose(served[0], answer, atol=1e-5)
     want = expected(small_network, drawn.images[:1])[0]
     if output == "logits_stride4":
         want = small_network(drawn.images[:1].astype(np.float32))[0].numpy()
@@ -91,7 +94,12 @@ def test_int8_files_compute_in_integers(
         for kernel in kernels
         if kernel.shape[0] > 1
     )
-    source = Interpreter(str(path)).get_input_details()[0]["quantization"]
+    interpreter = Interpreter(str(path))
+    kind = "labels" if output == "labels" else "logits"
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["images"], "outputs": [kind]}
+    }
+    source = interpreter.get_input_details()[0]["quantization"]
     assert source == (1.0, 0 if input_type == "uint8" else -128)
     assert tflite_metadata.read(model).normalization == ([0.0], [1.0])
 

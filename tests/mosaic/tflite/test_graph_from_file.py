@@ -220,10 +220,10 @@ def with_padding_on_both_sides(model):
 
 
 def without_normalization(model):
-    """A file whose caller normalises: its first three operators are the normalisation."""
+    """A file whose caller normalises: its first two operators are the normalisation."""
     graph = model.subgraphs[0]
     model.metadata = None
-    del graph.operators[:3]
+    del graph.operators[:2]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
 
 

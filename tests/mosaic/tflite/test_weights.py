@@ -156,8 +156,8 @@ def reduced(monkeypatch):
     """Backbones of less depth and width."""
     decoded = mobilenet.garden.block_spec_decoder
 
-    def fewer(specs, filter_size_scale, divisible_by):
-        blocks = decoded(specs, 0.25 * filter_size_scale, divisible_by)
+    def fewer(specs, filter_size_scale, divisible_by, **settings):
+        blocks = decoded(specs, 0.25 * filter_size_scale, divisible_by, **settings)
         return [b for i, b in enumerate(blocks) if i == 0 or (b.strides or 1) > 1 or b.is_output]
 
     monkeypatch.setattr(mobilenet.garden, "block_spec_decoder", fewer)
@@ -282,7 +282,7 @@ def without_normalization(source, target, metadata):
     """A file whose caller normalises, with or without metadata, which says that none is needed."""
     model = model_file.unpack(source.read_bytes())
     graph = model.subgraphs[0]
-    del graph.operators[:3]
+    del graph.operators[:2]
     graph.operators[0].inputs = [graph.inputs[0], *graph.operators[0].inputs[1:]]
     if not metadata:
         model.metadata = None
