@@ -1,6 +1,7 @@
 # make quickstart: install, train, evaluate and export on the embedded data set.
 # make test:       install and run the tests.
 # make results:    render docs/RESULTS.md and docs/model_zoo.md from what was measured.
+# make mediapipe:  compare MediaPipe's masks of exported files with predict.py's (needs MOSAIC_SHARED).
 # make schemas:    generate the readers and writers of TFLite metadata (with flatc 2.0.8).
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test results schemas clean
+.PHONY: quickstart test results mediapipe schemas clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -23,6 +24,30 @@ test: $(VENV)/.installed
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/results_page.py write
 	$(BIN)/python benchmarks/model_zoo.py write
+
+# MediaPipe has an environment of its own: this project does not need it.
+MEDIAPIPE := .venv-mediapipe
+MEDIAPIPE_OUT := runs/mediapipe
+SHARED = $(or $(MOSAIC_SHARED),../shared)
+mediapipe: $(VENV)/.installed $(MEDIAPIPE)/.installed
+	for output in logits logits_stride4; do \
+	  $(BIN)/python export.py --gin_file=mosaic_ade20k_top31 --label_map=ade20k_top31 --for=mediapipe \
+	    --checkpoint=$(SHARED)/models/mosaic_r4_ade20k_uint8.tflite --images=$(SHARED)/data/photos \
+	    --export_dir=$(MEDIAPIPE_OUT) --output=$$output --quantize=none,int8 --size=512x512 || exit; \
+	done
+	for file in $(MEDIAPIPE_OUT)/*.tflite; do \
+	  $(BIN)/python predict.py --model=$$file --images=$(SHARED)/data/photos --output_dir=$$file.predictions || exit; \
+	done
+	$(MEDIAPIPE)/bin/python benchmarks/mediapipe_masks.py --images=$(SHARED)/data/photos --least=0.99 \
+	  $(MEDIAPIPE_OUT)/mosaic_float32_logits.tflite
+	# Its kernels round int8 otherwise, and it repeats pixels of masks at stride 4.
+	$(MEDIAPIPE)/bin/python benchmarks/mediapipe_masks.py --images=$(SHARED)/data/photos --least=0.95 \
+	  $(foreach kind,int8_logits float32_logits_stride4 int8_logits_stride4,$(MEDIAPIPE_OUT)/mosaic_$(kind).tflite)
+
+$(MEDIAPIPE)/.installed:
+	$(PYTHON) -m venv $(MEDIAPIPE)
+	$(MEDIAPIPE)/bin/pip install --quiet --disable-pip-version-check mediapipe
+	touch $@
 
 schemas: FLATC := flatc --python --gen-object-api --gen-onefile
 schemas:

@@ -4,21 +4,33 @@ python benchmark.py first.tflite second.tflite exports/saved_model --images=phot
 python benchmark.py a.tflite b.tflite --output_dir=out --scores=a.tflite=0.598 \
       --scores=b.tflite=runs/b/eval/report.json --profile
 
-Models take turns on the same images; ratios are to the first. --adb measures TFLite files also on
-the connected phone, with benchmark_model in /data/local/tmp.
+python benchmark.py --model_dir=runs/camvid --output_dir=out
+
+Models take turns on the same images; ratios are to the first. --model_dir exports a run in every
+format, scores each export and measures it. --adb measures TFLite files also on the connected phone,
+with benchmark_model in /data/local/tmp.
 """
 
+import os
 import sys
+import types
 
 from absl import flags
 
 from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
+from mosaic.utils.run_layout import CONFIG
 
 
 def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
     """Measures."""
-    del bindings  # it reads no configuration
+    for flag in ("data_dir", "export_dir"):
+        if getattr(values, flag) and not values.model_dir:
+            raise cli.UserError(f"--{flag} is for the formats of a run; add --model_dir")
+    if models and values.model_dir:
+        raise cli.UserError(f"{models[0]}: name files, or --model_dir for all formats of a run")
+    if values.delegates and not values.adb:
+        raise cli.UserError("--delegates is for a phone; add --adb")
     size = cli.parse_size(values.size)
     if values.output_dir:
         check_writable(values.output_dir)
@@ -30,12 +42,16 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
     if values.threads > 0:
         use_threads(values.threads)
+    scores = values.scores
+    if values.model_dir:
+        models, found = _exported(values, size)
+        scores = [*found, *scores]
     results = benchmark(
         models,
         size=size,
-        scores=values.scores,
+        scores=scores,
         profile=values.profile,
-        adb=values.adb,
+        delegates=(values.delegates or ["cpu"]) if values.adb else (),
         allow_code=values.allow_code,
         **settings,
     )
@@ -45,8 +61,31 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
         print(f"see {' and '.join(map(str, written))}")
 
 
+def _exported(values: cli.Values, size: tuple[int, int] | None) -> tuple[list[str], list[str]]:
+    """Exports a run in every format, each scored; returns the paths, and `PATH=MIOU` of each."""
+    if not os.path.isfile(os.path.join(values.model_dir, CONFIG)):
+        raise cli.UserError(f"--model_dir={values.model_dir}: no run: {CONFIG} is not in it")
+    model = types.SimpleNamespace(model=values.model_dir, gin_file=[], allow_code=values.allow_code)
+    checkpoint, files = cli.model_and_files(model)
+    cli.configure(files, [], values.data_dir, cli.NOT_TRAINING)
+    from mosaic.export.export_checkpoint import export_checkpoint
+
+    results = export_checkpoint(
+        checkpoint,
+        values.export_dir or os.path.join(values.model_dir, "exports"),
+        quantize=("all",),
+        size=size,
+        output="labels",
+        evaluate=True,
+    )
+    return list(results), [f"{path}={result.mean_iou[1]}" for path, result in results.items()]
+
+
 if __name__ == "__main__":
-    FLAGS = cli.common_flags("allow_code")
+    FLAGS = cli.common_flags("model_dir", "data_dir", "allow_code")
+    flags.DEFINE_string(
+        "export_dir", None, "Folder for a run's exports, by default in it.", flag_values=FLAGS
+    )
     flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
     flags.DEFINE_string("size", None, "HEIGHTxWIDTH for models that take any.", flag_values=FLAGS)
     flags.DEFINE_integer("threads", 2, "Of each model's computation.", flag_values=FLAGS)
@@ -57,5 +96,8 @@ if __name__ == "__main__":
         "scores", [], "MODEL=MIOU or MODEL=report.json; repeatable.", flag_values=FLAGS
     )
     flags.DEFINE_bool("profile", False, "Time TFLite's operators.", flag_values=FLAGS)
+    flags.DEFINE_list(
+        "delegates", None, "With --adb: cpu (the default), gpu, nnapi.", flag_values=FLAGS
+    )
     flags.DEFINE_bool("adb", False, "Measure on the connected phone too.", flag_values=FLAGS)
     sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True, takes_gin=False))

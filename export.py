@@ -7,6 +7,7 @@ python export.py --gin_file=mosaic_ade20k_top31 --checkpoint=FILE.tflite --image
       --label_map=ade20k_top31 --export_dir=exports
 python export.py --model_dir=runs/camvid --export_dir=exports --format=garden_checkpoint
 python export.py --model_dir=runs/camvid --export_dir=exports --quantize=float16,int8 --evaluate
+python export.py --model_dir=runs/own --export_dir=exports --for=mediapipe --quantize=none,int8
 """
 
 import sys
@@ -14,6 +15,8 @@ import sys
 from absl import flags
 
 from mosaic import cli
+
+_OF_FILES = ("quantize", "size", "output", "input_type")
 
 
 def main(values: cli.Values, bindings: list[str]) -> None:
@@ -23,12 +26,20 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     for name in ("format", "quantize"):
         if values[name].present and not any(getattr(values, name)):
             raise cli.UserError(f"--{name}=: name at least one, see --help, or leave it out")
-    size = cli.parse_size(values.size)
-    if "tflite" not in values.format:
-        for name in ("quantize", "size", "output", "input_type"):
+    formats = values.format
+    if values["for"].present and not values["format"].present:
+        formats = ["tflite"]
+    if "tflite" not in formats:
+        for name in ("for", *_OF_FILES):
             if values[name].present:
                 raise cli.UserError(f"--{name} is for TFLite files; add tflite to --format")
     _check_images(values)
+    given = {name: getattr(values, name) for name in _OF_FILES if values[name].present}
+    if values.size:
+        given["size"] = cli.parse_size(values.size)
+    from mosaic.export import readers
+
+    options = readers.options(getattr(values, "for"), given)
     files, checkpoint, _ = cli.checkpoint_and_output(values)
     _check_data(values, files, bindings)
     # CROP_SIZE may be the size of the photographs.
@@ -44,11 +55,8 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     export_checkpoint(
         checkpoint,
         values.export_dir,
-        values.format,
-        values.quantize,
-        size,
-        values.output,
-        input_type=values.input_type,
+        formats,
+        **options,
         evaluate=values.evaluate,
         photographs=values.images,
         classes=named,
@@ -88,7 +96,15 @@ if __name__ == "__main__":
     flags.DEFINE_list(
         "quantize",
         None,
-        "none (the default), float16, dynamic, int8; after quantization-aware training only int8.",
+        "none (the default), float16, dynamic, int8, or all; after quantization-aware training "
+        "only int8.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_enum(
+        "for",
+        None,
+        ["mediapipe", "litert", "mlperf"],
+        "Who reads the TFLite file: chooses output, input and size that it takes.",
         flag_values=FLAGS,
     )
     flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)

@@ -8,12 +8,22 @@ import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Sequence
 
 from mosaic.utils.errors import RunError, UserError
 
 FOLDER = "/data/local/tmp"
 BINARY = f"{FOLDER}/benchmark_model"
 _HOW = "https://ai.google.dev/edge/litert/models/measurement has it to download"
+# Flags of benchmark_model for where it computes.
+DELEGATES = {
+    "cpu": "--use_xnnpack=true",
+    "gpu": "--use_gpu=true",
+    "nnapi": "--use_nnapi=true",
+}
+# Its own words, and ours, for the part of the network that a delegate took.
+_TAKEN = re.compile(r"will (not be|be partially|be completely) executed by the delegate")
+_PARTS = {"not be": "none", "be partially": "some", "be completely": "all"}
 _FIGURE = re.compile(r"(\w+)=([\d.]+(?:e[+-]?\d+)?)")
 
 
@@ -29,6 +39,11 @@ class PhoneResult:
       least: time of the fastest run, in milliseconds.
       median: median time, in milliseconds; None where an old benchmark_model does not report it.
       memory: growth of the tool's memory footprint, in bytes; None where it is not reported.
+      percentile_95: time that 95 of 100 runs keep to, in milliseconds; benchmark_model reports no
+        90th percentile. None where it reports neither.
+      delegate: where it computed, a key of `DELEGATES`.
+      taken: part of the network that the delegate computed: `all`, `some` or `none`; None where
+        benchmark_model does not say.
     """
 
     phone: str
@@ -38,6 +53,9 @@ class PhoneResult:
     least: float
     median: float | None
     memory: int | None
+    percentile_95: float | None = None
+    delegate: str = "cpu"
+    taken: str | None = None
 
 
 class Phone:
@@ -75,14 +93,20 @@ class Phone:
         # benchmark_model reports on standard error, which adb passes on.
         return result.stdout + result.stderr
 
-    def measure(self, path: str, threads: int, runs: int, warmup: int) -> PhoneResult:
-        """Pushes a TFLite file, runs it on the phone's CPU, and removes it.
+    def measure(
+        self, path: str, threads: int, runs: int, warmup: int, delegates: Sequence[str] = ("cpu",)
+    ) -> list[PhoneResult]:
+        """Pushes a TFLite file, runs it on the phone, and removes it.
 
         Args:
           path: path of the file.
           threads: number of threads of the interpreter, which uses XNNPACK.
           runs: number of timed runs; benchmark_model adds some until a second has passed.
           warmup: number of runs before them.
+          delegates: where to run it, keys of `DELEGATES`.
+
+        Returns:
+          A result for each delegate.
 
         Raises:
           RunError: adb or benchmark_model failed.
@@ -90,15 +114,18 @@ class Phone:
         # A new name: files that are there already may be somebody else's.
         remote = f"{FOLDER}/{uuid.uuid4().hex}.tflite"
         self._adb("push", path, remote)
+        command = (
+            f"{BINARY} --graph={remote} --num_threads={threads} --num_runs={runs} "
+            f"--warmup_runs={warmup}"
+        )
         try:
-            output = self._adb(
-                "shell",
-                f"{BINARY} --graph={remote} --num_threads={threads} --num_runs={runs} "
-                f"--warmup_runs={warmup} --use_xnnpack=true",
-            )
+            outputs = [self._adb("shell", f"{command} {DELEGATES[name]}") for name in delegates]
         finally:
             self._adb("shell", f"rm -f {remote}")
-        return parse(output, self.name, path)
+        return [
+            dataclasses.replace(parse(output, self.name, path), delegate=name)
+            for name, output in zip(delegates, outputs)
+        ]
 
 
 def parse(output: str, phone: str, path: str) -> PhoneResult:
@@ -122,13 +149,16 @@ def parse(output: str, phone: str, path: str) -> PhoneResult:
     found = {key: float(value) for key, value in timings[-1].items()}
     # With a single run, one number is all of these.
     only = found["curr"]
-    median = found.get("median")
+    median, slow = (None if name not in found else found[name] / 1e3 for name in ("median", "p95"))
+    taken = _TAKEN.search(output)
     return PhoneResult(
         phone,
         int(found["count"]),
         found.get("avg", only) / 1e3,
         found.get("std", 0.0) / 1e3,
         found.get("min", only) / 1e3,
-        None if median is None else median / 1e3,
+        median,
         int(float(memory[-1]["overall"]) * 2**20) if memory else None,
+        slow,
+        taken=taken and _PARTS[taken[1]],
     )

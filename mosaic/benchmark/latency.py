@@ -13,6 +13,10 @@ from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.utils.progress import Progress
 
+# Distance of the quartiles, as a fraction of the median, from which the machine counts as loaded:
+# alone, it is some hundredths.
+_DISTURBED = 0.15
+
 
 def use_threads(threads: int) -> None:
     """Limits TensorFlow, which runs SavedModels, to a number of threads, before it starts."""
@@ -29,19 +33,26 @@ class Latency:
       lower: lower quartile.
       upper: upper quartile.
       least: fastest run.
+      percentile_90: time that nine of ten runs keep to; None in reports that lack it.
     """
 
     median: float
     lower: float
     upper: float
     least: float
+    percentile_90: float | None = None
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency:
         """Returns the latency of runs, from their times in seconds."""
         milliseconds = 1e3 * np.asarray(seconds)
-        lower, median, upper = np.percentile(milliseconds, (25, 50, 75))
-        return cls(float(median), float(lower), float(upper), float(milliseconds.min()))
+        lower, median, upper, slow = np.percentile(milliseconds, (25, 50, 75, 90)).tolist()
+        return cls(median, lower, upper, float(milliseconds.min()), slow)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the quartiles are so far apart that something else was at work."""
+        return self.upper - self.lower > _DISTURBED * self.median
 
 
 def interleaved(

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mosaic.benchmark import file_cost, operator_profile, peak_memory
-from mosaic.benchmark.android import Phone, PhoneResult
+from mosaic.benchmark.android import DELEGATES, Phone, PhoneResult
 from mosaic.benchmark.file_cost import FileCost
 from mosaic.benchmark.latency import Latency, interleaved
+from mosaic.benchmark.scores import of_files
 from mosaic.inference import image_files
 from mosaic.inference.file_predictors import SavedModelPredictor, TFLitePredictor
 from mosaic.inference.predictors import Predictor, fit_image
@@ -41,7 +42,7 @@ class Result:
         does not report it.
       mean_iou: mean IoU, 0 to 1, or None where it is not known.
       operators: profile by operator; None where there is none.
-      phone: measurements on the phone; None where it was not measured there.
+      phone: measurements on the phone, one for each delegate; empty where there are none.
       plain_kernels: whether XNNPACK refuses the file, so that TensorFlow Lite's slower kernels ran
         it.
     """
@@ -56,7 +57,7 @@ class Result:
     peak_memory: int | None
     mean_iou: float | None = None
     operators: list[operator_profile.Operator] | None = None
-    phone: PhoneResult | None = None
+    phone: Sequence[PhoneResult] = ()
     plain_kernels: bool = False
 
 
@@ -69,7 +70,7 @@ def benchmark(
     warmup: int = 5,
     scores: Sequence[str] = (),
     profile: bool = False,
-    adb: bool = False,
+    delegates: Sequence[str] = (),
     allow_code: bool = False,
 ) -> list[Result]:
     """Measures models.
@@ -83,9 +84,10 @@ def benchmark(
       runs: number of timed runs of each model.
       warmup: number of runs before them.
       scores: texts `MODEL=VALUE`: a model's path or name, and its mIoU, 0 to 1, or the path of the
-        `report.json` that has it.
+        `report.json` that has it. Reports that `scores.of_files` finds need not be named.
       profile: whether the operators of TFLite files are timed too.
-      adb: whether TFLite files are measured on the connected phone too.
+      delegates: where TFLite files are measured on the connected phone too, keys of
+        `android.DELEGATES`; none without a phone.
       allow_code: whether SavedModels may use files and run code, see `SavedModelPredictor`.
 
     Raises:
@@ -94,9 +96,12 @@ def benchmark(
     if not paths:
         raise UserError("name the models: python benchmark.py MODEL [MODEL ...]")
     _check(paths, threads, runs, warmup)
+    for name in delegates:
+        if name not in DELEGATES:
+            raise UserError(f"--delegates={name}: not one of {', '.join(DELEGATES)}")
     names = _names(paths)
-    known = dict(_score(text, paths, names) for text in scores)
-    phone = Phone() if adb else None
+    known = {**of_files(paths), **dict(_score(text, paths, names) for text in scores)}
+    phone = Phone() if delegates else None
     predictors = [_load(path, threads, allow_code) for path in paths]
     pictures = _pictures(images, runs + warmup)
     size = size or _size(predictors, pictures)
@@ -130,7 +135,7 @@ def benchmark(
                 fed = predictor.values(image)
                 more["operators"] = operator_profile.profile(predictor.file, fed, threads, runs)
             if phone:
-                more["phone"] = phone.measure(result.path, threads, runs, warmup)
+                more["phone"] = phone.measure(result.path, threads, runs, warmup, delegates)
             results[index] = dataclasses.replace(result, **more)
     return results
 

@@ -8,6 +8,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+from mosaic.benchmark.android import PhoneResult
 from mosaic.benchmark.measure import Result
 from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.provenance import provenance
@@ -15,7 +16,7 @@ from mosaic.utils.provenance import provenance
 
 def table(results: Sequence[Result]) -> str:
     """Returns the metrics of all models, one model a line, and below them the profiles."""
-    heads = ["model", "params", "mult-adds", "MB", "ms", "quartiles", "ratio", "memory MB"]
+    heads = ["model", "params", "mult-adds", "MB", "ms", "quartiles", "90 %", "ratio", "memory MB"]
     rows = [
         [
             f"{result.name} *" if result.plain_kernels else result.name,
@@ -24,6 +25,7 @@ def table(results: Sequence[Result]) -> str:
             f"{result.cost.size / 1e6:.2f}",
             f"{result.latency.median:.2f}",
             f"{result.latency.lower:.2f} to {result.latency.upper:.2f}",
+            _or_dash(result.latency.percentile_90),
             f"{result.ratio:.3f}",
             "-" if result.peak_memory is None else f"{result.peak_memory / 1e6:.1f}",
         ]
@@ -33,16 +35,32 @@ def table(results: Sequence[Result]) -> str:
         heads.append("mIoU, %")
         for row, result in zip(rows, results):
             row.append("-" if result.mean_iou is None else f"{100 * result.mean_iou:.2f}")
-    if any(result.phone for result in results):
-        heads.append("phone ms")
+    for name in dict.fromkeys(one.delegate for result in results for one in result.phone):
+        heads.append(f"phone {name.upper()} ms")
         for row, result in zip(rows, results):
-            phone = result.phone
-            row.append("-" if phone is None else f"{phone.mean:.2f} +- {phone.deviation:.2f}")
+            row.append(next((_on_phone(one) for one in result.phone if one.delegate == name), "-"))
     parts = [_aligned([heads, *rows])]
     if any(result.plain_kernels for result in results):
         parts.append("* XNNPACK refuses this file: timed on TensorFlow Lite's plain kernels")
+    if any(one.taken in ("some", "none") for result in results for one in result.phone):
+        parts.append("(part) or (none) of the network ran on that delegate, the rest on the CPU")
+    if any(result.latency.is_disturbed for result in results):
+        parts.append(
+            "warning: quartiles are far apart: something else is at work on this machine; ratios "
+            "hold better than milliseconds, and more --runs better than few"
+        )
     parts += [profile_table(result) for result in results if result.operators]
     return "\n\n".join(parts)
+
+
+def _or_dash(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds:.2f}"
+
+
+def _on_phone(measured: PhoneResult) -> str:
+    """Mean and deviation on a phone, and how much of the network its delegate took."""
+    taken = {"some": " (part)", "none": " (none)"}.get(measured.taken, "")
+    return f"{measured.mean:.2f} +- {measured.deviation:.2f}{taken}"
 
 
 def profile_table(result: Result, most: int = 12) -> str:
@@ -142,7 +160,8 @@ def _entry(result: Result) -> dict:
         "peak_memory_bytes": result.peak_memory,
         "mean_iou": result.mean_iou,
         "profile": result.operators and [dataclasses.asdict(o) for o in result.operators],
-        "phone": result.phone and dataclasses.asdict(result.phone),
+        "phone": dataclasses.asdict(result.phone[0]) if result.phone else None,
+        "phone_delegates": [dataclasses.asdict(one) for one in result.phone],
         "plain_kernels": result.plain_kernels,
     }
 

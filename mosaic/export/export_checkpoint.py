@@ -45,7 +45,7 @@ def export_checkpoint(
     evaluate: bool = False,
     photographs: Sequence[str] = (),
     classes: Classes | None = None,
-) -> None:
+) -> dict[str, Agreement]:
     """Exports the configured experiment's network with a checkpoint's weights.
 
     Args:
@@ -54,8 +54,8 @@ def export_checkpoint(
         `none` (with int8 input {network}_int8_int8_input_{output}.tflite), checkpoint/ and
         garden_checkpoint/.
       formats: formats to export, of `FORMATS`.
-      quantize: quantization of each TFLite file; if None, one file with `none`, or with `int8` for
-        a network of quantization-aware training.
+      quantize: quantization of each TFLite file, or `all` for a file of each kind; if None, one
+        file with `none`, or with `int8` for a network of quantization-aware training.
       size: (height, width) of the TFLite files' input, in pixels; if None, that at which the
         experiment evaluates, or the size of training's crops where images differ in size.
       output: output of the TFLite files, one of `OUTPUTS`.
@@ -67,6 +67,9 @@ def export_checkpoint(
       classes: names and colours of the classes, with photographs; None for those that the
         checkpoint names, or else numbers.
 
+    Returns:
+      How the SavedModel and each TFLite file compare with the network, by their path.
+
     Raises:
       UserError: an export is not possible with these arguments; nothing is written.
       RunError: an export differs from the network by more than its limit, and is not kept.
@@ -75,7 +78,7 @@ def export_checkpoint(
         ("format", formats, FORMATS),
         ("output", [output], OUTPUTS),
         ("input_type", [input_type], INPUT_TYPES),
-        ("quantize", quantize or (), LIMITS),
+        ("quantize", quantize or (), (*LIMITS, "all")),
     ):
         for value in values:
             tflite.check_choice(name, value, known)
@@ -86,7 +89,10 @@ def export_checkpoint(
     else:
         found = experiment.load_experiment(source)
     model, dataset, evaluation, loaded = found
-    quantize = quantize or ("int8" if quantization_aware.is_quantized(model) else "none",)
+    learnt = quantization_aware.is_quantized(model)
+    quantize = quantize or ("int8" if learnt else "none",)
+    if "all" in quantize:
+        quantize = ("int8",) if learnt else tuple(LIMITS)
     if input_type != "uint8" and "int8" not in quantize:
         raise UserError(f"--input_type={input_type} is for int8 files; add --quantize=int8")
     count = min(num_images, dataset.num_images(evaluation.split))
@@ -98,13 +104,14 @@ def export_checkpoint(
         _check_files(model, dataset, files)
     split = EvaluationSplit(model, dataset, evaluation) if evaluate else None
     record = origin.for_export(source, loaded.step)
-    folder = pathlib.Path(export_dir)
+    folder, results = pathlib.Path(export_dir), {}
     _write_checkpoints(model, folder, formats, source, loaded, dataset, record)
     if "saved_model" in formats:
         path = folder / "saved_model"
         result = saved_model.write(model, images, str(path), dataset, split, record)
         print(f"{path}: {result}")
         _warn(path, tolerances.of_model(model, "none"), result, dataset)
+        results[str(path)] = result
     representative = functools.partial(_training_images, dataset)
     steps = run_folder.steps_of(source, loaded)
     for options in files:
@@ -115,6 +122,8 @@ def export_checkpoint(
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
         _warn(path, tolerances.of_model(model, options.quantize), result, dataset)
+        results[str(path)] = result
+    return results
 
 
 def _write_checkpoints(

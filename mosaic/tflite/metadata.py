@@ -198,7 +198,11 @@ def _output(is_logits: bool, dataset) -> metadata_schema.TensorMetadataT:
         kind = AssociatedFileType.TENSOR_AXIS_LABELS
     else:
         described.name = "labels"
-        described.description = "Index of the most likely class of each pixel."
+        described.description = (
+            "Index of the most likely class of each pixel. Not for MediaPipe's ImageSegmenter, "
+            "which loads such files and gives wrong masks: it takes logits "
+            "(export.py --for=mediapipe)."
+        )
         kind = AssociatedFileType.TENSOR_VALUE_LABELS
     described.content = _image(ColorSpaceType.GRAYSCALE)
     described.content.range = metadata_schema.ValueRangeT()

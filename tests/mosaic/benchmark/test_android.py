@@ -28,13 +28,27 @@ INFO: Memory footprint delta from the start of the tool (MB): init=4.5 overall=1
 
 
 @pytest.mark.parametrize(
-    ("quantiles", "median"), [("", None), (" p5=38600 median=39200 p95=39900", 39.2)]
+    ("quantiles", "median", "slow"),
+    [("", None, None), (" p5=38600 median=39200 p95=39900", 39.2, 39.9)],
 )
-def test_what_benchmark_model_prints(quantiles, median):
+def test_what_benchmark_model_prints(quantiles, median, slow):
     result = android.parse(OUTPUT.format(quantiles=quantiles), "Pixel 4", "int8.tflite")
     assert result == android.PhoneResult(
-        "Pixel 4", 50, 39.2505, 0.41, 38.5, median, int(12.25 * 2**20)
+        "Pixel 4", 50, 39.2505, 0.41, 38.5, median, int(12.25 * 2**20), slow
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ("Explicitly applied GPU delegate, and the model graph will be completely", "all"),
+        ("Explicitly applied NNAPI delegate, and the model graph will be partially", "some"),
+        ("Though GPU delegate is explicitly applied, the model graph will not be", "none"),
+    ],
+)
+def test_how_much_a_delegate_took(said, taken):
+    output = f"INFO: {said} executed by the delegate.\n{OUTPUT.format(quantiles='')}"
+    assert android.parse(output, "Pixel 4", "int8.tflite").taken == taken
 
 
 def test_a_single_run_on_the_phone():
@@ -78,15 +92,18 @@ def adb(tmp_path, monkeypatch):
 def test_phone(adb, files):
     calls = adb()
     path = str(files / "int8.tflite")
-    (result,) = benchmark([path], runs=7, warmup=1, threads=2, adb=True)
-    assert result.phone.phone == "Pixel 4"
-    assert result.phone.mean == 39.2505
+    delegates = ["cpu", "gpu"]
+    (result,) = benchmark([path], runs=7, warmup=1, threads=2, delegates=delegates)
+    assert [one.delegate for one in result.phone] == delegates
+    assert {(one.phone, one.mean) for one in result.phone} == {("Pixel 4", 39.2505)}
     assert "39.25 +- 0.41" in benchmark_report.table([result])
     lines = calls.read_text().splitlines()
     remote = lines[3].removeprefix(f"push {path} ")
     assert re.fullmatch("/data/local/tmp/[0-9a-f]{32}.tflite", remote)
     assert f"--graph={remote} --num_threads=2 --num_runs=7 --warmup_runs=1" in lines[4]
-    assert lines[5] == f"shell rm -f {remote}"
+    assert lines[4].endswith("--use_xnnpack=true")
+    assert lines[5].endswith("--use_gpu=true")
+    assert lines[6] == f"shell rm -f {remote}"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +119,11 @@ def test_what_is_missing_on_the_phone(adb, settings, message):
     adb(**settings)
     with pytest.raises(UserError, match=message):
         android.Phone()
+
+
+def test_an_unknown_delegate_is_told(files):
+    with pytest.raises(UserError, match="--delegates=tpu: not one of cpu, gpu, nnapi"):
+        benchmark([str(files / "int8.tflite")], delegates=["tpu"])
 
 
 def test_one_of_several_phones(adb, monkeypatch):

@@ -6,6 +6,8 @@ import os
 import cv2
 
 from mosaic.benchmark import report as benchmark_report
+from mosaic.benchmark.android import PhoneResult
+from mosaic.benchmark.latency import Latency
 
 
 def test_report(results, tmp_path):
@@ -37,6 +39,26 @@ def test_no_picture_without_scores(results, tmp_path):
     written = benchmark_report.save(unscored, str(tmp_path), "x", {})
     assert [path.name for path in written] == ["benchmark.json"]
     assert "mIoU" not in benchmark_report.table(unscored)
+
+
+def test_a_loaded_machine_is_told(results):
+    import dataclasses
+
+    latencies = Latency(10.0, 9.9, 10.1, 9.8, 10.4), Latency(10.0, 9.0, 12.0, 8.0, 30.0)
+    for latency, is_told in zip(latencies, (False, True)):
+        text = benchmark_report.table([dataclasses.replace(results[0], latency=latency)])
+        assert ("warning: quartiles are far apart" in text) == is_told
+        assert f"{latency.percentile_90:.2f}" in text
+
+
+def test_phones_have_a_column_for_each_delegate(results):
+    import dataclasses
+
+    measured = PhoneResult("Pixel 4", 50, 4.0, 0.1, 3.9, None, None, delegate="cpu", taken="all")
+    phone = [measured, dataclasses.replace(measured, mean=2.0, delegate="gpu", taken="some")]
+    lines = benchmark_report.table([dataclasses.replace(results[0], phone=phone)]).splitlines()
+    assert "phone CPU ms" in lines[0] and "phone GPU ms" in lines[0]
+    assert lines[1].endswith("4.00 +- 0.10  2.00 +- 0.10 (part)")
 
 
 def test_a_file_on_plain_kernels_is_marked(results, tmp_path):
