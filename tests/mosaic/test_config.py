@@ -190,6 +190,24 @@ def test_networks_are_compared_by_one_recipe():
     assert recipes[0] == recipes[1]
 
 
+@pytest.mark.parametrize(
+    "experiment", ["zoo_xception65_ade20k_multiscale", "deeplabv3_mnv2_pascal", "mosaic_folders"]
+)
+def test_any_experiment_takes_own_folders(experiment):
+    files = [config.find(experiment), config.find("datasets/own_folders")]
+    given = {**GIVEN, "NUM_CLASSES": None}
+    _load(files, *(f"{name} = {value!r}" for name, value in given.items() if value))
+    assert gin.query_parameter("train.dataset").selector.endswith("folders")
+    network = gin.query_parameter("train.model").selector.rpartition(".")[2]
+    assert config.value(f"{network}.num_classes") == 11  # those of the label map
+    assert config.value("train.init_prefixes") == ("",)
+    assert callable(config.build("train.loss"))
+    evaluation = config.build("train.evaluation")
+    assert (evaluation.protocol, evaluation.published) == ("plain", None)
+    assert (evaluation.scales, evaluation.flip) == ((1.0,), False)
+    assert (evaluation.padded_size, evaluation.input_size) == (None, None)
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_head_of_an_experiment_tells_the_command(experiment):
     text = pathlib.Path(config.find(experiment)).read_text()
