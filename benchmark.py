@@ -29,6 +29,8 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
             raise cli.UserError(f"--{flag} is for the formats of a run; add --model_dir")
     if models and values.model_dir:
         raise cli.UserError(f"{models[0]}: name files, or --model_dir for all formats of a run")
+    if values.model_dir and not os.path.isfile(os.path.join(values.model_dir, CONFIG)):
+        raise cli.UserError(f"--model_dir={values.model_dir}: no run: {CONFIG} is not in it")
     if values.delegates and not values.adb:
         raise cli.UserError("--delegates is for a phone; add --adb")
     size = cli.parse_size(values.size)
@@ -63,8 +65,6 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
 
 def _exported(values: cli.Values, size: tuple[int, int] | None) -> tuple[list[str], list[str]]:
     """Exports a run in every format, each scored; returns the paths, and `PATH=MIOU` of each."""
-    if not os.path.isfile(os.path.join(values.model_dir, CONFIG)):
-        raise cli.UserError(f"--model_dir={values.model_dir}: no run: {CONFIG} is not in it")
     model = types.SimpleNamespace(model=values.model_dir, gin_file=[], allow_code=values.allow_code)
     checkpoint, files = cli.model_and_files(model)
     cli.configure(files, [], values.data_dir, cli.NOT_TRAINING)

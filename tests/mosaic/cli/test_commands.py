@@ -75,6 +75,9 @@ def test_help_answers_at_once(command, tmp_path):
             ["a.tflite", "--output_dir=/proc/out"],
             ["/proc/out: /proc cannot be written to"],
         ),
+        ("benchmark.py", ["a.tflite", "--model_dir=b"], ["a.tflite: name files, or --model_dir"]),
+        ("benchmark.py", ["--model_dir=nowhere"], ["nowhere: no run: config.gin is not in it"]),
+        ("benchmark.py", ["a.tflite", "--delegates=gpu"], ["--delegates is for a phone"]),
         (
             "eval.py",
             ["--compare=a", "--output_dir=/proc/out"],
@@ -118,6 +121,11 @@ def test_help_answers_at_once(command, tmp_path):
             ["needs images: give --data_dir=DIR, its data set, or --images=FOLDER"],
         ),
         ("export.py", ["--export_dir=y", "--label_map=x"], ["--label_map is for --images"]),
+        (
+            "export.py",
+            ["--export_dir=y", "--for=mediapipe", "--output=labels"],
+            ["--for=mediapipe takes --output=logits or logits_stride4, not labels"],
+        ),
         ("export.py", ["--export_dir=y", "--format="], ["--format=: name at least one"]),
         ("export.py", ["--export_dir=y", "--quantize="], ["--quantize=: name at least one"]),
         ("export.py", ["--export_dir=y", "--quantize=,"], ["--quantize=: name at least one"]),

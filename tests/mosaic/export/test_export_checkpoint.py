@@ -31,7 +31,12 @@ def configure(monkeypatch, network, dataset, loaded=None):
 
 def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, capsys):
     configure(monkeypatch, tiny_network, drawn)
-    export_checkpoint.export_checkpoint("x", str(tmp_path / "out"), ("saved_model",), evaluate=True)
+    found = export_checkpoint.export_checkpoint(
+        "x", str(tmp_path / "out"), ("saved_model",), evaluate=True
+    )
+    ((path, result),) = found.items()
+    assert path == str(tmp_path / "out" / "saved_model")
+    assert result.kept == 1.0
     line = capsys.readouterr().out
     assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
 
