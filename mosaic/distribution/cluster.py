@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
@@ -49,35 +49,46 @@ def of_tf_config() -> Cluster | None:
       UserError: TF_CONFIG is damaged, or has tasks that do not train together.
     """
     text = os.environ.get(_VARIABLE, "").strip()
-    if not text:
-        return None
     try:
-        found = json.loads(text)
-        jobs, task = found.get("cluster") or {}, found.get("task") or {}
-        if not jobs:
-            return None
-        kind, index = task["type"], int(task["index"])
-        there = {job: list(jobs[job]) for job in (*_JOBS, *jobs) if jobs.get(job)}
-        cluster = Cluster(
-            [a for job in _JOBS for a in there.get(job, ())],
-            index + sum(len(there.get(job, ())) for job in _JOBS[: _JOBS.index(kind)])
-            if kind in _JOBS
-            else -1,
-        )
-        if kind in _JOBS and (index < 0 or index >= len(there[kind]) or not cluster.port):
-            raise ValueError(f"there is no {kind} {index}")
+        jobs, kind, index = _parsed(text or "{}")
+        others = sorted({*jobs, kind} - {*_JOBS, ""})
+        found = _numbered(jobs, kind, index) if jobs and not others else None
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(
             f"{_VARIABLE}: not a cluster ({type(error).__name__}: {reason}); write "
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
         ) from None
-    if others := [job for job in {**there, kind: None} if job not in _JOBS]:
+    if others:
         raise UserError(
             f"{_VARIABLE} has tasks of the kind {others[0]!r}: only chief and worker train "
             "together; leave the others out of the job"
         )
-    return cluster
+    return found
+
+
+def _parsed(text: str) -> tuple[dict[str, list[str]], str, int]:
+    """The addresses of each kind of task, and the kind and the index of this one."""
+    found = json.loads(text)
+    jobs = {job: list(tasks) for job, tasks in (found.get("cluster") or {}).items() if tasks}
+    if not jobs:
+        return {}, "", 0
+    return jobs, found["task"]["type"], int(found["task"]["index"])
+
+
+def _numbered(jobs: Mapping[str, Sequence[str]], kind: str, index: int) -> Cluster:
+    """The workers in TensorFlow's order.
+
+    Raises:
+      ValueError, LookupError: this task is none of them, or has no port.
+    """
+    if not 0 <= index < len(jobs[kind]):
+        raise ValueError(f"there is no {kind} {index}")
+    before = sum(len(jobs.get(job, ())) for job in _JOBS[: _JOBS.index(kind)])
+    found = Cluster([address for job in _JOBS for address in jobs.get(job, ())], before + index)
+    if not 0 < found.port < 2**16:
+        raise ValueError(f"{found.addresses[found.index]} has no port")
+    return found
 
 
 def of_slurm() -> Cluster | None:
