@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mosaic.evaluation import answerable, garden_protocol, image_counts, loop, metrics
+from mosaic.evaluation import (
+    answer_warnings,
+    answerable,
+    garden_protocol,
+    image_counts,
+    loop,
+    metrics,
+)
 from mosaic.evaluation import published as results
 from mosaic.evaluation.baselines import Baselines
 from mosaic.evaluation.best_and_worst import BestAndWorst
@@ -109,8 +115,8 @@ def evaluate(
     seconds = time.monotonic() - start
     report = _report(matrix.matrix, dataset, evaluation, origin.checkpoint)
     if evaluation.class_map is None:
-        _tell_other_answers(report)
-    _tell_only_answer(matrix.matrix, dataset)
+        answer_warnings.tell_other_answers(report)
+    answer_warnings.tell_only_answer(matrix.matrix, dataset)
     report.update(num_images=done, seconds=round(seconds, 3), images=scores.entries)
     report["image_counts"] = image_counts.pack(scores.outcomes)
     report.update(training=origin.run, **provenance(origin.command))
@@ -126,29 +132,6 @@ def evaluate(
         report["baselines"] = baselines.mean_iou(ignored)
     _write(report, matrix.matrix, extremes, dataset, out)
     return report
-
-
-def _tell_other_answers(report: Mapping) -> None:
-    """Warns where predictions are no class of the data set, which may be another network's."""
-    others = sum(report["other_answers"])
-    if others:
-        print(
-            f"warning: {100 * others / report['num_pixels']:.3g} % of the predictions are no class "
-            f"of {report['dataset']}; has the network its classes? If not, Evaluation.class_map "
-            "says which class is which",
-            file=sys.stderr,
-        )
-
-
-def _tell_only_answer(matrix: np.ndarray, dataset: SegmentationDataset) -> None:
-    """Warns where every pixel is predicted as one class of the data set."""
-    answer = metrics.only_answer(matrix)
-    if answer is not None and answer < dataset.num_classes:
-        print(
-            f"warning: {dataset.class_names[answer]!r} is predicted everywhere: the network has "
-            "learnt nothing yet, or gets images in another range than in training",
-            file=sys.stderr,
-        )
 
 
 def _as_configured(predictor: Predictor, evaluation: Evaluation) -> Predictor:
@@ -263,7 +246,7 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         "pixel_accuracy": metrics.number(metrics.pixel_accuracy(matrix, ignored)),
         "mean_accuracy": metrics.number(metrics.mean_accuracy(matrix, ignored)),
         "frequency_weighted_iou": metrics.number(metrics.frequency_weighted_iou(matrix, ignored)),
-        **_category_metrics(matrix, dataset.categories),
+        **metrics.category_metrics(matrix, dataset.categories),
         "num_images": 0,
         "num_pixels": int(matrix.sum()),
         "protocol": evaluation.protocol,
@@ -276,14 +259,6 @@ def _report(matrix: np.ndarray, dataset, evaluation: Evaluation, checkpoint: str
         "other_answers": matrix[:, classes].tolist(),
     }
     return {**report, **answerable.figures(report, evaluation.class_map)}
-
-
-def _category_metrics(matrix: np.ndarray, categories: Sequence[str]) -> dict:
-    if not categories:
-        return {}
-    ious = {k: metrics.number(v) for k, v in metrics.category_iou(matrix, categories).items()}
-    there = [value for value in ious.values() if value is not None]
-    return {"mean_category_iou": float(np.mean(there)) if there else None, "categories": ious}
 
 
 def _settings(
@@ -318,34 +293,3 @@ def _settings(
         "form": predictor.format,
         **network,
     }
-
-
-def table(report: dict) -> str:
-    """Returns the report as a table: IoU and fraction of the labelled pixels of each class."""
-    pixels = np.array(report["confusion_matrix"]).sum(1) + np.array(report["other_answers"])
-    fractions = dict(zip(report["class_names"], pixels / max(pixels.sum(), 1)))
-    width = max(map(len, report["per_class_iou"]), default=5)
-    rows = [f"{'class':{width}}   IoU, %   pixels, %", "-" * (width + 22)]
-    lacking = report.get("unanswerable_classes", ())
-    for name, value in report["per_class_iou"].items():
-        text = "      -" if value is None else f"{100 * value:7.2f}"
-        mark = "   no answer" if name in lacking else ""
-        rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}{mark}")
-    rows.append("-" * (width + 22))
-    mean = report["mean_iou"]
-    row = f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}")
-    ious = report["per_class_iou"].values()
-    occurring = sum(value is not None for value in ious)
-    if occurring < len(ious):
-        row += f"   ({occurring} of {len(ious)} classes occur)"
-    rows.append(row)
-    if lacking:
-        mean = report["mean_iou_answerable"]
-        text = "      -" if mean is None else f"{100 * mean:7.2f}"
-        rows.append(f"{'':{width}}  {text}   (without {len(lacking)} it has no answer for)")
-    for name, value in report.get("baselines", {}).items():
-        rows.append(f"{name:{width}}  {100 * value:7.2f}   (mIoU without a network)")
-    if "published" in report:
-        rows.append(f"{'published':{width}}  {100 * report['published']['mean_iou']:7.2f}")
-        rows += results.lines(report["verdict"])
-    return "\n".join(rows)

@@ -149,3 +149,12 @@ def category_iou(matrix: np.ndarray, categories: Sequence[str]) -> dict[str, flo
     classes = len(categories)
     grouped = np.concatenate([rows[:, :classes] @ member.T, rows[:, classes:]], axis=1)
     return dict(zip(names, map(float, iou(grouped))))
+
+
+def category_metrics(matrix: np.ndarray, categories: Sequence[str]) -> dict:
+    """Returns `mean_category_iou` and `categories`, as reports have them; nothing without any."""
+    if not categories:
+        return {}
+    ious = {name: number(value) for name, value in category_iou(matrix, categories).items()}
+    there = [value for value in ious.values() if value is not None]
+    return {"mean_category_iou": float(np.mean(there)) if there else None, "categories": ious}

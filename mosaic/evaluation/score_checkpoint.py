@@ -14,8 +14,9 @@ from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.checkpoints.run_record import Record
 from mosaic.evaluation import published as results
 from mosaic.evaluation import run_departures
-from mosaic.evaluation.evaluator import Origin, evaluate, table
+from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.evaluation.report_table import table
 from mosaic.evaluation.run_departures import Found
 from mosaic.experiment import load_predictor
 from mosaic.inference import model_classes, predictors

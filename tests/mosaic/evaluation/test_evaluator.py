@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from answers import dark, threshold
 from data.class_map import ClassMap
-from mosaic.evaluation.evaluator import Origin, _settings, evaluate, table
+from mosaic.evaluation.evaluator import Origin, _settings, evaluate
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.evaluation.report_table import table
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.utils.errors import UserError
 
