@@ -29,6 +29,7 @@ _KERNELS = 1.1
 
 # Operations whose output is their input's memory, and those that are not made by a step.
 _VIEWS = frozenset(("Identity", "Reshape", "StopGradient"))
+_LOOPS = frozenset(("While", "StatelessWhile"))
 _NOT_MADE = frozenset(("Const", "Placeholder", "ReadVariableOp"))
 
 
@@ -116,6 +117,12 @@ def peak(graph: tf.Graph) -> int:
             if not is_view and operation.type not in _NOT_MADE:
                 first[own] = place
     changes = [0] * (len(operations) + 1)
+    for place, operation in enumerate(operations):
+        if operation.type in _LOOPS:
+            # What one round needs, such as the loss of one image.
+            size = peak(graph._get_function(operation.get_attr("body").name).graph)
+            changes[place] += size
+            changes[place + 1] -= size
     for tensor, place in first.items():
         size = _num_bytes(tensor.deref())
         changes[place] += size

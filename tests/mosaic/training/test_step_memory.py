@@ -31,6 +31,15 @@ def test_what_is_no_longer_read_is_gone():
     assert _peak(function) == 2 * FLOATS
 
 
+def test_one_round_of_a_loop_is_counted():
+    def function(x):
+        rows = tf.reshape(x, [10, 100])
+        sums = tf.map_fn(lambda row: tf.reduce_sum(tf.tile(row, [200])), rows)
+        return tf.reduce_sum(sums)
+
+    assert 200 * 100 * 4 <= _peak(function) < 1.2 * 200 * 100 * 4
+
+
 def test_another_view_is_no_other_memory():
     def function(x):
         first = x * 2.0
