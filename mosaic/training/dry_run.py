@@ -61,7 +61,7 @@ def show() -> str:
             f"about {num_bytes / 2**30:.1f} GiB for steps of {task.batch_size} images of "
             f"{height}x{width} on the CPU, TensorFlow itself included: an estimate from the graph",
             "(without the input pipeline and the evaluation; six steps that were measured needed "
-            "0.93 to 1.07 of their estimates; GPUs were not measured)",
+            "0.96 to 1.11 of their estimates; GPUs were not measured)",
         ],
         "learning rate": _schedule(optimizer, steps),
     }

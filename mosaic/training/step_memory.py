@@ -2,7 +2,7 @@
 
 What lives at the same time is counted in the order in which the graph's operations were made. The
 rest of the estimate was fitted to measured steps. `python benchmarks/step_memory.py` repeats them:
-its six steps needed 0.93 to 1.07 of their estimates (TensorFlow 2.20, 2 cores, November 2026).
+its six steps needed 0.96 to 1.11 of their estimates (TensorFlow 2.20, 2 cores, November 2026).
 """
 
 from __future__ import annotations

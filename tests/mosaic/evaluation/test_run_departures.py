@@ -47,6 +47,7 @@ def test_an_experiment_as_it_stands_is_faithful(experiment):
         "train.steps_per_log = 50",
         "train.max_to_keep = 9",
         "Evaluation.num_pictures = 0",
+        "train.recompute = True",
     ],
 )
 def test_what_decides_no_result_is_faithful(binding):
@@ -57,6 +58,9 @@ def test_what_decides_no_result_is_faithful(binding):
     ("binding", "settings"),
     [
         ("mosaic.synchronized_norm = False", {"mosaic.synchronized_norm"}),
+        ("train.accumulation_steps = 2", {"train.accumulation_steps"}),
+        ("runtime.precision = 'mixed_bfloat16'", {"runtime.precision"}),
+        ("runtime.compile = True", {"runtime.compile"}),
         ("mosaic.norm_momentum = 0.9", {"mosaic.norm_momentum"}),
         ("mosaic.norm_epsilon = 0.1", {"mosaic.norm_epsilon"}),
         ("mosaic.backbone = 'MobileNetV2'", {"mosaic.backbone"}),
