@@ -158,7 +158,7 @@ def reduced(monkeypatch):
 
     def fewer(specs, filter_size_scale, divisible_by, **settings):
         blocks = decoded(specs, 0.25 * filter_size_scale, divisible_by, **settings)
-        return [b for i, b in enumerate(blocks) if i == 0 or (b.strides or 1) > 1 or b.is_output]
+        return [b for b in blocks if b.block_fn == "convbn" or (b.strides or 1) > 1 or b.is_output]
 
     monkeypatch.setattr(mobilenet.garden, "block_spec_decoder", fewer)
     monkeypatch.setitem(resnet.garden.RESNET_SPECS, 101, [("bottleneck", 8, 1)] * 4)
@@ -177,19 +177,24 @@ KINDS = (
     ("deeplab_mlperf", ()),
     ("deeplab_mnv2", ("deeplab.pooling_window = (32, 64)", "deeplab.decoder = True")),
     ("deeplab_r101", ("dilated_resnet.se_ratio = 0.25", "dilated_resnet.multigrid = (2,)")),
+    ("zoo_mnv2", ()),
+    ("zoo_edgetpu", ()),
 )
+# Their graphs are refused by the operator's name: hard swish and sigmoid, padding apart.
+NOT_READ = {"zoo_lraspp", "zoo_xception65"}
 
 
 def test_kinds_are_those_of_the_configurations():
     folder = config.CONFIGS / "models"
     floats = {path.stem for path in folder.glob("*.gin")} - {"quantize_aware"}
-    assert floats == {name for name, _ in KINDS}
+    assert floats - NOT_READ == {name for name, _ in KINDS}
 
 
 @pytest.mark.parametrize(("name", "settings"), KINDS)
 def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
     gin.clear_config()
-    few = [f"{name.split('_')[0]}.{value}" for value in FEW[name.split("_")[0]]]
+    family = "mosaic" if name.startswith("mosaic") else "deeplab"
+    few = [f"{family}.{value}" for value in FEW[family]]
     config.parse([f"models/{name}.gin"], ["NUM_CLASSES = 3", "WEIGHT_DECAY = 0.0", *few, *settings])
     model = randomized(config.build("train.model"))
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 128, 3), np.uint8)
