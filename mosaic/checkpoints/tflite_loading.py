@@ -15,6 +15,20 @@ from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 
+def check_float(model: tf_keras.Model, path: str) -> None:
+    """Raises a UserError for a network of quantization-aware training.
+
+    Args:
+      model: network that a TFLite file is to be loaded into.
+      path: path of the file, for the message.
+    """
+    if quantization_aware.is_quantized(model):
+        raise UserError(
+            f"{path}: a TFLite file has no ranges for a network of quantization-aware training; "
+            "load it into the float network's experiment"
+        )
+
+
 def load(
     model: tf_keras.Model,
     file: TFLiteModel,
@@ -38,11 +52,7 @@ def load(
     Raises:
       UserError: the file does not fit; the message names the settings that fit, if they are found.
     """
-    if quantization_aware.is_quantized(model):
-        raise UserError(
-            f"{file}: a TFLite file has no ranges for a network of quantization-aware training; "
-            "load it into the float network's experiment"
-        )
+    check_float(model, str(file))
     images = images if images is None else list(images)
     tries = [(prefixes, frozenset())]
     if optional:

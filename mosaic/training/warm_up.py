@@ -28,7 +28,10 @@ def limit(files: Sequence[str], bindings: Sequence[str]) -> None:
     """
     warm_up = bound_settings.find("linear_warmup.steps")
     steps = config.value("train.steps")
-    if warm_up is None or warm_up.value <= SHARE * steps:
+    # A run that ends before its decay does, as to look at a recipe's first steps, is not shortened.
+    decays = (bound_settings.find(f"{name}.steps") for name in ("polynomial_decay", "cosine_decay"))
+    length = max([steps, *(decay.value for decay in decays if decay)])
+    if warm_up is None or warm_up.value <= SHARE * length:
         return
     name = bound_settings.name_of("train.steps")
     if _is_left_behind(warm_up.name, name, files, bindings):

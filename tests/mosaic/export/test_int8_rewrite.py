@@ -130,6 +130,7 @@ def test_files_hold_nothing_but_what_is_fast(files):
 
 def test_a_global_average_keeps_its_value_beside_a_map_of_another_range(images, tmp_path):
     """Repeated over the map, it would get the map's scale without being brought to it."""
+    tf_keras.utils.set_random_seed(0)
     source, x = image_input("symmetric")
     x = tf_keras.layers.Conv2D(8, 4, 4, activation="relu")(x)
     mean = tf_keras.layers.GlobalAveragePooling2D(keepdims=True)(x)

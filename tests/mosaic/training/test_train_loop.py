@@ -20,6 +20,7 @@ from mosaic.checkpoints import loading, origin, run_record
 from mosaic.distribution.runtime import runtime
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
+from mosaic.training.data_check import check_content
 from mosaic.training.losses import CrossEntropy
 from mosaic.utils.errors import UserError
 
@@ -358,7 +359,7 @@ def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
 
 def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
     dataset = _surveyed(drawn, absent={"train": "train: no pixel of absent"})
-    train_loop._check_content(tiny(drawn)["model"], dataset, "val")
+    check_content(tiny(drawn)["model"], dataset, "val")
     assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
 
 

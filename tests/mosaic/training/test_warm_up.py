@@ -55,6 +55,11 @@ def test_a_file_of_the_user(tmp_path, capsys):
     assert "warning" in capsys.readouterr().err
 
 
+def test_a_run_that_ends_before_its_decay_keeps_its_own(capsys):
+    assert _limited(["mosaic_folders"], "train.steps = 20") == 100
+    assert capsys.readouterr().err == ""
+
+
 def test_a_schedule_without_warm_up(tmp_path, capsys):
     bindings = "TRAIN_STEPS = 20", "sgd.learning_rate = @polynomial_decay()"
     assert _limited(["mosaic_folders"], *bindings) == 100
