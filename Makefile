@@ -1,5 +1,6 @@
 # make quickstart: install, train, evaluate and export on the embedded data set.
 # make test:       install and run the tests.
+# make test_slow:  install and run the slow tests, which make test leaves out.
 # make results:    render docs/RESULTS.md and docs/model_zoo.md from what was measured.
 # make mediapipe:  compare MediaPipe's masks of exported files with predict.py's (needs MOSAIC_SHARED).
 # make schemas:    generate the readers and writers of TFLite metadata (with flatc 2.0.8).
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test results mediapipe schemas clean
+.PHONY: quickstart test test_slow results mediapipe schemas clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -19,7 +20,10 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+test_slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/results_page.py write

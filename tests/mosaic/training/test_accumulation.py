@@ -99,6 +99,7 @@ def _run(root, folder, replicas, steps):
     return losses, [np.array(variable) for variable in variables]
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_replicas_with_batch_norm_of_their_own(root, tmp_path):
     losses, variables = _run(root, tmp_path, 1, 2)
     others, expected = _run(root, tmp_path, 2, 1)

@@ -134,7 +134,7 @@ def test_the_best_checkpoint_is_the_best(uninterrupted):
     assert recorded["mean_iou"] == pytest.approx(scores[best.step])
 
 
-@pytest.mark.parametrize("step", [5, 15])
+@pytest.mark.parametrize("step", [pytest.param(5, marks=pytest.mark.slow), 15])
 def test_killed_and_resumed_equals_uninterrupted(root, tmp_path, uninterrupted, step):
     process = subprocess.Popen(
         command(root, tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -283,6 +283,7 @@ def test_a_damaged_best_checkpoint_is_told_first_and_its_mend_ends_the_run(
     assert (run / "saved_model").is_dir()
 
 
+@pytest.mark.slow
 def test_quantization_aware_training(root, tmp_path):
     result = finish(
         command(
