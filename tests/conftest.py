@@ -17,7 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # What takes longest goes first, so that no worker is left alone with it at the end.
 _LONGEST = (
-    *("test_train_loop.py", "test_replicas.py", "test_tflite_diagnosis.py"),
+    *(
+        "test_train_loop.py",
+        "test_replicas.py",
+    ),
     *("test_tflite.py", "test_weights.py", "test_export_checkpoint.py"),
     *("test_quantization_aware.py", "test_deeplab.py", "test_int8_rewrite.py"),
     *("test_score_checkpoint.py", "test_measure.py", "test_report.py", "test_operator_profile.py"),

@@ -10,6 +10,8 @@ from mosaic.checkpoints import loading
 from mosaic.utils.errors import UserError
 from networks import randomize
 
+pytestmark = pytest.mark.slow  # each try reads the whole file again
+
 SMALL = ("width_multiplier = 0.1", "width_divisor = 1", "aspp_filters = 8", "output_stride = 8")
 
 

@@ -40,6 +40,7 @@ def _eval(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_zero_shot(shared, tmp_path):
     result = _eval(
         "--gin_file=ade20k_on_camvid",

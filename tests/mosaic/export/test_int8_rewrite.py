@@ -200,6 +200,7 @@ def _normalization(network):
     return "symmetric" if len(set(network.get_layer("normalize").mean)) == 1 else "imagenet"
 
 
+@pytest.mark.slow
 def test_r4_exported_agrees_with_mlperfs_own_file(shared, tmp_path, record_property):
     own = str(shared("models/mosaic_r4_ade20k_uint8.tflite"))
     photos = sorted(shared("data/photos").iterdir())
