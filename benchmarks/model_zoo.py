@@ -17,7 +17,6 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import gin
-import jinja2
 
 import common  # noqa: F401 - makes this project's modules importable
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
@@ -29,6 +28,7 @@ from mosaic.models import cost, quantization_aware
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import command, provenance
+from results_page import environment
 
 RECORD = "model_zoo"
 # What the experiments want for --data_dir, and the name of each data set.
@@ -121,13 +121,7 @@ def billions(value: float | None) -> str:
 
 def render(docs: pathlib.Path = DOCS) -> str:
     """Returns model_zoo.md."""
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(docs),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = environment(docs)
     templates.filters.update(percent=percent, billions=billions)
     record = read(docs)[RECORD]
     edge = [billions(record["edgetpu_at_513"][key]) for key in EDGETPU]

@@ -27,19 +27,24 @@ from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 
 
-def render(docs: pathlib.Path = DOCS) -> str:
-    """Returns RESULTS.md.
-
-    Raises:
-      UserError: the template names a record or a measurement that does not exist.
-    """
-    templates = jinja2.Environment(
+def environment(docs: pathlib.Path) -> jinja2.Environment:
+    """Returns what renders pages of the documentation from the templates beside them."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(docs),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def render(docs: pathlib.Path = DOCS) -> str:
+    """Returns RESULTS.md.
+
+    Raises:
+      UserError: the template names a record or a measurement that does not exist.
+    """
+    templates = environment(docs)
     templates.filters.update(percent=percent, points=points, duration=duration, number=number)
     records = read(docs)
     experiments: dict[str, list[str]] = {}

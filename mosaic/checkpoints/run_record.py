@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mosaic import config
-from mosaic.utils import gin_text
+from mosaic.utils import class_names, gin_text
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import versions
@@ -155,6 +155,19 @@ def configured(path: pathlib.Path) -> str | None:
         return None
     parameters = gin_text.resolved(gin_text.saved_bindings(path))
     return json.dumps({"configuration": portable(parameters)}) + "\n"
+
+
+def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copies what tells of a run, its record, configuration and class names, as far as it is there.
+
+    Args:
+      source: folder of the run.
+      target: folder of a checkpoint of it, which can then be taken away.
+    """
+    for name in (CONFIG, class_names.FILE, RECORD):
+        path = pathlib.Path(source) / name
+        if path.is_file():
+            write_text(pathlib.Path(target) / name, path.read_text("utf-8"))
 
 
 def text_in(folder: pathlib.Path) -> str | None:

@@ -107,26 +107,17 @@ def identity(record: Record, steps: int | None) -> dict:
     ran = stretches(record.entries, steps) or [Stretch(0, steps or 0, record.entries[-1])]
     decisive = [
         (stretch.first, {k: v for k, v in stretch.entry.configuration.items() if _decides(k)})
-        for stretch in _changes(ran)
+        for stretch in ran
     ]
-    text = json.dumps([decisive, steps], sort_keys=True)
+    # Of stretches that differ in nothing that decides, the first; a parameter at None is as good as
+    # none.
+    alike = itertools.groupby(
+        decisive, lambda item: {k: v for k, v in item[1].items() if v is not None}
+    )
+    text = json.dumps([[next(group) for _, group in alike], steps], sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     seed = ran[0].entry.configuration.get("train.seed", config.default("train.seed"))
     return {"experiment": digest, "seed": seed, "steps": steps}
-
-
-def _changes(ran: Sequence[Stretch]) -> list[Stretch]:
-    """The stretches of a run before which something that decides the result changed."""
-    return [
-        stretch
-        for before, stretch in zip([None, *ran], ran)
-        if before is None
-        or any(
-            before.entry.configuration.get(k) != stretch.entry.configuration.get(k)
-            for k in before.entry.configuration.keys() | stretch.entry.configuration.keys()
-            if _decides(k)
-        )
-    ]
 
 
 def _decides(name: str) -> bool:

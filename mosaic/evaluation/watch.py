@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 import tf_keras
 
 from mosaic.checkpoints import loading, run_record
-from mosaic.utils import class_names
 from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.errors import UserError
-from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC, RECORD
+from mosaic.utils.run_layout import BEST_FOLDER, METRIC
 
 # What it has scored, a line for each checkpoint.
 SCORES = "watch.jsonl"
@@ -117,9 +116,7 @@ def _keep(prefix: str, step: int, value: float, best: pathlib.Path) -> None:
         aside.mkdir()
         for file in source.parent.glob(f"{source.name}.*"):
             shutil.copy(file, aside)
-        for name in (CONFIG, RECORD, class_names.FILE):
-            if (source.parent / name).is_file():
-                shutil.copy(source.parent / name, aside)
+        run_record.copy(source.parent, aside)
         write_text(
             aside / f"{METRIC}-{step}.json", json.dumps({METRIC: value, "step": step}) + "\n"
         )

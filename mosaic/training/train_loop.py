@@ -213,14 +213,12 @@ def train(
                 loop.until(steps, eval_interval)
             except Stopped as stopped:
                 controller.save_checkpoint()
-                _end(model_dir, trainer)
                 raise RunError(
-                    f"stopped by {stopped} at step {int(trainer.global_step.numpy())} and saved; "
-                    "run the same command again to go on"
+                    f"stopped by {stopped} at step {_end(model_dir, trainer)} and saved; run the "
+                    "same command again to go on"
                 ) from None
-    _end(model_dir, trainer)
+    done_steps = _end(model_dir, trainer)
     curves.draw(history.entries, os.path.join(model_dir, "curves.png"))
-    done_steps = int(trainer.global_step.numpy())
     return _summarize(model_dir, task, cost, done_steps, summary(history, times))
 
 
@@ -273,11 +271,17 @@ def _keep_configuration(model_dir: str, task: SegmentationTask, start: int) -> N
     run_record.append(model_dir, entry)
 
 
-def _end(model_dir: str, trainer: Trainer) -> None:
-    """Records that training ended, also beside the best checkpoint, which may be taken away."""
-    run_record.end(model_dir, int(trainer.global_step.numpy()))
+def _end(model_dir: str, trainer: Trainer) -> int:
+    """Records that training ended, also beside the best checkpoint, which may be taken away.
+
+    Returns:
+      The step at which it did.
+    """
+    step = int(trainer.global_step.numpy())
+    run_record.end(model_dir, step)
     if trainer.best.is_there:
         trainer.best.keep_record()
+    return step
 
 
 def _summarize(

@@ -16,14 +16,14 @@ import tensorflow as tf
 from official.core import base_trainer, train_utils
 from official.core import config_definitions as cfg
 
+from mosaic.checkpoints import run_record
 from mosaic.checkpoints.run_folder import restoring, tidy
 from mosaic.distribution import workers
 from mosaic.storage import copies
-from mosaic.utils import class_names
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.progress import Progress
-from mosaic.utils.run_layout import CONFIG, METRIC, RECORD
+from mosaic.utils.run_layout import METRIC
 
 
 class Stopped(Exception):
@@ -121,10 +121,7 @@ class BestCheckpoint(train_utils.BestCheckpointExporter):
 
     def keep_record(self) -> None:
         """Copies the run's configuration, record and class names: a copied folder tells them."""
-        for name in (CONFIG, class_names.FILE, RECORD):
-            source = pathlib.Path(self._export_dir).parent / name
-            if source.is_file():
-                write_text(pathlib.Path(self._export_dir) / name, source.read_text("utf-8"))
+        run_record.copy(pathlib.Path(self._export_dir).parent, self._export_dir)
 
 
 def _score(path: str) -> dict:

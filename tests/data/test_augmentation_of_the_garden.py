@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from garden_frames import encoded
 from official.vision.dataloaders import segmentation_input
 
 from data.pipeline import Augment
@@ -45,12 +46,7 @@ def of_garden(crop_first):
         aug_scale_min=0.5,
         aug_scale_max=2.0,
     )
-    frame = {
-        "image/encoded": tf.io.encode_png(IMAGE),
-        "image/segmentation/class/encoded": tf.io.encode_png(LABEL[..., np.newaxis]),
-        "image/height": tf.constant(FRAME[0]),
-        "image/width": tf.constant(FRAME[1]),
-    }
+    frame = encoded(IMAGE, LABEL)
     frames = tf.data.Dataset.from_tensors(frame).repeat(COUNT).map(parser._parse_train_data)
     for image, truth in frames.as_numpy_iterator():
         row = (image[..., 0] * 58.395 + 123.675) / 4

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from garden_frames import encoded
 from official.vision.dataloaders import segmentation_input
 from official.vision.evaluation import segmentation_metrics
 
@@ -40,13 +41,7 @@ def test_counts_are_those_of_the_garden(network, shape):
         groundtruth_padded_size=list(SIZE),
         ignore_label=255,
     )
-    encoded = {
-        "image/encoded": tf.io.encode_png(image),
-        "image/segmentation/class/encoded": tf.io.encode_png(label[..., np.newaxis]),
-        "image/height": tf.constant(shape[0]),
-        "image/width": tf.constant(shape[1]),
-    }
-    images, truth = parser._parse_eval_data(encoded)
+    images, truth = parser._parse_eval_data(encoded(image, label))
     body = tf_keras.Model(network.layers[1].output, network.output)
     garden = segmentation_metrics.MeanIoU(CLASSES, rescale_predictions=True)
     batch = {name: tf.constant(value)[tf.newaxis] for name, value in truth.items()}
