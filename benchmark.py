@@ -38,12 +38,12 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
         check_writable(values.output_dir)
     from mosaic.benchmark import report
     from mosaic.benchmark.latency import use_threads
-    from mosaic.benchmark.measure import benchmark
+    from mosaic.benchmark.measure import benchmark, check_numbers
     from mosaic.utils.provenance import command
 
     settings = {name: getattr(values, name) for name in ("threads", "runs", "warmup", "images")}
-    if values.threads > 0:
-        use_threads(values.threads)
+    check_numbers(values.threads, values.runs, values.warmup)
+    use_threads(values.threads)
     scores = values.scores
     if values.model_dir:
         models, found = _exported(values, size)

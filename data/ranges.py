@@ -1,4 +1,4 @@
-"""Ranges of settings, for annotations such as `Annotated[int, AT_LEAST_1]`."""
+"""Ranges of settings, for annotations such as `Annotated[int, SCENE_SEED]`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Path:
         return bool(value)
 
 
-AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
+# Scenes of one seed are numbered below the next seed's.
+SCENE_COUNT = Range("from 1 to 10,000,000", lambda value: 1 <= value <= 10_000_000)
 FRACTION = Range("from 0 to 1", lambda value: 0 <= value <= 1)
 SIZE = Range(
     "(height, width), two whole numbers from 1, such as (512, 1024)",
@@ -48,8 +49,8 @@ SCENE_SIZE = Range(
 )
 SCENE_SEED = Range("from 0 to 99", lambda value: 0 <= value < 100)
 SCALE = Range(
-    "(smallest, largest), two numbers above 0 in that order, such as (0.5, 2.0)",
-    lambda value: len(value) == 2 and 0 < value[0] <= value[1],
+    "(smallest, largest), two numbers above 0 and up to 16 in that order, such as (0.5, 2.0)",
+    lambda value: len(value) == 2 and 0 < value[0] <= value[1] <= 16,
 )
 COLOR = Range(
     "three numbers in brackets, 0 to 255, such as (127.5, 127.5, 127.5)",

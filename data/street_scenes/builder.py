@@ -13,7 +13,7 @@ from data.dataset import Dataset
 from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
-from data.ranges import AT_LEAST_1, PATH, SCENE_SEED, SCENE_SIZE
+from data.ranges import PATH, SCENE_COUNT, SCENE_SEED, SCENE_SIZE
 from data.records import png_features, prepare, records_dir
 from data.street_scenes.drawing import draw_scene
 
@@ -63,8 +63,8 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
 @gin.configurable(module="datasets")
 def street_scenes(
     size: Annotated[Sequence[int], SCENE_SIZE] = (128, 256),
-    num_train: Annotated[int, AT_LEAST_1] = 800,
-    num_val: Annotated[int, AT_LEAST_1] = 100,
+    num_train: Annotated[int, SCENE_COUNT] = 800,
+    num_val: Annotated[int, SCENE_COUNT] = 100,
     seed: Annotated[int, SCENE_SEED] = 0,
     data_dir: PATH | None = None,
     augment: Augment | None = None,

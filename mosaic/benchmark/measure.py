@@ -24,6 +24,10 @@ from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import format_of
 from mosaic.utils.progress import Progress
+from mosaic.utils.settings import THREADS, between
+
+# Runs whose times are kept, and images, which are kept in memory and take turns in them.
+_MOST_RUNS, _MOST_PICTURES = 1_000_000, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +81,13 @@ def benchmark(
 
     Args:
       paths: paths of TFLite files and SavedModel folders.
-      images: paths of images, folders or videos; noise if there are none.
+      images: paths of images, folders or videos, of which up to 64 images are taken; noise if there
+        are none.
       size: (height, width) of images, in pixels, for models that take any; if None, that of the
         first model that takes only one, or else the first image's own.
       threads: number of threads for each TFLite file; for SavedModels see `use_threads`.
-      runs: number of timed runs of each model.
-      warmup: number of runs before them.
+      runs: number of timed runs of each model, up to a million.
+      warmup: number of runs before them, up to a million.
       scores: texts `MODEL=VALUE`: a model's path or name, and its mIoU, 0 to 1, or the path of the
         `report.json` that has it. Reports that `scores.of_files` finds need not be named.
       profile: whether the operators of TFLite files are timed too.
@@ -95,7 +100,8 @@ def benchmark(
     """
     if not paths:
         raise UserError("name the models: python benchmark.py MODEL [MODEL ...]")
-    _check(paths, threads, runs, warmup)
+    check_numbers(threads, runs, warmup)
+    _check(paths)
     for name in delegates:
         if name not in DELEGATES:
             raise UserError(f"--delegates={name}: not one of {', '.join(DELEGATES)}")
@@ -103,7 +109,7 @@ def benchmark(
     known = {**of_files(paths), **dict(_score(text, paths, names) for text in scores)}
     phone = Phone() if delegates else None
     predictors = [_load(path, threads, allow_code) for path in paths]
-    pictures = _pictures(images, runs + warmup)
+    pictures = _pictures(images, min(runs + warmup, _MOST_PICTURES))
     size = size or _size(predictors, pictures)
     if not pictures:
         pictures = [np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)]
@@ -140,11 +146,19 @@ def benchmark(
     return results
 
 
-def _check(paths: Sequence[str], threads: int, runs: int, warmup: int) -> None:
-    """Refuses numbers and files that cannot be measured, before anything is loaded."""
-    for flag, value, least in (("threads", threads, 1), ("runs", runs, 1), ("warmup", warmup, 0)):
-        if value < least:
-            raise UserError(f"--{flag}={value}: at least {least}")
+def check_numbers(threads: int, runs: int, warmup: int) -> None:
+    """Raises a UserError for a number of threads or runs that cannot be measured."""
+    for flag, value, taken in (
+        ("threads", threads, THREADS),
+        ("runs", runs, between(1, _MOST_RUNS)),
+        ("warmup", warmup, between(0, _MOST_RUNS)),
+    ):
+        if not taken.check(value):
+            raise UserError(f"--{flag}={value}: it must be {taken.says}")
+
+
+def _check(paths: Sequence[str]) -> None:
+    """Refuses files that cannot be measured, before anything is loaded."""
     for path in paths:
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder")

@@ -11,7 +11,7 @@ import tf_keras
 
 from mosaic.distribution import strategies
 from mosaic.distribution.strategies import AUTO, STRATEGIES
-from mosaic.utils.settings import AT_LEAST_1, POSITIVE, SEED, Range, check_arguments
+from mosaic.utils.settings import POSITIVE, SEED, THREADS, Range, check_arguments
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
 # last bits, and within three steps the third digit of the loss. Without it a compiled step gives
@@ -29,7 +29,7 @@ def runtime(
     seed: Annotated[int, SEED] = 0,
     deterministic: bool = False,
     exact_graph: bool = True,
-    threads: Annotated[int, AT_LEAST_1] | None = None,
+    threads: Annotated[int, THREADS] | None = None,
     devices: str | Sequence[str] | None = None,
     strategy: Annotated[str, _STRATEGY] = AUTO,
     tpu: str | None = None,

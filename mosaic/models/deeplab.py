@@ -17,7 +17,16 @@ from mosaic.models.pooling import PoolWindows
 from mosaic.models.resizing import ResizeLike
 from mosaic.models.resnet import DILATED_RESNETS, dilated_resnet
 from mosaic.models.xception import XCEPTION, xception
-from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, POSITIVE, SIZE, Count
+from mosaic.utils.settings import (
+    AT_LEAST_0,
+    BELOW_1,
+    CLASSES,
+    FRACTION,
+    SIZE,
+    WIDTH,
+    Count,
+    between,
+)
 
 # The Model Garden's initializer of ASPP (`official.vision.modeling.decoders.aspp`).
 _ASPP_INITIALIZER = "VarianceScaling"
@@ -25,9 +34,9 @@ _ASPP_INITIALIZER = "VarianceScaling"
 
 @gin.configurable(module="networks")
 def deeplab(
-    num_classes: Count,
+    num_classes: Annotated[int, CLASSES],
     backbone: str = "MobileNetV2",
-    width_multiplier: Annotated[float, POSITIVE] = 1.0,
+    width_multiplier: Annotated[float, WIDTH] = 1.0,
     width_divisor: Count = 8,
     last_conv: bool = False,
     output_stride: int = 16,
@@ -41,7 +50,7 @@ def deeplab(
     decoder: bool = False,
     low_level: str = "2/depthwise",
     low_level_filters: Count = 48,
-    head_convs: Annotated[int, AT_LEAST_0] = 0,
+    head_convs: Annotated[int, between(0, 64)] = 0,
     head_filters: Count = 256,
     separable_head: bool = True,
     activation: str = "relu",

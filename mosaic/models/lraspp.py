@@ -13,14 +13,14 @@ from mosaic.models.layers import Dropout, HardSigmoid, Norm, conv_bn
 from mosaic.models.mobilenet import INITIALIZER, mobilenet
 from mosaic.models.pooling import PoolWindows
 from mosaic.models.resizing import ResizeLike
-from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, POSITIVE, SIZE, Count
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, CLASSES, FRACTION, SIZE, WIDTH, Count
 
 
 @gin.configurable(module="networks")
 def lraspp(
-    num_classes: Count,
+    num_classes: Annotated[int, CLASSES],
     backbone: str = "MobileNetV3LargeReducedFilters",
-    width_multiplier: Annotated[float, POSITIVE] = 1.0,
+    width_multiplier: Annotated[float, WIDTH] = 1.0,
     output_stride: int = 32,
     first_atrous_dilation: Count = 1,
     filters: Count = 128,

@@ -13,12 +13,12 @@ from mosaic.models.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise
 from mosaic.models.mobilenet import mobilenet
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike
-from mosaic.utils.settings import AT_LEAST_0, BELOW_1, FRACTION, Count
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, CLASSES, FRACTION, Count
 
 
 @gin.configurable(module="networks")
 def mosaic(
-    num_classes: Count,
+    num_classes: Annotated[int, CLASSES],
     backbone: str = "MobileNetMultiAVGSeg",
     branch_filters: Sequence[Count] = (64, 64),
     kernel_sizes: Sequence[Count] = (3, 5),

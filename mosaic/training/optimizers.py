@@ -8,7 +8,7 @@ import gin
 import tf_keras
 from official.modeling.optimization import legacy_adamw, lr_schedule
 
-from mosaic.utils.settings import AT_LEAST_0, AT_LEAST_1, BELOW_1, POSITIVE
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, POSITIVE, STEPS, between
 
 _Rate = Annotated[float, AT_LEAST_0]
 Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | _Rate
@@ -17,7 +17,7 @@ Schedule = tf_keras.optimizers.schedules.LearningRateSchedule | _Rate
 @gin.configurable(module="schedules")
 def polynomial_decay(
     learning_rate: _Rate,
-    steps: Annotated[int, AT_LEAST_1],
+    steps: Annotated[int, STEPS],
     power: Annotated[float, AT_LEAST_0] = 0.9,
     end_learning_rate: _Rate = 0.0,
 ) -> Schedule:
@@ -33,7 +33,7 @@ def polynomial_decay(
 @gin.configurable(module="schedules")
 def cosine_decay(
     learning_rate: _Rate,
-    steps: Annotated[int, AT_LEAST_1],
+    steps: Annotated[int, STEPS],
     end_fraction: Annotated[float, AT_LEAST_0] = 0.0,
 ) -> Schedule:
     """Half a cosine from `learning_rate` to `end_fraction` of it over `steps`."""
@@ -45,7 +45,7 @@ def cosine_decay(
 @gin.configurable(module="schedules")
 def linear_warmup(
     schedule: Schedule,
-    steps: Annotated[int, AT_LEAST_0],
+    steps: Annotated[int, between(0, 10**9)],
     learning_rate: _Rate = 0.0,
 ) -> Schedule:
     """Linear from `learning_rate` to the value of `schedule` at step `steps`, then the schedule.

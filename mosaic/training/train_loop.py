@@ -58,7 +58,15 @@ from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
 from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
 from mosaic.utils.segmentation_dataset import SegmentationDataset
-from mosaic.utils.settings import AT_LEAST_1, BELOW_1, POSITIVE, SEED, Path, check_arguments
+from mosaic.utils.settings import (
+    AT_LEAST_1,
+    BELOW_1,
+    POSITIVE,
+    SEED,
+    STEPS,
+    Path,
+    check_arguments,
+)
 
 
 def run(model_dir: str) -> None:
@@ -105,13 +113,13 @@ def train(
     dataset: SegmentationDataset = gin.REQUIRED,
     loss: Loss = gin.REQUIRED,
     optimizer: tf_keras.optimizers.legacy.Optimizer = gin.REQUIRED,
-    steps: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    steps: Annotated[int, STEPS] = gin.REQUIRED,
     batch_size: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
     seed: Annotated[int, SEED] = 0,
-    steps_per_log: Annotated[int, AT_LEAST_1] = 10,
-    eval_interval: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    steps_per_log: Annotated[int, STEPS] = 10,
+    eval_interval: Annotated[int, STEPS] = gin.REQUIRED,
     evaluation: Evaluation = gin.REQUIRED,
-    checkpoint_interval: Annotated[int, AT_LEAST_1] | None = None,
+    checkpoint_interval: Annotated[int, STEPS] | None = None,
     max_to_keep: Annotated[int, AT_LEAST_1] = 3,
     keep_best: bool = True,
     init_checkpoint: Annotated[str, Path()] | None = None,
@@ -120,7 +128,7 @@ def train(
     recompute: bool = False,
     frozen_prefixes: str | Sequence[str] = (),
     average_decay: Annotated[float, BELOW_1] | None = None,
-    patience: Annotated[int, AT_LEAST_1] | None = None,
+    patience: Annotated[int, STEPS] | None = None,
     hours: Annotated[float, POSITIVE] | None = None,
     accumulation_steps: Annotated[int, AT_LEAST_1] = 1,
 ) -> dict[str, float]:

@@ -50,7 +50,11 @@ class Path:
 
 def between(low: float, high: float) -> Range:
     """Returns the range of numbers from `low` to `high`, both included."""
-    return Range(f"from {low} to {high}", lambda value: low <= value <= high)
+    return Range(f"from {_plain(low)} to {_plain(high)}", lambda value: low <= value <= high)
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else str(number)
 
 
 AT_LEAST_0 = Range("at least 0", lambda value: value >= 0)
@@ -60,8 +64,16 @@ POSITIVE = Range("above 0", lambda value: value > 0)
 FRACTION = between(0, 1)
 BELOW_1 = Range("from 0 to below 1", lambda value: 0 <= value < 1)
 ABOVE_0_TO_1 = Range("above 0 and at most 1", lambda value: 0 < value <= 1)
-# A number of filters, classes and the like.
-Count = Annotated[int, AT_LEAST_1]
+# More threads than any machine has are refused by the system, or take its memory for their stacks.
+THREADS = between(1, 1024)
+# Steps, and intervals between them; beyond, float32 schedules and step counters lose count.
+STEPS = between(1, 10**9)
+# Labels have 8 bits.
+CLASSES = between(1, 256)
+# Factors of all numbers of filters.
+WIDTH = Range("above 0 and at most 16", lambda value: 0 < value <= 16)
+# A number of filters, bins and the like: more than any network has.
+Count = Annotated[int, between(1, 65536)]
 SEED = between(0, 2**32 - 1)
 NOT_EMPTY = Range("at least one", lambda value: len(value) > 0)
 SIZE = Range(

@@ -9,7 +9,7 @@ import pytest
 from mosaic.utils import settings
 from mosaic.utils.errors import UserError
 
-COUNT = settings.Count
+COUNT = Annotated[int, settings.AT_LEAST_1]
 RATE = Annotated[float, settings.AT_LEAST_0]
 WEIGHTS = Sequence[RATE]
 SIZE = Annotated[Sequence[int], settings.SIZE]
