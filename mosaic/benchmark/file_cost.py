@@ -85,7 +85,7 @@ def of_saved_model(path: str, size: tuple[int, int], allow_code: bool = False) -
     """
     predictor = SavedModelPredictor(path, allow_code)
     shape = [1, *(predictor.input_size or size), 3]
-    trace = tf.function(predictor.run).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+    trace = tf.function(predictor.compute).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     frozen = convert_variables_to_constants_v2(trace)
     parameters, multiply_adds = {}, 0
     found = [op for op in frozen.graph.get_operations() if op.type in _KERNELS + _BIASES]

@@ -100,6 +100,6 @@ def _preparation(predictor: Predictor) -> Callable[[np.ndarray], Callable]:
             predictor.feed(image)
             return predictor.invoke
         batch = tf.constant(image[np.newaxis])
-        return lambda: predictor.run(batch).numpy()
+        return lambda: predictor.compute(batch).numpy()
 
     return prepare

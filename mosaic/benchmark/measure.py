@@ -198,7 +198,7 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
             value = json.loads(pathlib.Path(value).read_text())["mean_iou"]
         except OSError as error:
             raise UserError(f"--scores={text}: {error.strerror}") from None
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise UserError(f"--scores={text}: {value} is no report with a mean_iou") from None
     try:
         score = float(value)

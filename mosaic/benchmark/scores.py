@@ -44,7 +44,7 @@ def _score(report: pathlib.Path, path: str) -> float | None:
     try:
         said = json.loads(report.read_text())
         scored, value = os.path.realpath(said["checkpoint"]), said["mean_iou"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None  # Others may keep a file of this name.
     if scored != os.path.realpath(path) or _changed(report) < _changed(pathlib.Path(path)):
         return None

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from mosaic.inference import saved_model_check
 from mosaic.inference.interpreters import TFLiteInterpreter
+from mosaic.inference.output_form import form
 from mosaic.inference.predictors import Predictor
 from mosaic.inference.tflite_input import TYPES, preparation
-from mosaic.inference.tflite_output import form
 from mosaic.models.resizing import HALF_PIXEL
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
@@ -45,7 +45,8 @@ class SavedModelPredictor(Predictor):
     """A SavedModel, a folder or an archive, by TF Hub's contract or similar.
 
     The signature is `serving_default`, or the only one; it takes one batch of RGB images in
-    0..255, float or uint8, and its output is called `logits` or is the only one.
+    0..255, float or uint8, and its output is called `logits` or is the only one. Channels may come
+    first; for the forms of the output see `mosaic.inference.output_form`.
 
     Args:
       path: path of the folder or archive.
@@ -70,26 +71,45 @@ class SavedModelPredictor(Predictor):
             )
         ((self._input, self._spec),) = inputs.items()
         prediction = outputs[self._output]
+        prediction = outputs[self._output]
         shape = self._spec.shape.as_list()
+        self._channels_first, shape = _channels_last(shape)
         _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
-        if prediction.shape.rank not in (3, 4):
-            raise UserError(
-                f"{path}: its output of {prediction.shape} is not a segmentation, [batch, height, "
-                "width, classes] or [batch, height, width]"
-            )
+        if prediction.shape.rank is None:
+            raise UserError(f"{path}: its output has no known rank; it is not a segmentation")
         self._answer_spec = tf.TensorSpec(prediction.shape[1:], prediction.dtype)
-        self._is_labels = (
-            prediction.dtype.is_integer and prediction.shape.rank == 4 and prediction.shape[-1] == 1
+        found, size = (
+            [-1 if side is None else side for side in prediction.shape],
+            _fixed(shape[1:3]),
         )
-        classes = None if self._is_labels else _classes(prediction.shape)
-        super().__init__(self._segment, "saved_model", classes, _fixed(shape[1:3]))
+        self._form = form(path, found, size, (0.0, 0))
+        # Others are read one image after the other, outside of TensorFlow's graphs.
+        is_usual = self._form.is_usual(prediction.dtype.is_integer)
+        super().__init__(
+            self._segment if is_usual else self._segment_each,
+            "saved_model",
+            self._form.num_classes,
+            size,
+            traceable=is_usual,
+        )
 
     def _segment(self, images):
-        prediction = self._call(tf.cast(images, self._spec.dtype))
-        return tf.squeeze(prediction, -1) if self._is_labels else prediction
+        prediction = self.compute(images)
+        is_labels = self._form.num_classes is None and prediction.shape.rank == 4
+        return tf.squeeze(prediction, -1) if is_labels else prediction
 
-    def _call(self, images):
-        if self._spec.shape[0] != 1:
+    def _segment_each(self, images) -> np.ndarray:
+        images = tf.convert_to_tensor(images)
+        size = tuple(images.shape[1:3])
+        answers = (self.compute(images[at : at + 1]) for at in range(images.shape[0]))
+        return np.stack([self._form.read(answer.numpy(), size) for answer in answers])
+
+    def compute(self, images) -> tf.Tensor:
+        """Returns the signature's output for images, uint8 [batch, height, width, 3]."""
+        images = tf.cast(images, self._spec.dtype)
+        if self._channels_first:
+            images = tf.transpose(images, [0, 3, 1, 2])
+        if self._spec.shape[0] != 1 or images.shape[0] == 1:
             return self._serve(**{self._input: images})[self._output]
         return tf.map_fn(
             lambda image: self._serve(**{self._input: image[tf.newaxis]})[self._output][0],
@@ -102,7 +122,7 @@ class TFLitePredictor(Predictor):
     """A TFLite file of any input type and size, logits or labels out.
 
     Images go in as [1, height, width, 3] or [1, 3, height, width]; for the forms of what comes out
-    see `mosaic.inference.tflite_output`. uint8 inputs take the image's bytes, int8 inputs the bytes
+    see `mosaic.inference.output_form`. uint8 inputs take the image's bytes, int8 inputs the bytes
     less 128. The three steps for one image are separate, for measuring: `prepare`, `feed` and
     `invoke`.
 
@@ -133,9 +153,7 @@ class TFLitePredictor(Predictor):
             )
         (source,), (target,) = sources, targets
         shape, dtype = list(map(int, source["shape_signature"])), source["dtype"]
-        self._channels_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
-        if self._channels_first:
-            shape = [shape[0], *shape[2:], shape[1]]
+        self._channels_first, shape = _channels_last(shape)
         _check_input(file.path, shape, dtype in TYPES)
         self.prepare, normalization = preparation(
             file, dtype, source["quantization"], normalization
@@ -211,8 +229,11 @@ def _check_input(path: str, shape: list, is_pixels: bool) -> None:
         raise UserError(f"{path}: its input of {shape} is not RGB images [batch, height, width, 3]")
 
 
-def _classes(shape) -> int | None:
-    return shape[-1] if len(shape) == 4 else None
+def _channels_last(shape: list) -> tuple[bool, list]:
+    """Whether an input has its channels first, and its shape with the channels last."""
+    if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
+        return True, [shape[0], *shape[2:], shape[1]]
+    return False, shape
 
 
 def _fixed(size) -> tuple[int, int] | None:

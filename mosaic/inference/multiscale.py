@@ -72,11 +72,20 @@ def average(
     )
 
 
+def scaled_size(size: Sequence[int], scale: float, rule: str) -> tuple[int, int]:
+    """Returns (height, width) of images of a size at a scale, by a rule of `resizing.RULES`."""
+    if rule != ALIGNED:
+        height, width = (max(1, round(float(side) * scale)) for side in size)
+    else:
+        height, width = (int((float(side) - 1.0) * scale + 1.0) for side in size)
+    return height, width
+
+
 def _scaled(images, size, scale: float, rule: str) -> tf.Tensor:
     """Images at a scale: rounded to uint8, or with corners aligned as they come out."""
+    sides = scaled_size(size, scale, rule)
     if rule != ALIGNED:
-        return fit(images, [max(1, round(float(side) * scale)) for side in size])
-    sides = [int((float(side) - 1.0) * scale + 1.0) for side in size]
+        return fit(images, sides)
     return images if scale == 1.0 else resize_bilinear(tf.cast(images, tf.float32), sides, rule)
 
 

@@ -101,10 +101,15 @@ class Predictor:
         self._check_size(size_of(images))
         return resize_bilinear(tf.cast(self.run(images), tf.float32), size, self.rule)
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raises a UserError where the model is known not to take images of this size."""
+        if self._check:
+            self._check(height, width)
+
     def _check_size(self, size) -> None:
         # Inside a graph a network checks by itself, as far as sizes are known there.
-        if self._check and tf.executing_eagerly():
-            self._check(*map(int, size))
+        if tf.executing_eagerly():
+            self.check_size(*map(int, size))
 
     def _compute(self, images, size, input_size, argmax_before_resize: bool):
         if input_size is not None:

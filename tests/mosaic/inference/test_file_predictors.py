@@ -242,8 +242,57 @@ def test_a_saved_model_that_classifies_is_told(tmp_path):
     spec = tf.TensorSpec([None, 8, 8, 3], name="x")
     module.serve = tf.function(lambda x: {"y": tf.reduce_mean(x, [1, 2])}, [spec])
     tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
-    with pytest.raises(UserError, match=r"its output of \(None, 3\) is not a segmentation"):
+    with pytest.raises(UserError, match=r"its output of \[-1, 3\] .*is not a segmentation"):
         of_file(opened(str(tmp_path)))
+
+
+def _saved(tmp_path, function, shape=(None, None, None, 3)):
+    """A SavedModel of a function of float images, as a predictor."""
+    module = tf.Module()
+    module.serve = tf.function(lambda x: {"y": function(x)}, [tf.TensorSpec(shape, name="x")])
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
+    return of_file(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "function, shape",
+    [
+        (lambda x: tf.reshape(x, [1, -1, 3]), (1, 8, 12, 3)),
+        (lambda x: tf.reshape(x, [tf.shape(x)[0], -1, 3]), (None, None, None, 3)),
+        (lambda x: tf.reshape(tf.argmax(x, -1), [1, -1]), (1, 8, 12, 3)),
+        (lambda x: tf.transpose(x, [0, 3, 1, 2]), (None, None, None, 3)),
+        (lambda x: x, (None, 3, None, None)),
+        (lambda x: tf.argmax(x, 1), (1, 3, 8, 12)),
+        (lambda x: x[0], (1, 8, 12, 3)),
+    ],
+    ids=["flat", "flat of any size", "flat labels", "first", "first both", "labels", "no batch"],
+)
+def test_saved_models_of_every_form_answer_alike(tmp_path, function, shape):
+    predictor = _saved(tmp_path, function, shape)
+    np.testing.assert_array_equal(predictor(IMAGES), IMAGES.argmax(-1))
+
+
+@pytest.mark.parametrize("channels", [slice(0, 1), 0], ids=["a channel", "no channel"])
+def test_a_sigmoid_in_a_saved_model_gives_two_classes(tmp_path, channels):
+    predictor = _saved(tmp_path, lambda x: tf.sigmoid(x[..., channels] - 100.0))
+    np.testing.assert_array_equal(predictor(IMAGES), IMAGES[..., 0] > 100)
+
+
+@pytest.mark.parametrize(
+    "function, shape, message",
+    [
+        (lambda x: x[:, :5, :4, 0], (1, 8, 32, 3), r"\[1, 5, 4\] .*is not a segmentation"),
+        (lambda x: x, (1, 8, 12, 4), r"its input of \[1, 8, 12, 4\] is not RGB"),
+    ],
+)
+def test_other_saved_models_are_told(tmp_path, function, shape, message):
+    with pytest.raises(UserError, match=message):
+        _saved(tmp_path, function, shape)
+
+
+def test_a_saved_model_of_other_numbers_is_told(tmp_path):
+    with pytest.raises(UserError, match="neither class indices nor probabilities"):
+        _saved(tmp_path, lambda x: x[..., :1] - 100.5)(IMAGES)
 
 
 def test_saved_model_of_a_single_image_and_labels(tmp_path):

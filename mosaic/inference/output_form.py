@@ -1,4 +1,4 @@
-"""The forms that outputs of TFLite files have, read as logits or as class indices."""
+"""The forms that outputs of foreign files have, read as logits or as class indices."""
 
 from __future__ import annotations
 
@@ -54,6 +54,15 @@ class Output:
         if self.num_classes is not None:
             return self._real(values)
         return self._indices(values.reshape(values.shape[:2]))
+
+    def is_usual(self, is_integer: bool) -> bool:
+        """Whether values are [batch, height, width, classes], or integers that are class indices.
+
+        Args:
+          is_integer: whether the output's type is one of integers.
+        """
+        is_labels = is_integer and self.axes in (_LABELS, _LAST)
+        return self.axes == _LAST if self.num_classes is not None else is_labels
 
     def is_of_size(self, shape: Sequence[int], size: Sequence[int] | None) -> bool:
         """Whether the output of a shape has the fixed size (height, width) of the input."""
@@ -131,11 +140,13 @@ def _fits(axes: str, shape: Sequence[int], input_size: tuple[int, int] | None) -
     if sides.get("n", 1) not in (1, -1) or sides.get("c", 1) < 1:
         return False
     if "p" in sides:
-        return input_size is not None and sides["p"] == input_size[0] * input_size[1] > 1
+        if input_size is None:
+            return sides["p"] == -1 and "c" in sides
+        return sides["p"] == input_size[0] * input_size[1] > 1
     size = sides["h"], sides["w"]
     if -1 in size or input_size is None:
-        # Of a file for any size, both sides change with the image.
-        return size == (-1, -1)
+        # Of a file for any size, both sides change with the image, unless it resizes all to one.
+        return size == (-1, -1) or (axes == _LAST and min(size) > 1)
     if "n" not in sides:
         return size == tuple(input_size)
     # A few rows of numbers, such as boxes, are no labels of an image.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mosaic.inference.tflite_output import form
+from mosaic.inference.output_form import form
 from mosaic.utils.errors import UserError
 
 SIZE = (6, 10)
