@@ -32,6 +32,7 @@ from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
 from mosaic.utils.errors import UserError
+from mosaic.utils.model_format import other_format
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -77,7 +78,8 @@ def _located(path: str) -> Iterator[str]:
     else:
         prefix = re.sub(r"\.(index|data-\d+-of-\d+)$", "", path)
         if not os.path.exists(f"{prefix}.index"):
-            raise UserError(f"{path}: no checkpoint here; give a folder or a file prefix")
+            what = other_format(path) or "no checkpoint here; give a folder or a file prefix"
+            raise UserError(f"{path}: {what}")
         yield prefix
 
 

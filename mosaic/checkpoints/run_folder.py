@@ -15,9 +15,9 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints import loading
+from mosaic.checkpoints import loading, run_changes
 from mosaic.models import quantization_aware
-from mosaic.models.variables import Variables, variable_name
+from mosaic.models.variables import Variables
 from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
@@ -48,16 +48,17 @@ def check_start(folder: str, init_checkpoint: str | None) -> None:
         )
 
 
-def prepare(folder: str, model: tf_keras.Model) -> None:
+def prepare(folder: str, model: tf_keras.Model, classes: Sequence[str] = ()) -> None:
     """Makes a run's folder consistent before training starts or continues there.
 
     Args:
       folder: folder of the run; it need not exist yet.
       model: network that is to be trained.
+      classes: names of its classes, to be compared with the run's; none are not compared.
 
     Raises:
-      UserError: its latest checkpoint is damaged or of another network, or no state file lists its
-        checkpoints.
+      UserError: its latest checkpoint is damaged, or of another network, optimizer or classes, or
+        no state file lists its checkpoints.
     """
     make_consistent(folder)
     latest = tf.train.latest_checkpoint(folder)
@@ -68,7 +69,9 @@ def prepare(folder: str, model: tf_keras.Model) -> None:
         quantization_aware.check_kind(model, latest, saved.arrays)
     except loading.Damaged as error:
         raise UserError(f"{latest}: cannot be restored ({error.reason}); {_mend(latest)}") from None
-    _check_network(folder, model, saved)
+    run_changes.check_network(folder, model, saved)
+    run_changes.check_optimizer(folder)
+    run_changes.check_classes(folder, classes)
     _check_own(model, saved, "take another --model_dir, or the configuration of this folder's run")
 
 
@@ -81,30 +84,6 @@ def make_consistent(folder: str) -> None:
     tidy(folder)
     tidy(os.path.join(folder, BEST_FOLDER))
     forget_start(folder)
-
-
-def _check_network(folder: str, model: tf_keras.Model, saved: Variables) -> None:
-    """Raises a UserError where a network is not the one that a run's checkpoint is from.
-
-    TensorFlow would restore what fits, and training would go on with new weights in the rest.
-    """
-    ours = {variable_name(variable): tuple(variable.shape) for variable in model.variables}
-    theirs = {name: array.shape for name, array in saved.arrays.items()}
-    if saved.format != "mosaic" or ours == theirs:
-        return
-    changed = _said(config.network_changes(folder))
-    if not changed:
-        names = sorted(k for k in ours.keys() | theirs if ours.get(k) != theirs.get(k))
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        changed = f"they differ in {', '.join(names[:3])}{more}"
-    raise UserError(
-        f"{folder}: its checkpoints are from another network: {changed}; set it back, or take "
-        "another --model_dir"
-    )
-
-
-def _said(changes: Sequence[tuple[str, str, str]]) -> str:
-    return "; ".join(f"{name} was {before}, and is {now}" for name, before, now in changes)
 
 
 def _mend(latest: str) -> str:
@@ -269,7 +248,7 @@ def restoring(folder: str) -> Iterator[None]:
             raise
         # Its bytes are those that were written (`prepare`): the configuration is another.
         reason = str(error).splitlines()[0]
-        changed = _said(config.network_changes(folder))
+        changed = run_changes.said(config.network_changes(folder))
         fix = (
             f"{changed}: set it back, or take another --model_dir"
             if changed

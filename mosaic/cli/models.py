@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from mosaic.cli.configuration import experiment_files
 from mosaic.cli.flags import Values, allows_code
 from mosaic.utils.errors import UserError
-from mosaic.utils.memory import BYTES_PER_PIXEL, check_fits
-from mosaic.utils.model_format import format_of, is_there
+from mosaic.utils.memory import check_size
+from mosaic.utils.model_format import format_of, is_there, other_format
 from mosaic.utils.run_layout import CONFIG, default_checkpoint
 
 
@@ -50,6 +50,8 @@ def find_model(
         raise UserError(f"{flag}{path}: no such file or folder")
     if format_of(path) != "network":
         return path, []
+    if other := other_format(path):
+        raise UserError(f"{flag}{path}: {other}")
     if named:
         return path, named
     folder = os.path.dirname(os.path.abspath(path))
@@ -110,6 +112,5 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if len(sides) < 2 or 0 in sides:
         raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
     # Before anything asks for it.
-    num_bytes = sides[0] * sides[1] * BYTES_PER_PIXEL
-    check_fits(f"--size={text}", num_bytes, "take a smaller size")
+    check_size(f"--size={text}", sides)
     return sides[0], sides[1]

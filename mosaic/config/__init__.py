@@ -4,7 +4,13 @@ from mosaic.config.files import CONFIGS, find, saved, statements
 from mosaic.config.macros import UNKNOWN, check_macros, missing
 from mosaic.config.messages import explain
 from mosaic.config.parsing import parse
-from mosaic.config.saved_runs import changes, literals, network_changes, save
+from mosaic.config.saved_runs import (
+    changes,
+    literals,
+    network_changes,
+    optimizer_changes,
+    save,
+)
 from mosaic.config.values import (
     arguments,
     build,
@@ -33,6 +39,7 @@ __all__ = [
     "network",
     "network_changes",
     "operative_parameters",
+    "optimizer_changes",
     "parameters",
     "parse",
     "resolve",

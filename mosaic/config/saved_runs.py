@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Callable
 
 import gin
 
@@ -42,8 +43,24 @@ def changes(model_dir: str) -> list[tuple[str, str, str]]:
 
 def network_changes(model_dir: str) -> list[tuple[str, str, str]]:
     """Lists those of `changes` that make another network."""
+    return _changes_of(model_dir, _is_of_network)
+
+
+def optimizer_changes(model_dir: str) -> list[tuple[str, str, str]]:
+    """Lists those of `changes` that make an optimizer which keeps other things of the steps."""
+    found = _changes_of(model_dir, lambda name: name in _OF_OPTIMIZER)
+    # Another decay goes on with the same average; only with or without one there is another.
+    kept = ("None" in change[1:] or "@" in "".join(change[1:]) for change in found)
+    return [change for change, is_other in zip(found, kept, strict=True) if is_other]
+
+
+_OF_OPTIMIZER = ("train.optimizer", "train.average_decay")
+
+
+def _changes_of(model_dir: str, chosen: Callable[[str], bool]) -> list[tuple[str, str, str]]:
+    """Those of `changes` that are of chosen parameters, or of macros that these name."""
     now = gin_text.bindings(gin.operative_config_str())
-    own = {name: value for name, value in now.items() if _is_of_network(name)}
+    own = {name: value for name, value in now.items() if chosen(name)}
     names = own.keys() | {value.name for value in own.values() if isinstance(value, gin_text.Macro)}
     return [change for change in changes(model_dir) if change[0] in names]
 

@@ -37,3 +37,12 @@ def test_the_prefix_of_a_checkpoint_is_there_with_its_files(tmp_path):
     assert model_format.is_there(str(tmp_path))
     assert model_format.is_there(str(tmp_path / "ckpt-7"))
     assert not model_format.is_there(str(tmp_path / "ckpt-8"))
+
+
+@pytest.mark.parametrize(
+    "name, what", [("x.onnx", "ONNX"), ("x.PTH", "PyTorch"), ("x.pb", "graph a")]
+)
+def test_other_formats_are_told(tmp_path, name, what):
+    (tmp_path / name).touch()
+    assert what in model_format.other_format(str(tmp_path / name))
+    assert model_format.other_format(str(tmp_path / "ckpt-7.pb")) is None
