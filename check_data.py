@@ -27,25 +27,44 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     cli.configure(
         cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING
     )
-    from data import check
     from mosaic import config
-    from mosaic.experiment import configured_dataset
+    from mosaic.training.data_check import check_fit
     from mosaic.utils import contact_sheet
-    from mosaic.utils.progress import Progress
 
-    name, settings = configured_dataset(check.SETTINGS)
-    layout = check.layout_of(name, settings.pop("data_dir"), settings)
-    found = check.survey(layout, lambda count: Progress(count, "check", "image"))
-    print(check.table(found))
+    found, root = _survey()
     if found.problems:
         lines = "\n".join(f"  {line}" for line in found.problems)
         count = f"{len(found.problems)} problem" + "s" * (len(found.problems) > 1)
         print(f"{count}:\n{lines}")
-        raise cli.UserError(f"{layout.root}: {count}, listed above")
+        raise cli.UserError(f"{root}: {count}, listed above")
     dataset = config.build("train.dataset")
     for path in contact_sheet.write(dataset, values.output_dir):
         print(path)
-    _check_sizes(dataset)
+    # Last: the data is not wrong because the configured network does not take it.
+    check_fit(config.build("train.model"), dataset, config.build("train.evaluation"))
+
+
+def _survey():
+    """Surveys the configured data set and prints the table; returns the survey and its root."""
+    from data import check
+    from data.dataset import Dataset
+    from mosaic import config
+    from mosaic.experiment import configured_dataset
+    from mosaic.utils.progress import Progress
+
+    name, settings = configured_dataset(check.SETTINGS)
+    source = None
+    if name in check.LAYOUTS:
+        source = check.layout_of(name, settings.pop("data_dir"), settings)
+    if source is None or source.prepared:
+        source = config.build("train.dataset")
+        if not isinstance(source, Dataset):
+            raise cli.UserError(f"{name}: no data set that can be checked")
+        found = check.survey_of(source)
+    else:
+        found = check.survey(source, lambda count: Progress(count, "check", "image"))
+    print(check.table(found))
+    return found, source.root
 
 
 def _draft(values: cli.Values, bindings: list[str]) -> None:
@@ -66,21 +85,6 @@ def _draft(values: cli.Values, bindings: list[str]) -> None:
         f"{values.draft_label_map}: a draft; give its classes names, and list in void_labels what"
     )
     print("neither teaches nor counts")
-
-
-def _check_sizes(dataset) -> None:
-    """Warns of what the configured network does not take; the data is not wrong because of it."""
-    from mosaic import config
-    from mosaic.models.inputs import check_size, check_sizes
-
-    model, split = config.build("train.model"), config.build("train.evaluation").split
-    try:
-        if dataset.augment is not None:
-            check_size(model, *dataset.crop_size)
-        if split in dataset.splits:
-            check_sizes(model, dataset.first_of_sizes(split))
-    except cli.UserError as error:
-        print(f"warning: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import importlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import tensorflow_datasets as tfds
 
 from data.counts import Counts
+from data.dataset import Dataset
 from data.errors import DataError
-from data.faults import told_once
-from data.image_files import read_pair
+from data.reading import Problems
 from data.source_layout import Layout
 
 # Modules with a function `layout`, by the name of the function that loads the data set; imported
@@ -74,49 +75,64 @@ def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> La
 
 
 def survey(layout: Layout, progress: Callable | None = None) -> Survey:
-    """Reads every file of a data set, and continues after everything that is wrong.
+    """Reads every file of a data set once, and continues after everything that is wrong.
+
+    Records that are not there yet are written on the way, unless something is wrong.
 
     Args:
       layout: files of the data set, from `layout_of`.
-      progress: function of the number of examples that returns a context manager with `update()`;
-        None to show none.
+      progress: function of the number of examples, None where it is not known, that returns a
+        context manager with `update()`; None to show none.
     """
     found = Survey(layout.label_map.names, problems=list(layout.problems))
     found.strays = list(layout.strays)
-    faults = []
-    # Counted first: examples in TFRecords can only be read one after the other.
-    totals = {
-        split: len(pairs) if isinstance(pairs, list) else sum(1 for _ in pairs)
-        for split, pairs in layout.splits.items()
-    }
-    with progress(sum(totals.values())) if progress else contextlib.nullcontext() as bar:
-        for split, pairs in layout.splits.items():
-            counts = Counts()
-            for pair in pairs:
-                _, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
-                faults += errors
-                if not errors:
-                    counts.add(pair.image.name, labels, pair.label is not None)
-                if bar is not None:
-                    bar.update()
-            _note(found, layout, split, totals[split], counts)
-    found.problems[len(layout.problems) : len(layout.problems)] = told_once(faults)
+    with progress(_total(layout)) if progress else contextlib.nullcontext() as bar:
+        reading = layout.reading(None if bar is None else bar.update)
+        if bar is not None:
+            tfds.disable_progress_bar()  # one bar is enough
+        if not layout.problems:
+            try:
+                layout.prepare(reading)
+            except Problems:
+                pass  # all of them are in the reading
+            except DataError as error:
+                found.problems.append(str(error))
+        reading.finish()
+    found.problems += reading.problems()
+    for split, counts in reading.counts.items():
+        _note(found, layout, split, reading.images[split], counts)
     return found
 
 
-def _note(found: Survey, layout: Layout, split: str, images: int, counts: Counts) -> None:
+def survey_of(dataset: Dataset) -> Survey:
+    """Returns what was counted of a data set without files of its own, such as drawn scenes."""
+    found = Survey(dataset.class_names)
+    for split in dataset.splits:
+        counts = dataset.surveyed(split) or Counts()
+        _note(found, dataset, split, dataset.num_images(split), counts)
+    return found
+
+
+def _total(layout: Layout) -> int | None:
+    """The number of examples; None for those that can only be read one after the other."""
+    splits = layout.splits.values()
+    return sum(map(len, splits)) if all(isinstance(pairs, list) for pairs in splits) else None
+
+
+def _note(found: Survey, source: Layout | Dataset, split: str, images: int, counts: Counts) -> None:
     """Adds a split to the survey, and what its counts say."""
+    label_map = source.label_map
     found.images[split] = images
     found.sizes[split] = counts.sizes
-    found.pixels[split] = counts.pixels(layout.label_map)
+    found.pixels[split] = counts.pixels(label_map)
     found.ignored[split] = int(counts.labels.sum() - found.pixels[split].sum())
     # Test splits may be published without their labels.
-    fault = counts.fault(layout.label_map) if split != "test" else None
-    absent = counts.absent(layout.label_map) if split == "train" else None
+    fault = counts.fault(label_map) if split != "test" else None
+    absent = counts.absent(label_map) if split == "train" else None
     if fault:
-        found.problems.append(f"{layout.root}: {split}: {fault}")
+        found.problems.append(f"{source.root}: {split}: {fault}")
     elif absent and counts.sizes:
-        found.absent = f"{layout.root}: {split}: {absent}"
+        found.absent = f"{source.root}: {split}: {absent}"
 
 
 def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:

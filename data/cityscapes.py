@@ -78,12 +78,10 @@ def cityscapes(
     if coarse:
         splits["train"] = "train+train_extra"
     found = layout(data_dir, coarse)
-    nothing = found.problems == [_nothing(found.root)]
-    prepared = _prepared(found.root) if nothing and not coarse else None
-    if prepared is None:
+    if found.prepared is None:
         return Dataset(found.prepare(), found.label_map, splits, augment, name="cityscapes")
     return Dataset(
-        prepared,
+        found.prepared,
         found.label_map,
         splits,
         augment,
@@ -110,7 +108,8 @@ def layout(data_dir: str, coarse: bool = False) -> Layout:
     else:
         _add_records(found, splits)
     if not found.splits and not found.problems:
-        found.problems.append(_nothing(root))
+        found.prepared = None if coarse else _prepared(root)
+        found.problems += [] if found.prepared else [_nothing(root)]
     if coarse and found.splits and "train_extra" not in found.splits:
         found.problems.append(
             f"{root}: no coarse annotations in it; unpack {' and '.join(COARSE_ZIPS)} there, or "

@@ -44,7 +44,7 @@ def class_map(name: NAME_OR_JSON) -> ClassMap:
         raise DataError(f"{path}: no readable class map ({error.strerror})") from None
     except DataError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path}: not a class map ({what}); see data/labels/maps") from None
     for key, names, which in ((classes, source, "source"), (classes.values(), target, "target")):

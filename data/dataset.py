@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from data.counts import Counts
 from data.errors import DataError
+from data.label_count import counted
 from data.label_map import LabelMap
 from data.pipeline import Augment, Shard, eval_batches, train_batches
 from data.records import readable
@@ -120,6 +121,23 @@ class Dataset:
         parts = [Counts.from_json(found[part]) for part in self._split(split).split("+")]
         return sum(parts[1:], parts[0])
 
+    def surveyed(self, split: str) -> Counts | None:
+        """Returns `counts`, or where these lack, those of the labels, which are read then.
+
+        None for labels that are no images of one 8-bit channel.
+        """
+        found, label = self.counts(split), self._builder.info.features[self._keys[1]]
+        if found is not None or not _is_labels(label):
+            return found
+        names = self._split(split).split("+")
+        parts = [counted(self._builder, name, self._keys[1]) for name in names]
+        return sum(parts[1:], parts[0])
+
+    @property
+    def root(self) -> str:
+        """What the examples were made from, or else the folder of the records, for messages."""
+        return (self._builder.info.metadata or {}).get("root") or str(self._builder.data_dir)
+
     def check_labels(self, split: str) -> str | None:
         """Checks by the counts that a split can be learnt from and scored on.
 
@@ -129,15 +147,14 @@ class Dataset:
         Raises:
           DataError: hardly a pixel of the split has a class.
         """
-        counts = self.counts(split)
+        counts = self.surveyed(split)
         if counts is None:
             return None
-        root = self._builder.info.metadata["root"]
         fault = counts.fault(self.label_map)
         if fault:
-            raise DataError(f"{root}: {split}: {fault}")
+            raise DataError(f"{self.root}: {split}: {fault}")
         absent = counts.absent(self.label_map)
-        return absent and f"{root}: {split}: {absent}"
+        return absent and f"{self.root}: {split}: {absent}"
 
     def first_of_sizes(self, split: str) -> dict[tuple[int, int], str]:
         """Returns the name of an image file for each (height, width) in evaluation, as counted."""
@@ -217,7 +234,8 @@ class Dataset:
     def _split(self, split: str) -> str:
         if split not in self._splits:
             raise DataError(
-                f"{self.name} has no split {split!r}; there are {', '.join(self._splits)}"
+                f"{self.name} has no split {split!r}; there are {', '.join(self._splits)}; name "
+                "one of these (Evaluation.split), or add its files"
             )
         return self._splits[split]
 
@@ -256,3 +274,8 @@ class Dataset:
             return fit(image, label) if fit else (image, label)
 
         return load
+
+
+def _is_labels(feature: tfds.features.FeatureConnector) -> bool:
+    is_image = isinstance(feature, tfds.features.Image)
+    return is_image and feature.shape[-1] == 1 and feature.np_dtype == np.uint8

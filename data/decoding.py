@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -42,6 +46,14 @@ class RepeatedFault(DataError):
         self.reason = reason
 
 
+def opened(file: str | os.PathLike | BinaryIO, formats: Sequence[str] | None = None) -> Image.Image:
+    """Opens an image of one of Pillow's `formats`, or of any, and reads its head."""
+    with warnings.catch_warnings():
+        # Of images that are half as large as those that Pillow refuses.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
+
+
 def decode(name: str, content: bytes, formats: Sequence[str]) -> Image.Image:
     """Decodes a file in one of Pillow's `formats`, whatever its suffix.
 
@@ -52,9 +64,16 @@ def decode(name: str, content: bytes, formats: Sequence[str]) -> Image.Image:
         raise DataError(f"{name}: empty; copy the file again")
     try:
         # Checksums first: decoders differ in the damage that they notice.
-        Image.open(io.BytesIO(content), formats=formats).verify()
-        image = Image.open(io.BytesIO(content), formats=formats)
+        opened(io.BytesIO(content), formats).verify()
+        image = opened(io.BytesIO(content), formats)
         image.load()
+    except Image.DecompressionBombError as error:
+        pixels, limit = (int(x) for x in re.findall(r"\d+", str(error))[:2])
+        raise RepeatedFault(
+            name,
+            f"{pixels:,} pixels, more than the {limit:,} that are read; cut it into tiles, or make "
+            "it smaller",
+        ) from None
     except DAMAGED:
         wanted = " or ".join(formats)
         other = _other(content, formats)
@@ -83,7 +102,7 @@ def _other(content: bytes, formats: Sequence[str]) -> str:
     found = _BRANDS.get(content[8:12], "HEIC or a video") if content[4:8] == b"ftyp" else None
     if not found:
         try:
-            found = Image.open(io.BytesIO(content)).format
+            found = opened(io.BytesIO(content)).format
         except DAMAGED:
             found = None
     found = "JPEG" if found == "MPO" else found

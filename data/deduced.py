@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gin
-from PIL import Image
 
+from data.decoding import DAMAGED, opened
 from data.errors import DataError
 from data.folders import layout
 from data.image_files import File
 from data.label_map import LabelMap
 from data.ranges import NAME_OR_JSON, PATH
+from data.reading import refuse
 
 
 @gin.configurable(module="deduced")
@@ -54,15 +55,14 @@ def image_size(
             sizes = " and ".join(f"{h}x{w} ({name})" for (h, w), name in first.items())
             raise DataError(f"the training images differ in size: {sizes}; give {give}")
     if not first:
-        problem = [*found.problems, f"{data_dir}: no training images in it; give {give}"][0]
-        raise DataError(problem)
+        refuse(found.problems or [f"{data_dir}: no training images in it; give {give}"])
     return next(iter(first))
 
 
 def _size(image: File) -> tuple[int, int] | None:
     """(height, width) of an image by the head of its file; None where it is no image."""
     try:
-        with Image.open(image.path) as opened:
-            return opened.height, opened.width
-    except OSError:
+        with opened(image.path) as head:
+            return head.height, head.width
+    except DAMAGED:
         return None  # what is wrong with it is told when it is read

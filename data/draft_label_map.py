@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 
 from data import folders
-from data.decoding import decode
+from data.decoding import RepeatedFault, decode
 from data.errors import DataError
+from data.faults import told_once
 from data.image_files import Source
 from data.masks import percent
+from data.reading import refuse
 
 # More values than that come from JPEG or from resizing with smoothing.
 _MOST = 256
@@ -48,16 +50,20 @@ def write(masks: Iterable[Source], path: str) -> str:
       A table of the values, with their shares of the pixels and the number of masks that hold them.
 
     Raises:
-      DataError: there is such a file, or what masks hold cannot be classes.
+      DataError: there is such a file, or masks are damaged, or what they hold cannot be classes.
     """
     file = pathlib.Path(path)
     if file.exists():
         raise DataError(f"{path}: is there already; name another file, or move that one away")
     pixels, files = collections.Counter(), collections.Counter()
     palette: dict[int, tuple[int, ...]] = {}
-    forms = set()
+    forms, faults = set(), []
     for mask in masks:
-        image = _opened(mask)
+        try:
+            image = _opened(mask)
+        except DataError as error:
+            faults.append(error)
+            continue
         forms.add(image.mode == "RGB")
         if len(forms) > 1:
             raise DataError(f"{mask.name}: some masks are RGB and some not; save all in one form")
@@ -71,6 +77,7 @@ def write(masks: Iterable[Source], path: str) -> str:
                 f"{mask.name}: with it, masks hold more than {_MOST} colours; so many come from "
                 "JPEG or from resizing with smoothing: export the masks again"
             )
+    refuse(told_once(faults))
     table = _table(sorted(pixels), palette)
     file.write_text(_text(table), encoding="utf-8")
     total = sum(pixels.values())
@@ -85,9 +92,10 @@ def _opened(mask: Source) -> Image.Image:
     if image.mode == "RGBA":
         image = image.convert("RGB")
     if image.mode not in ("L", "P", "RGB"):
-        raise DataError(
-            f"{mask.name}: neither 8-bit labels, nor a palette, nor RGB ({image.mode}); save the "
-            "labels as an 8-bit image of one channel"
+        raise RepeatedFault(
+            mask.name,
+            f"neither 8-bit labels, nor a palette, nor RGB ({image.mode}); save the labels as an "
+            "8-bit image of one channel",
         )
     return image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 
 import gin
 
@@ -77,7 +78,8 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
             except UnicodeDecodeError:
                 found.problems.append(f"{file}: not in UTF-8; save it again in that encoding")
                 continue
-            names = [line.strip() for line in lines if line.strip()]
+            # As on Windows, city\x.png is in a folder.
+            names = [line.strip().replace("\\", "/") for line in lines if line.strip()]
             if not names:
                 found.problems.append(f"{file}: empty; it holds one name in each line")
             _add(found, split, names, images, root / "images", root / "masks")
@@ -113,6 +115,12 @@ def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return found
 
 
+def _near(stem: str, masks: Mapping[str, pathlib.Path]) -> str:
+    """Where a mask has the image's name and more, such as x_mask.png, that it must not."""
+    more = next((path for other, path in masks.items() if other.startswith(f"{stem}_")), None)
+    return f"; is it {more.name}? Masks have their images' names: rename them" if more else ""
+
+
 def _stem(name: str) -> str:
     return name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
 
@@ -142,7 +150,8 @@ def _add(
     for name in images if names is None else names:
         stem = _stem(name)
         if stem not in images:
-            found.problems.append(f"{image_folder / name}: missing; {split}.txt names it")
+            several = "; it holds one name in each line, without the mask" * (" " in name)
+            found.problems.append(f"{image_folder / name}: missing; {split}.txt names it{several}")
             continue
         if masks is None:
             pairs += [Pair(stem, File(image), None) for image in images[stem]]
@@ -150,7 +159,9 @@ def _add(
             continue
         if stem not in masks:
             path = mask_folder / f"{stem}.png"
-            found.problems.append(f"{path}: missing; it is the mask of {images[stem][0]}")
+            found.problems.append(
+                f"{path}: missing; it is the mask of {images[stem][0]}{_near(stem, masks)}"
+            )
             continue
         mask = masks[stem]
         pairs += [Pair(stem, File(image), File(mask)) for image in images[stem]]

@@ -29,6 +29,16 @@ _MODES = {
 }
 
 
+# More bytes than a file of the largest image that is read has, however it is compressed.
+_MOST_BYTES = 2**30
+
+
+def _check_bytes(name: str, size: int, fix: str) -> None:
+    """Raises a DataError for a file that would fill the memory and can be no image."""
+    if size > _MOST_BYTES:
+        raise DataError(f"{name}: {size:,} bytes, more than any image has ({_MOST_BYTES:,}); {fix}")
+
+
 class Source(Protocol):
     """One file, on disk or inside another; `name` is its name in messages."""
 
@@ -50,6 +60,7 @@ class File:
 
     def read(self) -> bytes:
         try:
+            _check_bytes(self.name, self.path.stat().st_size, "is it another file?")
             return self.path.read_bytes()
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
@@ -67,6 +78,8 @@ class Member:
         return f"{self.archive.filename}/{self.member}"
 
     def read(self) -> bytes:
+        size = self.archive.getinfo(self.member).file_size
+        _check_bytes(self.name, size, "download the zip again")
         try:
             return self.archive.read(self.member)
         except (*DAMAGED, zipfile.BadZipFile) as error:

@@ -64,7 +64,7 @@ class LabelMap:
             label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise DataError(f"{path}: no readable label map ({error.strerror})") from None
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{path}: not a label map ({what}); see data/labels") from None
         if path.parent == _FOLDER:

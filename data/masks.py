@@ -45,7 +45,7 @@ class ValueFault(RepeatedFault):
         text = f"{kind}{'s' * (len(shown) > 1)} {values}{more} {are}; "
         text += explain(f"{', '.join(shares)} of the pixels")
         if len(shown) > _SMOOTHED:
-            text += "; so many values come from JPEG or from resizing with smoothing"
+            text += "; so many come from JPEG or from resizing with smoothing; or is it an image?"
         super().__init__(name, text)
 
     def __add__(self, other: ValueFault) -> ValueFault:
@@ -67,7 +67,8 @@ def read_label(name: str, content: bytes, label_map: LabelMap) -> np.ndarray:
     """Reads the labels of a mask, uint8 [height, width].
 
     A PNG with one 8-bit channel contains labels; so does one with a palette, as its indices. An RGB
-    PNG contains the colours of the label map.
+    PNG contains the colours of the label map; or, where these have not all of its colours, the same
+    label in all three channels.
 
     Args:
       name: name of the file in messages.
@@ -85,9 +86,10 @@ def read_label(name: str, content: bytes, label_map: LabelMap) -> np.ndarray:
     if image.mode == "RGB" and depth == 8:
         return _labels_of_colors(name, pixels, label_map)
     if image.mode not in ("L", "P") or (image.mode == "L" and depth != 8):
-        raise DataError(
-            f"{name}: neither 8-bit labels, nor a palette, nor RGB ({depth} bits, "
-            f"{image.mode}); save the labels as an 8-bit image of one channel"
+        raise RepeatedFault(
+            name,
+            f"neither 8-bit labels, nor a palette, nor RGB ({depth} bits, {image.mode}); save the "
+            "labels as an 8-bit image of one channel",
         )
     unknown = label_map.unknown(pixels)
     if unknown:
@@ -116,6 +118,8 @@ def _labels_of_colors(name: str, pixels: np.ndarray, label_map: LabelMap) -> np.
             "an 8-bit image of one channel"
         )
     unknown = {c: int(n) for c, n in zip(colors, counts, strict=True) if c not in table}
+    if unknown and _holds_labels(pixels, label_map):
+        return pixels[..., 0]
     if unknown:
         raise ValueFault(
             name,
@@ -129,6 +133,16 @@ def _labels_of_colors(name: str, pixels: np.ndarray, label_map: LabelMap) -> np.
         )
     labels = np.array([table[color] for color in colors], np.uint8)
     return labels[inverse].reshape(pixels.shape[:2])
+
+
+def _holds_labels(pixels: np.ndarray, label_map: LabelMap) -> bool:
+    """Whether an RGB mask is one of labels that was saved with each in all three channels.
+
+    One grey alone, such as black, may be a colour that the label map lacks.
+    """
+    labels = pixels[..., 0]
+    is_grey = (pixels == pixels[..., :1]).all() and labels.min() < labels.max()
+    return bool(is_grey) and not label_map.unknown(labels)
 
 
 def _codes(pixels: np.ndarray) -> np.ndarray:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from data.counts import Counts
 from data.errors import DataError
-from data.faults import told_once
-from data.image_files import Pair, read_pair
+from data.image_files import Pair
 from data.label_map import LabelMap
-from data.masks import ValueFault
+from data.reading import Reading, refuse
 from data.records import (
     encode_label,
     fingerprint,
@@ -42,6 +40,7 @@ class Layout:
         probably a mistake.
       grey: whether images of one channel are allowed.
       upright: whether images that their metadata rotates are wrong.
+      prepared: records that TFDS itself made, in the place of files; None without any.
     """
 
     name: str
@@ -53,6 +52,7 @@ class Layout:
     strays: list[str] = dataclasses.field(default_factory=list)
     grey: bool = False
     upright: bool = False
+    prepared: tfds.core.DatasetBuilder | None = None
 
     def add(self, split: str, pairs: list[Pair]) -> None:
         """Adds a split of files on disk; an id that occurs twice is a problem."""
@@ -61,14 +61,21 @@ class Layout:
             if count > 1:
                 self.problems.append(f"{self.root}: {count} images of {split} are called {name}")
 
-    def prepare(self) -> tfds.core.DatasetBuilder:
+    def reading(self, seen: Callable[[], None] | None = None) -> Reading:
+        """Returns a reading of all examples, see there for `seen`; nothing is read yet."""
+        return Reading(self.splits, self.label_map, self.grey, self.upright, seen)
+
+    def prepare(self, reading: Reading | None = None) -> tfds.core.DatasetBuilder:
         """Returns the builder of the records, which are written if they are not there yet.
 
+        Args:
+          reading: reading through which the files are read if they are, from `reading`.
+
         Raises:
-          DataError: the folder or a file has a problem; the message gives the first.
+          Problems: the folder has problems, or files have; all of them are told.
+          DataError: the records are damaged or cannot be written.
         """
-        if self.problems:
-            raise DataError(self.problems[0])
+        refuse(self.problems)
         # The examples of a split depend on lists, which are not among the examples' files.
         splits = [
             (split, [pair.id for pair in pairs] if isinstance(pairs, list) else None)
@@ -78,6 +85,7 @@ class Layout:
         config = RecordsConfig(
             name=f"{self.name}-{fingerprint(self.root, sorted(set(self.files)), settings)}",
             layout=self,
+            reading=reading or self.reading(),
         )
         records = prepare(SegmentationRecords, records_dir(), config)
         with readable(records.data_dir):
@@ -92,6 +100,7 @@ class RecordsConfig(tfds.core.BuilderConfig):
 
     # TFDS logs the configuration; a layout lists thousands of files.
     layout: Layout | None = dataclasses.field(default=None, repr=False)
+    reading: Reading | None = dataclasses.field(default=None, repr=False)
 
 
 class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
@@ -117,28 +126,21 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
         self.info.metadata["root"] = str(layout.root)
         self.info.metadata["counts"] = {}
         self._sizes = set()
-        return {k: self._generate_examples(k, v) for k, v in layout.splits.items()}
+        return {split: self._generate_examples(split) for split in layout.splits}
 
-    def _generate_examples(self, split: str, pairs: Iterable[Pair]):
-        layout, counts = self.builder_config.layout, Counts()
-        table = layout.label_map.lookup()
-        pairs = iter(pairs)
-        for pair in pairs:
-            image, labels, errors = read_pair(pair, layout.label_map, layout.grey, layout.upright)
-            if errors:
-                raise DataError(told_once(self._faults(errors, pairs))[0])
-            counts.add(pair.image.name, labels, pair.label is not None)
-            counts.fold(pair.id, image, table[labels])
+    def _generate_examples(self, split: str):
+        reading, root = self.builder_config.reading, self.builder_config.layout.root
+        for pair, image, labels in reading.examples(split):
+            if reading.faults:
+                break  # nothing is kept: the rest is read for its faults alone
             yield pair.id, {"image": image, "label": encode_label(labels), "id": pair.id}
+        if reading.faults:
+            reading.finish()
+            refuse(reading.problems())
+        if not reading.images[split]:
+            raise DataError(f"{root}: no examples of {split} in its files; copy them again")
+        counts = reading.counts[split]
         self._sizes |= set(counts.sizes)
         size = list(*self._sizes) if len(self._sizes) == 1 else None
         self.info.metadata["image_size"] = size
         self.info.metadata["counts"][split] = counts.to_json()
-
-    def _faults(self, errors: list[DataError], rest: Iterable[Pair]) -> list[DataError]:
-        """All errors of one kind, where they are values without a class; else those given."""
-        layout = self.builder_config.layout
-        if isinstance(errors[0], ValueFault):
-            for pair in rest:
-                errors += read_pair(pair, layout.label_map, layout.grey, layout.upright)[2]
-        return errors

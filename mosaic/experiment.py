@@ -21,6 +21,7 @@ from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
+from mosaic.utils.memory import check_size
 from mosaic.utils.model_format import format_of
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
@@ -84,6 +85,7 @@ def load_with_photographs(
     size = size or config.value("Augment.crop_size")
     if size in (None, gin.REQUIRED):
         raise UserError("the size of the network's input is not known; give --size=HEIGHTxWIDTH")
+    check_size(f"images of {'x'.join(map(str, size))}", size)
     count = model.output_shape[-1]
     classes = classes or model_classes.find(checkpoint) or Classes.numbered(count)
     if len(classes.class_names) != count:
@@ -176,8 +178,14 @@ def as_configured(
 
     Returns:
       (predictor, `input_size` to call it with, or None).
+
+    Raises:
+      UserError: that size asks for more memory than there is.
     """
     evaluation = config.build("train.evaluation")
+    for name in ("padded_size", "input_size"):
+        if size := getattr(evaluation, name):
+            check_size(f"Evaluation.{name} = {tuple(size)}", size)
     if evaluation.padded_size:
         return letterbox(
             predictor, evaluation.padded_size, evaluation.padding, evaluation.enlarged

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 import gin
 import tensorflow_datasets as tfds
 
+from data.counts import Counts
 from data.dataset import Dataset
 from data.errors import DataError
 from data.label_map import LabelMap
@@ -37,27 +38,38 @@ class StreetScenesConfig(tfds.core.BuilderConfig):
 
 
 class StreetScenes(tfds.core.GeneratorBasedBuilder):
-    """Draws scenes and their labels (train ids, 255 ignored) into TFDS records."""
+    """Draws scenes and their labels (train ids, 255 ignored) into TFDS records.
 
-    VERSION = tfds.core.Version("1.0.0")
+    What is counted on the way (`data.counts.Counts`) is kept in the records' metadata, by split.
+    """
+
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             description="Procedurally drawn street scenes with Cityscapes' 19 classes.",
             features=png_features(self.builder_config.size),
+            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):
         del dl_manager
+        self.info.metadata["root"] = "street_scenes"
+        self.info.metadata["counts"] = {}
         return {s: self._generate_examples(s, n) for s, n in self.builder_config.counts}
 
     def _generate_examples(self, split: str, count: int):
         config = self.builder_config
         first = _SPLIT_SEEDS[split] + config.seed * 10_000_000
+        counts = Counts()
         for index in range(count):
             image, label = draw_scene(first + index, *config.size)
-            yield index, {"image": image, "label": label[..., None], "id": f"{split}_{index:05}"}
+            name = f"{split}_{index:05}"
+            counts.add(name, label, True)
+            counts.fold(name, image.tobytes(), label)
+            yield index, {"image": image, "label": label[..., None], "id": name}
+        self.info.metadata["counts"][split] = counts.to_json()
 
 
 @gin.configurable(module="datasets")

@@ -76,6 +76,8 @@ def run(
         line = places.told(line)
         expected = code == 2 or hasattr(error, "exit_code")
         hint = "" if debug or expected else " (--debug shows where)"
+        for detail in getattr(error, "details", ()):
+            print(places.told(detail), file=sys.stderr)
         print(f"{program}: {line}{hint}", file=sys.stderr)
         return code
 

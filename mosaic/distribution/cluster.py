@@ -53,7 +53,7 @@ def of_tf_config() -> Cluster | None:
         jobs, kind, index = _parsed(text or "{}")
         others = sorted({*jobs, kind} - {*_JOBS, ""})
         found = _numbered(jobs, kind, index) if jobs and not others else None
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise UserError(
             f"{_VARIABLE}: not a cluster ({type(error).__name__}: {reason}); write "

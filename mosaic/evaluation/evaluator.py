@@ -19,6 +19,7 @@ from mosaic.evaluation import (
     image_counts,
     loop,
     metrics,
+    size_check,
 )
 from mosaic.evaluation import published as results
 from mosaic.evaluation.baselines import Baselines
@@ -87,6 +88,7 @@ def evaluate(
     """
     if evaluation.published:
         results.result(evaluation.published)  # an unknown key is reported before the work
+    size_check.check(predictor, dataset, evaluation)
     baselines = Baselines(dataset) if evaluation.baselines else None
     taken, devices = predictor.input_size, len(predictor.copies)
     num_images = dataset.num_images(evaluation.split)

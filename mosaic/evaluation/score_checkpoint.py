@@ -12,8 +12,8 @@ from mosaic import config
 from mosaic.checkpoints.origin import read
 from mosaic.checkpoints.run_folder import has_classes, steps_of
 from mosaic.checkpoints.run_record import Record
+from mosaic.evaluation import memory_check, run_departures
 from mosaic.evaluation import published as results
-from mosaic.evaluation import run_departures
 from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.evaluation.report_table import table
@@ -27,6 +27,7 @@ from mosaic.utils import class_names, gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
 from mosaic.utils.provenance import command
+from mosaic.utils.segmentation_dataset import SurveyedDataset
 
 
 def _network_settings(predictor: predictors.Predictor) -> dict:
@@ -95,6 +96,12 @@ def _check_answers(path: str | TFLiteModel, predictor, dataset, evaluation: Eval
             + "; it needs an Evaluation.class_map of its own (see configs/ade20k_on_camvid.gin)"
         )
     if evaluation.class_map:
+        unknown = [index for index in evaluation.class_map if index >= dataset.num_classes]
+        if unknown:
+            raise UserError(
+                f"Evaluation.class_map has {unknown[0]}, and {dataset.name} has the classes 0 to "
+                f"{dataset.num_classes - 1}; -1 stands for none"
+            )
         return
     for one, other in zip(names, dataset.class_names):
         if one != other:
@@ -131,12 +138,17 @@ def score(
       The report.
 
     Raises:
-      UserError: its classes disagree with the data set's, or it cannot be loaded.
+      UserError: its classes disagree with the data set's, or it cannot be loaded, or memory is too
+        small; `data`'s own error where the split has no labels, unless predictions are written.
     """
     evaluation: Evaluation = config.build("train.evaluation")
     if split:
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
+    if isinstance(dataset, SurveyedDataset) and submission_dir is None:
+        dataset.check_labels(evaluation.split)
+    if as_network or not path.endswith(".tflite"):
+        memory_check.check(dataset, evaluation)  # files have a size of their own
     if all_overlays:
         count = dataset.num_images(evaluation.split)
         evaluation = dataclasses.replace(evaluation, num_pictures=count)

@@ -22,6 +22,7 @@ from mosaic.models import batch_norm, quantization_aware
 from mosaic.models.inputs import check_size
 from mosaic.models.variables import Variables
 from mosaic.tflite.model_file import TFLiteModel, opened
+from mosaic.utils import memory
 from mosaic.utils.atomic_io import check_writable
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
@@ -178,6 +179,7 @@ def _check_files(
     """
     for options in files:
         check_size(model, *options.size)
+        memory.check_size(f"TFLite files of {'x'.join(map(str, options.size))}", options.size)
         learnt = tflite.is_learnt(model, options.quantize)
         if options.is_int8 and not learnt and "train" not in dataset.splits:
             raise UserError(

@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.evaluation import loop, metrics
+from mosaic.evaluation import loop, memory_check, metrics
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.export.tolerances import Limit
 from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
 from mosaic.utils.errors import RunError, UserError
-from mosaic.utils.segmentation_dataset import SegmentationDataset
+from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +87,14 @@ class EvaluationSplit:
         windows.
 
     Raises:
-      UserError: the split has no labelled pixels (raised when it is read).
+      UserError: the split has no labelled pixels (of a data set that has counted nothing: raised
+        when it is read), or its images cannot fit into memory.
     """
 
     def __init__(self, model: tf_keras.Model, dataset: SegmentationDataset, evaluation: Evaluation):
+        if isinstance(dataset, SurveyedDataset):
+            dataset.check_labels(evaluation.split)
+        memory_check.check(dataset, memory_check.without_averages(evaluation))
         self._network = predictors.of_network(model)
         self._dataset = dataset
         self._evaluation = evaluation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
@@ -54,15 +55,18 @@ def check_size(model: tf_keras.Model, height: int, width: int) -> None:
     size_check(model)(height, width)
 
 
-def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
-    """Returns `check_size` of a network as a function of (height, width), fast for many sizes."""
+def size_check(model: tf_keras.Model) -> Callable[..., None]:
+    """Returns `check_size` of a network as a function of (height, width), fast for many sizes.
+
+    A third argument is text for the message, of what else helps.
+    """
     pools = [layer for layer in model.layers if isinstance(layer, PoolToBins)]
     pools.sort(key=lambda pool: -pool.bins)
     if not pools:
-        return lambda height, width: None
+        return lambda height, width, more="": None
     features = tf_keras.Model(model.inputs, [pool.input for pool in pools])
 
-    def check(height: int, width: int) -> None:
+    def problem(height: int, width: int) -> UserError | None:
         shapes = tf.nest.flatten(
             features.compute_output_shape(tf.TensorShape([1, height, width, 3]))
         )
@@ -70,9 +74,27 @@ def size_check(model: tf_keras.Model) -> Callable[[int, int], None]:
             try:
                 pool.check_size(*shape[1:3])
             except UserError as error:
-                raise UserError(f"images of {height}x{width} are too small: {error}") from None
+                return error
+        return None
+
+    def check(height: int, width: int, more: str = "") -> None:
+        if error := problem(height, width):
+            least = _least(lambda side: problem(side, side) is None)
+            raise UserError(
+                f"images of {height}x{width} are too small: {error}{more}; those from "
+                f"{least}x{least} on are large enough"
+            ) from None
 
     return check
+
+
+def _least(fits: Callable[[int], bool]) -> int:
+    """The least side from which on images fit."""
+    enough = 1
+    while not fits(enough):
+        enough *= 2
+    sides = range(enough // 2, enough)
+    return sides.start + bisect.bisect_left(sides, True, key=fits)
 
 
 def check_sizes(model: tf_keras.Model, names: Mapping[tuple[int, int], str]) -> None:
@@ -92,8 +114,6 @@ def check_sizes(model: tf_keras.Model, names: Mapping[tuple[int, int], str]) -> 
             continue
         narrowest = width
         try:
-            check(height, width)
+            check(height, width, " (mosaic.bins), or leave the image out")
         except UserError as error:
-            raise UserError(
-                f"{names[height, width]}: {error} (mosaic.bins), or leave the image out"
-            ) from None
+            raise UserError(f"{names[height, width]}: {error}") from None

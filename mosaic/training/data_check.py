@@ -6,22 +6,42 @@ import sys
 
 import tf_keras
 
-from mosaic.models.inputs import check_sizes
+from mosaic.evaluation.protocols import Evaluation
+from mosaic.experiment import check_classes
+from mosaic.models.inputs import check_size, check_sizes
 from mosaic.utils.errors import UserError
-from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
+from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset, sizes_in
 
 
-def check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: str) -> None:
-    """Tells before the first step what the files' content would stop, or make useless, later.
+def check_fit(model: tf_keras.Model, dataset: SegmentationDataset, evaluation: Evaluation) -> None:
+    """Checks that a network has the data's classes and takes its images.
 
     Args:
       model: network that is trained.
+      dataset: data set.
+      evaluation: settings of the evaluations, which are on whole images, padded or not.
+
+    Raises:
+      UserError: the number of classes differs, or crops or an image for evaluation are too small.
+    """
+    check_classes(model, dataset)
+    if dataset.augment is not None:
+        check_size(model, *dataset.crop_size)
+    if evaluation.padded_size:
+        check_size(model, *evaluation.padded_size)
+    else:
+        check_sizes(model, sizes_in(dataset, evaluation.split))
+
+
+def check_content(dataset: SegmentationDataset, split: str) -> None:
+    """Tells before the first step what the files' content would stop, or make useless, later.
+
+    Args:
       dataset: data set; nothing is known of one that has counted nothing.
       split: name of the split for evaluation.
 
     Raises:
-      UserError: there is only one class, or an image for evaluation is too small; `data`'s own
-        error where a split has no labels.
+      UserError: there is only one class; `data`'s own error where a split has no labels.
     """
     if dataset.num_classes < 2:
         raise UserError(
@@ -34,5 +54,3 @@ def check_content(model: tf_keras.Model, dataset: SegmentationDataset, split: st
     if absent:
         print(f"warning: {absent}", file=sys.stderr)
     dataset.check_labels(split)
-    # Validation is on whole images.
-    check_sizes(model, dataset.first_of_sizes(split))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
+from mosaic.distribution import device_memory
 from mosaic.models import quantization_aware
 from mosaic.models.cost import Cost
 from mosaic.training.task import SegmentationTask
@@ -74,13 +75,19 @@ def check_batch(cost: Cost, batch_size: int, recompute: bool) -> None:
     """
     # Images are in the machine's own memory, as bytes and as float32, and labels with them.
     num_bytes, fix = 16 * cost.height * cost.width, "take a smaller batch or crop"
-    if not tf.config.list_physical_devices("GPU") and not recompute:
-        # Batch norm's gradients need the outputs of all convolutions.
-        num_bytes += 4 * cost.outputs
-        fix += ", or set train.recompute = True"
     name = bound_settings.name_of("train.batch_size")
     setting = f"{name} = {batch_size} at {cost.height}x{cost.width}"
-    check_fits(setting, batch_size * num_bytes, fix)
+    # Batch norm's gradients need the outputs of all convolutions.
+    size = tf.as_dtype(tf_keras.mixed_precision.global_policy().compute_dtype).size
+    kept, longer = size * cost.outputs, f"{fix}, or set train.recompute = True"
+    if recompute:
+        check_fits(setting, batch_size * num_bytes, fix)
+    elif room := device_memory.of_gpu():
+        check_fits(setting, batch_size * num_bytes, fix)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        check_fits(setting, batch_size / replicas * kept, longer, room.num_bytes, room.what)
+    elif not tf.config.list_physical_devices("GPU"):
+        check_fits(setting, batch_size * (num_bytes + kept), longer)
 
 
 def estimate(task: SegmentationTask, optimizer: Optimizer, step: Callable) -> int:

@@ -25,18 +25,18 @@ from mosaic.checkpoints.run_folder import (
 )
 from mosaic.distribution import workers
 from mosaic.distribution.runtime import runtime
+from mosaic.evaluation import memory_check
 from mosaic.evaluation.protocols import Evaluation
-from mosaic.experiment import check_classes, load_experiment
+from mosaic.experiment import load_experiment
 from mosaic.export import saved_model
 from mosaic.export.parity import warn_of_one_class
 from mosaic.models import cost as model_cost
 from mosaic.models import quantization_aware
 from mosaic.models.freezing import freeze
-from mosaic.models.inputs import check_size
 from mosaic.training import accumulation, curves, data_note, precision, step_memory
 from mosaic.training.accumulation import AccumulatingTrainer
 from mosaic.training.averaging import averaged
-from mosaic.training.data_check import check_content
+from mosaic.training.data_check import check_content, check_fit
 from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
@@ -64,6 +64,7 @@ from mosaic.utils.settings import (
     POSITIVE,
     SEED,
     STEPS,
+    Count,
     Path,
     check_arguments,
 )
@@ -120,7 +121,7 @@ def train(
     eval_interval: Annotated[int, STEPS] = gin.REQUIRED,
     evaluation: Evaluation = gin.REQUIRED,
     checkpoint_interval: Annotated[int, STEPS] | None = None,
-    max_to_keep: Annotated[int, AT_LEAST_1] = 3,
+    max_to_keep: Count = 3,
     keep_best: bool = True,
     init_checkpoint: Annotated[str, Path()] | None = None,
     init_prefixes: str | Sequence[str] = ("",),
@@ -130,7 +131,7 @@ def train(
     average_decay: Annotated[float, BELOW_1] | None = None,
     patience: Annotated[int, STEPS] | None = None,
     hours: Annotated[float, POSITIVE] | None = None,
-    accumulation_steps: Annotated[int, AT_LEAST_1] = 1,
+    accumulation_steps: Count = 1,
 ) -> dict[str, float]:
     """Trains a network, or continues where an earlier run in the same folder stopped.
 
@@ -177,18 +178,15 @@ def train(
     compiles = config.value("runtime.compile")
     precision.check(model, compiles)
     step_memory.check_network(model, recompute)
-    check_classes(model, dataset)
-    check_size(model, *dataset.crop_size)
-    if dataset.image_size:
-        # Validation is on whole images.
-        check_size(model, *dataset.image_size)
+    check_fit(model, dataset, evaluation)
     cost = model_cost.count(quantization_aware.float_network(model), *dataset.crop_size)
     step_memory.check_batch(cost, batch_size // accumulation_steps, recompute)
+    memory_check.check(dataset, memory_check.without_averages(evaluation))
     if accumulation_steps > 1:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         accumulation.check(loss, accumulation_steps, batch_size, replicas)
-    check_content(model, dataset, evaluation.split)
-    prepare(model_dir, model)
+    check_content(dataset, evaluation.split)
+    prepare(model_dir, model, dataset.class_names)
     prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
     freeze(model, [frozen_prefixes] if isinstance(frozen_prefixes, str) else frozen_prefixes)
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)

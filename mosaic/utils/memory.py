@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 from mosaic.utils.errors import UserError
 
@@ -25,23 +26,36 @@ def total() -> int:
     return min(found)
 
 
-def check_fits(setting: str, num_bytes: float, fix: str) -> None:
+def check_fits(
+    setting: str, num_bytes: float, fix: str, there: int | None = None, what: str = "memory"
+) -> None:
     """Checks that the memory that work needs at least is there.
 
     Args:
       setting: setting that asks for it, with its value, such as `--size=512x512`.
       num_bytes: number of bytes that are needed at least.
       fix: what to do, such as "take a smaller batch".
+      there: number of bytes that are there; `total()` if None.
+      what: name of that memory.
 
     Raises:
       UserError: there is less.
     """
-    there = total()
+    there = total() if there is None else there
     if num_bytes > there:
         raise UserError(
-            f"{setting}: it would need at least {_gib(num_bytes)} of memory, and there are "
+            f"{setting}: it would need at least {_gib(num_bytes)} of {what}, and there are "
             f"{_gib(there)}; {fix}"
         )
+
+
+def check_size(setting: str, size: Sequence[int]) -> None:
+    """Checks that a network's image of a size, (height, width) in pixels, can fit into memory.
+
+    Raises:
+      UserError: it cannot.
+    """
+    check_fits(setting, size[0] * size[1] * BYTES_PER_PIXEL, "take a smaller size")
 
 
 def _gib(num_bytes: float) -> str:

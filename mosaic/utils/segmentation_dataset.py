@@ -104,3 +104,13 @@ class SurveyedDataset(Protocol):
 
     def first_of_sizes(self, split: str) -> Mapping[tuple[int, int], str]:
         """Returns an image file's name for each (height, width) in evaluation; empty if unknown."""
+
+
+def sizes_in(dataset: SegmentationDataset, split: str) -> dict[tuple[int, int], str]:
+    """Returns an image's name for each (height, width) in a split, as far as they are known."""
+    found = {}
+    if isinstance(dataset, SurveyedDataset) and split in dataset.splits:
+        found = dict(dataset.first_of_sizes(split))
+    if dataset.image_size:
+        found.setdefault(tuple(dataset.image_size), f"{dataset.name} {split}")
+    return found

@@ -136,8 +136,15 @@ def _has_type(value: Any, kind: Any) -> bool:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if kind is float:
         is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        return is_number and math.isfinite(value)
+        return is_number and _is_finite(value)
     return isinstance(value, kind)
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False  # a whole number that is larger than any float
 
 
 def is_sequence(hint: Any) -> bool:

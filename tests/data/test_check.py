@@ -1,5 +1,6 @@
 """The check of a data set: what is counted, what is wrong, and the command."""
 
+import collections
 import subprocess
 import sys
 
@@ -9,6 +10,11 @@ import pytest
 
 from camvid_folders import write_file, write_uneven
 from data import check
+from data.camvid import camvid
+from data.errors import DataError
+from data.image_files import File
+from data.reading import Problems
+from data.street_scenes import street_scenes
 
 
 @pytest.fixture
@@ -42,6 +48,56 @@ def test_every_problem_is_listed_and_none_ends_it(folder):
     assert found.sizes["train"] == {(20, 30): 1}
     (stray,) = found.strays
     assert "valannot/9.png: a mask without an image" in stray
+
+
+def test_every_file_is_read_once_also_where_records_are_written(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
+    reads = collections.Counter()
+    whole = File.read
+
+    def counted(self):
+        reads[self.path] += 1
+        return whole(self)
+
+    monkeypatch.setattr(File, "read", counted)
+    found = _survey(folder)
+    dataset = camvid(str(folder))
+    assert set(reads.values()) == {1} and len(reads) == 8
+    assert (
+        dataset.counts("train").pixels(dataset.label_map).tolist() == found.pixels["train"].tolist()
+    )
+    _survey(folder)
+    assert set(reads.values()) == {2}  # what is on the disk now, not what records had then
+
+
+def test_damaged_files_write_no_records(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
+    (folder / "train" / "1.png").write_bytes(b"")
+    _survey(folder)
+    assert not list((tmp_path / "records").rglob("*.array_record*"))
+
+
+def test_all_that_stops_training_is_told_at_once(folder):
+    for name in ("train/0.png", "trainannot/1.png", "valannot/0.png"):
+        (folder / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"train/0\.png: empty.* \(and 2 more\)") as caught:
+        camvid(str(folder))
+    lines = caught.value.details
+    assert [line.split("/")[-1].split(":")[0] for line in lines] == ["0.png", "1.png", "0.png"]
+    assert all("empty; copy the file again" in line for line in lines)
+
+
+def test_a_long_list_is_cut():
+    error = Problems([f"{i}.png: empty" for i in range(50)])
+    assert len(error.details) == 21 and error.details[-1].startswith("  and 30 more")
+
+
+def test_drawn_scenes_are_counted(tmp_path):
+    dataset = street_scenes(size=(64, 64), num_train=2, num_val=1, data_dir=str(tmp_path))
+    found = check.survey_of(dataset)
+    assert found.images == {"train": 2, "val": 1}
+    assert found.pixels["train"].sum() + found.ignored["train"] == 2 * 64 * 64
+    assert found.absent.startswith("street_scenes: train: no pixel of ")
 
 
 def test_progress_is_told_of_every_image(folder):
@@ -94,7 +150,10 @@ def _command(folder, out, *arguments):
 
 def test_command(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
-    good = _command(folder, tmp_path / "out")
+    small = _command(folder, tmp_path / "small")
+    assert small.returncode == 2  # as train.py
+    assert "val/0.png: images of 40x60 are too small" in small.stderr.splitlines()[-1]
+    good = _command(folder, tmp_path / "out", "--gin.mosaic.bins=(1, 2)")
     assert good.returncode == 0, good.stderr
     names = ["sheet_train.png", "sheet_training.png", "sheet_val.png"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names

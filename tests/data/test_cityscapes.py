@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from checks import problems
+from data import check
 from data.cityscapes import cityscapes
 from data.errors import DataError
 from data.label_map import LabelMap
@@ -207,6 +208,21 @@ def test_what_tfds_prepared_is_taken_as_it_is(big, tmp_path, monkeypatch):
         assert names == want[0]
         np.testing.assert_array_equal(images, want[1])
         np.testing.assert_array_equal(labels, want[2])
+
+
+def test_what_tfds_prepared_is_counted_once(big, tmp_path, monkeypatch, capsys):
+    zips, folder, _ = big
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    want, dataset = load(zips), load(folder)
+    capsys.readouterr()
+    for split in ("train", "val"):
+        found = dataset.surveyed(split)
+        np.testing.assert_array_equal(found.labels, want.counts(split).labels)
+        assert found.sizes == want.counts(split).sizes
+    assert capsys.readouterr().err.count("counting the labels of") == 2
+    load(folder).check_labels("train")
+    assert "counting" not in capsys.readouterr().err
+    assert check.survey_of(dataset).images == {s: COUNTS[s] for s in ("train", "val", "test")}
 
 
 def test_what_tfds_prepared_without_random_access_is_refused(big, tmp_path):

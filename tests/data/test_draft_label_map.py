@@ -87,6 +87,16 @@ def test_masks_that_were_smoothed_are_told(tmp_path):
     assert not (tmp_path / "labels.json").exists()
 
 
+def test_all_damaged_masks_are_told_at_once(tmp_path):
+    masks = draft_label_map.masks_of(_folder(tmp_path / "own", Image.fromarray))
+    for mask in masks[:2]:
+        mask.path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"empty; copy the file again \(and 1 more\)") as caught:
+        draft_label_map.write(masks, str(tmp_path / "labels.json"))
+    assert len(caught.value.details) == 2
+    assert not (tmp_path / "labels.json").exists()
+
+
 def test_without_masks_nothing_is_drafted(tmp_path):
     with pytest.raises(DataError, match="neither train/"):
         draft_label_map.masks_of(str(tmp_path))

@@ -135,7 +135,7 @@ def test_both_layouts_give_the_same_batches(tmp_path, label_map):
 def test_records_are_read_again_as_they_were_written(tmp_path, label_map, monkeypatch):
     images, masks = by_folder(tmp_path / "own")
     first = folders(str(tmp_path / "own"), label_map)
-    monkeypatch.setattr("data.source_layout.read_pair", None)
+    monkeypatch.setattr("data.reading.read_pair", None)
     second = folders(str(tmp_path / "own"), label_map)
     assert first.image_size == second.image_size == SIZE
     np.testing.assert_array_equal(first.example("val", 1)[0], second.example("val", 1)[0])
@@ -172,6 +172,15 @@ def test_names_in_lists_may_hold_folders(tmp_path, label_map):
         (root / folder / "x5.png").rename(root / folder / "sub" / "x5.png")
     (root / "val.txt").write_text("sub/x5.png\n")
     assert list(examples(folders(str(root), label_map), "val")) == ["sub/x5"]
+
+
+def test_lists_may_have_windows_separators(tmp_path, label_map):
+    images, masks = by_list(tmp_path)
+    for folder in (images, masks):
+        (folder / "city").mkdir()
+        (folder / "x3.png").rename(folder / "city" / "x3.png")
+    (tmp_path / "val.txt").write_bytes(b"city\\x3.png\r\nx4\r\n")
+    assert set(examples(folders(str(tmp_path), label_map), "val")) == {"city/x3", "x4"}
 
 
 def test_lists_may_begin_with_a_byte_order_mark(tmp_path, label_map):
@@ -328,6 +337,11 @@ def unlisted(root):
     return root / "images" / "x9"
 
 
+def two_columns(root):
+    (root / "train.txt").write_text("x0.png x0.png\n")
+    return root / "images" / "x0.png x0.png"
+
+
 def empty_list(root):
     (root / "val.txt").write_text("\n")
     return root / "val.txt"
@@ -355,7 +369,7 @@ def no_lists(root):
 
 
 @pytest.mark.parametrize(
-    "fault", [unlisted, empty_list, named_twice, no_masks, no_lists, other_encoding]
+    "fault", [unlisted, two_columns, empty_list, named_twice, no_masks, no_lists, other_encoding]
 )
 def test_fault_in_lists_is_named(tmp_path, label_map, fault):
     root = tmp_path / "own"
@@ -517,6 +531,22 @@ def test_unknown_values_are_told_once_for_all_masks(tmp_path, label_map):
     with pytest.raises(DataError) as caught:
         folders(str(tmp_path), label_map)
     assert line == str(caught.value).partition("\n")[0]
+
+
+def test_labels_saved_in_three_channels_serve(tmp_path, label_map):
+    by_folder(tmp_path / "own")
+    by_folder(tmp_path / "rgb", lambda labels: index_mask(labels).convert("RGB"))
+    found = [examples(folders(str(tmp_path / n), label_map), "train") for n in ("own", "rgb")]
+    for name, (_, labels) in found[0].items():
+        np.testing.assert_array_equal(labels, found[1][name][1])
+
+
+def test_masks_with_more_in_their_names_are_told(tmp_path, label_map):
+    _, masks = by_folder(tmp_path)
+    (masks / "x3.png").rename(masks / "x3_mask.png")
+    (line,) = problems("folders", str(tmp_path), label_map=label_map)
+    assert line.startswith(f"{masks / 'x3.png'}: missing; it is the mask of ")
+    assert line.endswith("is it x3_mask.png? Masks have their images' names: rename them")
 
 
 def test_one_class_alone_is_refused(tmp_path):

@@ -1,12 +1,19 @@
 """Files of images and labels: what is wrong with one is told, and the file is named."""
 
+import io
 import shutil
+import struct
+import warnings
+import zipfile
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
 from camvid_folders import HEIGHT, WIDTH, examples, load
+from data import image_files
+from data.decoding import decode
 from data.errors import DataError
 
 # What can be wrong with a folder. Each fault returns the file or folder that must be named.
@@ -122,3 +129,42 @@ def test_a_mended_folder_loads(tree, tmp_path):
         load(root)
     shutil.copy(tree[0] / "val" / wrong.name, wrong)
     assert examples(load(root), "val").keys() == tree[1]["val"].keys()
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_files_that_would_fill_the_memory_are_not_read(tmp_path, monkeypatch, is_packed):
+    monkeypatch.setattr(image_files, "_MOST_BYTES", 100)
+    (tmp_path / "x.png").write_bytes(bytes(101))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "x.png", "x.png")
+    packed = image_files.Member(zipfile.ZipFile(tmp_path / "x.zip"), "x.png")
+    file = packed if is_packed else image_files.File(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x\.png: 101 bytes, more than any image has \(100\)"):
+        file.read()
+
+
+def _png(width, height):
+    """A PNG whose header claims a size and that has no pixels."""
+    content = io.BytesIO(b"\x89PNG\r\n\x1a\n")
+    content.seek(0, io.SEEK_END)
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1))),
+        (b"IEND", b""),
+    ):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        content.write(struct.pack(">I", len(data)) + kind + data + checksum)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "side, message",
+    [
+        (100_000, r"^x\.png: 10,000,000,000 pixels, more than the 178,956,970 that are read; cut"),
+        (11_000, "not a whole PNG"),  # which could be read
+    ],
+)
+def test_too_many_pixels_are_told_before_they_are_unpacked(side, message):
+    with warnings.catch_warnings(record=True) as told, pytest.raises(DataError, match=message):
+        decode("x.png", _png(side, side), ("PNG",))
+    assert not told

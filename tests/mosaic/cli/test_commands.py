@@ -131,6 +131,11 @@ def test_help_answers_at_once(command, tmp_path):
         ("export.py", ["--export_dir=y", "--quantize=,"], ["--quantize=: name at least one"]),
         ("export.py", ["--export_dir=y", "--size=99999x99999"], ["--size=99999x99999: it would"]),
         (
+            "predict.py",
+            ["--model=a", "--images=b", "--output_dir=y", "--size=99999x99999"],
+            ["--size=99999x99999: it would need at least"],
+        ),
+        (
             "eval.py",
             [
                 *("--gin_file=quickstart", "--checkpoint=.", "--output_dir=y"),

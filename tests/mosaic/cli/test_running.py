@@ -160,3 +160,11 @@ def test_help_lists_experiments_and_defaults(run):
     lines = help_text(values).splitlines()
     assert {"  --runs: Timed runs. Default: 50.", "  --images: Images."} <= set(lines)
     assert [line.split(":")[0] for line in lines[-2:]] == ["  --debug", "  --help"]
+
+
+def test_details_of_an_error_stand_above_its_line(run):
+    error = DataError("a.png: empty (and 1 more)")
+    error.details = ["  a.png: empty", "  b.png: empty"]
+    code, _, err = run(_raise(error))
+    assert code == 2
+    assert err.splitlines()[:2] == error.details and len(err.splitlines()) == 3

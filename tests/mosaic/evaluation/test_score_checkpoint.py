@@ -90,6 +90,11 @@ def test_files_of_labels_tell_their_classes(monkeypatch, drawn, capsys):
         _answers(monkeypatch, drawn, ("dark", "bright"))
 
 
+def test_classes_in_a_map_that_the_data_lacks_are_told(monkeypatch, drawn):
+    with pytest.raises(UserError, match=r"class_map has 9, and drawn has the classes 0 to 2; -1"):
+        _answers(monkeypatch, drawn, ("a", "b"), class_map=(0, 9))
+
+
 def test_names_of_a_run_are_compared_too(drawn, tmp_path, capsys):
     names = types.SimpleNamespace(**{**vars(type(drawn)), "class_names": ("dark", "absent", "x")})
     class_names.save(str(tmp_path), names)
@@ -163,6 +168,24 @@ def test_settings_that_a_file_tells(normalization):
     expected = normalization or score_checkpoint.results.INSIDE
     found = score_checkpoint._network_settings(predictor)
     assert found == {"numbers": "int8", "normalization": expected}
+
+
+def test_a_split_without_labels_is_told_before_a_network_is_built(monkeypatch, drawn, tmp_path):
+    def refuse(split):
+        raise UserError(f"{split}: none of its images has a mask")
+
+    built, dataset = [], type(drawn)()
+    dataset.check_labels, dataset.fingerprint = refuse, lambda split: "f"
+    dataset.first_of_sizes = lambda split: {}
+    parts = {"train.evaluation": Evaluation(), "train.dataset": dataset}
+    monkeypatch.setattr(score_checkpoint.config, "build", parts.get)
+    monkeypatch.setattr(score_checkpoint, "load_predictor", lambda *a: built.append(a) or 1 / 0)
+    with pytest.raises(UserError, match=r"^val: none of its images has a mask"):
+        score_checkpoint.score(str(tmp_path), str(tmp_path))
+    assert not built
+    # Predictions for a benchmark server need no labels.
+    with pytest.raises(ZeroDivisionError):
+        score_checkpoint.score(str(tmp_path), str(tmp_path), submission_dir=str(tmp_path))
 
 
 def test_overlays_of_all_images_on_request(monkeypatch, drawn, tmp_path):

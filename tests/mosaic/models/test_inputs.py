@@ -11,8 +11,11 @@ from mosaic.utils.errors import UserError
 def test_check_size(paper, size):
     inputs.check_size(paper, 241, 241)
     message = r"images of (\d+)x(\d+) are too small: a feature map .* into 16x16 bins; use"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         inputs.check_size(paper, *size)
+    assert str(caught.value).endswith("; those from 241x241 on are large enough")
+    with pytest.raises(UserError):
+        inputs.check_size(paper, 240, 240)
 
 
 def test_an_unknown_normalization_is_named():

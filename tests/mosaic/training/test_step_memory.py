@@ -1,10 +1,15 @@
 """The memory of a step, counted in its graph."""
 
+import pytest
 import tensorflow as tf
 
+from mosaic.distribution import device_memory
+from mosaic.models.cost import Cost
 from mosaic.training import step_memory
+from mosaic.utils.errors import UserError
 
 FLOATS = 4 * 1000
+COST = Cost(64, 96, 0, 0, 0, outputs=2**20)
 
 
 def _peak(function):
@@ -48,3 +53,15 @@ def test_another_view_is_no_other_memory():
         return tf.reduce_sum(second) + tf.reduce_sum(first)
 
     assert _peak(function) - 2 * FLOATS < 100  # and a few numbers
+
+
+def test_a_batch_that_no_gpu_holds_is_told(monkeypatch):
+    monkeypatch.setattr(device_memory, "of_gpu", lambda: device_memory.Room(2**30, "GPU memory"))
+    message = (
+        r"^train\.batch_size = 257 at 64x96: it would need at least 1\.0 GiB of GPU memory, and "
+        r"there are 1\.0 GiB; take a smaller batch or crop, or set train\.recompute = True$"
+    )
+    with pytest.raises(UserError, match=message):
+        step_memory.check_batch(COST, 257, recompute=False)
+    step_memory.check_batch(COST, 256, recompute=False)
+    step_memory.check_batch(COST, 257, recompute=True)

@@ -18,9 +18,10 @@ from tiny_training import tiny
 from mosaic import cli, config
 from mosaic.checkpoints import loading, origin, run_record
 from mosaic.distribution.runtime import runtime
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
-from mosaic.training.data_check import check_content
+from mosaic.training.data_check import check_content, check_fit
 from mosaic.training.losses import CrossEntropy
 from mosaic.utils.errors import UserError
 
@@ -245,6 +246,37 @@ def test_a_run_of_another_network_is_refused(tmp_path, uninterrupted, setting, t
     assert (tmp_path / "run" / "config.gin").read_text() == (whole / "config.gin").read_text()
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("train.optimizer=@adam()", "train.optimizer was @sgd(), and is @adam()"),
+        ("train.average_decay=0.99", "train.average_decay was None, and is 0.99"),
+    ],
+)
+def test_a_run_of_another_optimizer_is_refused(tmp_path, uninterrupted, setting, told):
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    before = sorted((tmp_path / "run").rglob("*"))
+    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
+    more = [setting, "adam.learning_rate=0.001", "TRAIN_STEPS=30"]
+    config.parse([config.find("quickstart")], [*bindings, *more])
+    line = f"another optimizer: {told}; what it keeps of the steps before does not fit: set it back"
+    with pytest.raises(UserError, match=re.escape(line)):
+        train_loop.train(str(tmp_path / "run"))
+    assert sorted((tmp_path / "run").rglob("*")) == before
+
+
+def test_a_run_of_other_classes_is_refused(tmp_path, uninterrupted):
+    whole, _ = uninterrupted
+    shutil.copytree(whole, tmp_path / "run")
+    file = tmp_path / "run" / "classes.json"
+    file.write_text(file.read_text().replace("sidewalk", "pavement"))
+    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
+    config.parse([config.find("quickstart")], [*bindings, "TRAIN_STEPS=30"])
+    with pytest.raises(UserError, match="class 1 of its network is 'pavement', and 'sidewalk' in"):
+        train_loop.train(str(tmp_path / "run"))
+
+
 def test_fewer_steps_than_are_done_leave_the_run_as_it_is(root, tmp_path, uninterrupted):
     whole, _ = uninterrupted
     shutil.copytree(whole, tmp_path / "run")
@@ -340,6 +372,14 @@ def test_validation_images_that_are_too_small_are_told_before_training(drawn, tm
     assert not list(tmp_path.iterdir())
 
 
+def test_small_images_that_are_padded_are_taken(drawn):
+    dataset = type(drawn)()
+    model = mosaic(3, branch_filters=(8, 8), bins=(8,))
+    check_fit(model, dataset, Evaluation(padded_size=(128, 128)))
+    with pytest.raises(UserError, match="images of 64x96 are too small"):
+        check_fit(model, dataset, Evaluation())
+
+
 def _surveyed(drawn, **found):
     """The data set with what it has counted: lines on absent classes, images by size."""
     dataset = type(drawn)()
@@ -360,7 +400,7 @@ def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
 
 def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
     dataset = _surveyed(drawn, absent={"train": "train: no pixel of absent"})
-    check_content(tiny(drawn)["model"], dataset, "val")
+    check_content(dataset, "val")
     assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
 
 

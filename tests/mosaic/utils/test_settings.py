@@ -57,6 +57,7 @@ def test_what_is_taken(value, hint):
         ("a", COUNT | None, "a whole number, at least 1, or None"),
         (float("nan"), float, "a number"),
         (float("inf"), float, "a number"),
+        (10**400, float, "a number"),
         (True, float, "a number"),
         ("true", bool, "True or False"),
         (1, bool, "True or False"),
