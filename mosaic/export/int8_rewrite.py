@@ -17,7 +17,7 @@ import tf_keras
 from mosaic.models.batch_norm import beginning
 from mosaic.models.pooling import PoolToBins, PoolToBinsByConvolution
 from mosaic.models.resizing import ResizeAlways, ResizeLike
-from mosaic.tflite.graph_from_file import same_padding
+from mosaic.tflite import paddings
 
 _IN_INTEGERS = {PoolToBins: PoolToBinsByConvolution, ResizeLike: ResizeAlways}
 
@@ -78,7 +78,7 @@ def _padded(pixels: tf.Tensor, layer: tf_keras.layers.Conv2D, level: float) -> t
     if isinstance(before, tf_keras.layers.ZeroPadding2D):
         pads = before.padding
     elif layer.padding == "same":
-        pads = same_padding(size, layer.kernel_size, layer.strides, layer.dilation_rate)
+        pads = paddings.same(size, layer.kernel_size, layer.strides, layer.dilation_rate)
     if not np.any(pads):
         return pixels
     return tf.pad(pixels, [(0, 0), *pads, (0, 0)], constant_values=level)

@@ -22,6 +22,7 @@ from mosaic.utils.settings import (
     BELOW_1,
     CLASSES,
     FRACTION,
+    POSITIVE,
     SIZE,
     WIDTH,
     Count,
@@ -46,6 +47,7 @@ def deeplab(
     image_pooling: bool = True,
     pooling_window: Annotated[Sequence[int], SIZE] | None = None,
     pooling_first: bool = False,
+    pooling_limit: Annotated[float, POSITIVE] | None = None,
     aspp_filters: Count = 256,
     decoder: bool = False,
     low_level: str = "2/depthwise",
@@ -103,6 +105,8 @@ def deeplab(
         four times as large is pooled into 2x2.
       pooling_first: whether the image-level features are concatenated before the other branches, as
         in DeepLab's first implementation, or after them, as in the Garden.
+      pooling_limit: value that image-level features are cut at after their ReLU, or None: an 8-bit
+        file's range may cut them, and is then part of what was trained.
       aspp_filters: number of filters of each branch and of the projection after their
         concatenation.
       decoder: whether there is v3+'s decoder, which resizes the projection and concatenates it with
@@ -156,7 +160,11 @@ def deeplab(
     depthwise = functools.partial(depthwise_bn, norm, activation=activation)
     resize = functools.partial(ResizeLike, half_pixel_centers, align_corners)
     separable = depthwise if separable_aspp else None
-    x = _aspp(x, conv, separable, rates, image_pooling, window, pooling_first, aspp_filters, resize)
+    if pooling_limit is not None and activation != "relu":
+        raise ValueError(f"pooling_limit is for activation 'relu', not {activation!r}")
+    pool = functools.partial(_image_level, conv, aspp_filters, window, pooling_limit, resize)
+    pool = pool if image_pooling else None
+    x = _aspp(x, conv, separable, rates, pool, pooling_first, aspp_filters)
     if dropout:
         x = Dropout(dropout, name="aspp_dropout")(x)
     if decoder:
@@ -188,7 +196,7 @@ def _backbone(x, norm, backbone, activation, mobile):
     return dilated_resnet(x, norm, DILATED_RESNETS[backbone], output_stride, activation)
 
 
-def _aspp(x, conv, separable, rates, image_pooling, window, pooling_first, filters, resize):
+def _aspp(x, conv, separable, rates, pool, pooling_first, filters):
     """Atrous spatial pyramid pooling with image-level features (v3, section 3.3)."""
     conv = functools.partial(conv, initializer=_ASPP_INITIALIZER)
     branches = [conv("aspp0", filters)(x)]
@@ -200,20 +208,27 @@ def _aspp(x, conv, separable, rates, image_pooling, window, pooling_first, filte
             branches.append(conv(f"aspp{index}_project", filters)(branch))
         else:
             branches.append(conv(f"aspp{index}", filters, 3, dilation=rate)(x))
-    if image_pooling:
-        name = "aspp_pool"
-        if window:
-            pool = PoolWindows(window, name=name)
-        else:
-            pool = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
-        pooled = conv("aspp_pooling", filters)(pool(x))
-        pooled = resize(name="aspp_resize")([pooled, x])
-        branches.insert(0 if pooling_first else len(branches), pooled)
+    if pool:
+        branches.insert(0 if pooling_first else len(branches), pool(x))
     if len(branches) > 1:
         x = tf_keras.layers.Concatenate(name="aspp_concat")(branches)
     else:
         x = branches[0]
     return conv("aspp_project", filters)(x)
+
+
+def _image_level(conv, filters, window, limit, resize, x):
+    """Image-level features of a map, at its size."""
+    name = "aspp_pool"
+    if window:
+        pool = PoolWindows(window, name=name)
+    else:
+        pool = tf_keras.layers.GlobalAveragePooling2D(keepdims=True, name=name)
+    activation = {} if limit is None else {"activation": None}
+    pooled = conv("aspp_pooling", filters, initializer=_ASPP_INITIALIZER, **activation)(pool(x))
+    if limit is not None:
+        pooled = tf_keras.layers.ReLU(max_value=limit, name="aspp_pooling_relu")(pooled)
+    return resize(name="aspp_resize")([pooled, x])
 
 
 def _decoder(x, low, conv, filters, resize):

@@ -31,6 +31,8 @@ class Node:
       options: possible activations, or a resize's possible rules; two nodes must share one. A
         quantized range can leave more than one possible.
       content: `Weights` or `Affine` of a file, or the layers of a model.
+      limit: greatest value of a rectified output: the upper end of a file's 8-bit range, or a
+        model's own; None for none. Nodes that differ in it still do the same to smaller values.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Node:
     shape: Any = None
     options: frozenset[str] = frozenset(("linear",))
     content: Any = None
+    limit: float | None = None
 
     def fits(self, other: Node) -> bool:
         """Returns whether `other`, a file's node, does the same to equal inputs as this one."""
@@ -47,6 +50,8 @@ class Node:
         shape = self.shape
         if isinstance(shape, PoolRule):
             shape = shape.on(other.shape.size)
+        if isinstance(shape, Convolution) and isinstance(other.shape, Convolution):
+            shape = shape.padded_as(other.shape)
         return shape == other.shape and bool(self.options & other.options)
 
     def __str__(self) -> str:
@@ -65,7 +70,9 @@ class Convolution(NamedTuple):
         channels and multiplier.
       stride: (vertical, horizontal) stride, in pixels.
       dilation: (vertical, horizontal) dilation; 1 for a 1x1 kernel, where it changes nothing.
-      padding: `same` or `valid`; `same` for a 1x1 kernel, where it changes nothing.
+      padding: `same`, `valid`, or `centred` for as much on each side; `same` for a 1x1 kernel,
+        where it changes nothing. A file's padding may be `same or centred`: where there is a
+        stride, the map's size decides whether the two differ.
     """
 
     kernel: tuple[int, int]
@@ -80,6 +87,12 @@ class Convolution(NamedTuple):
         if tuple(kernel) == (1, 1):
             dilation, padding = (1, 1), "same"
         return cls(tuple(kernel), tuple(channels), tuple(stride), tuple(dilation), padding)
+
+    def padded_as(self, other: Convolution) -> Convolution:
+        """Returns this one in the words of a file's, if their padding can be the same."""
+        if self.padding in other.padding.split(" or "):
+            return self._replace(padding=other.padding)
+        return self
 
     def __str__(self) -> str:
         (height, width), (first, second) = self.kernel, self.channels

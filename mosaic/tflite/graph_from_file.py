@@ -12,14 +12,14 @@ The operators' meaning is TensorFlow Lite's schema (tensorflow/compiler/mlir/lit
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mosaic.models import resizing
+from mosaic.tflite import hard_sigmoid, model_file, paddings, split_convolution
 from mosaic.tflite import metadata as tflite_metadata
-from mosaic.tflite import model_file, split_convolution
 from mosaic.tflite.graph import (
     LINEAR,
     Affine,
@@ -182,8 +182,11 @@ class _Reader:
         stride = (options.strideH, options.strideW)
         if source.kind == "pad" and padding == "valid":
             size, pads = source.shape
-            if pads == same_padding(size, kernel.shape[:2], stride, dilation):
-                padding, source = "same", source.inputs[0]
+            found = paddings.named(size, kernel.shape[:2], stride, dilation, pads)
+            padding, source = (found, source.inputs[0]) if found else (padding, source)
+        elif padding == "same":
+            size = self._tensors.size(operator.inputs[0])[1:3]
+            padding = paddings.named(size, kernel.shape[:2], stride, dilation) or padding
         if depthwise and stride == kernel.shape[:2] and not np.any(bias):
             average = self._average(operator, source, kernel)
             if average is not None:
@@ -200,6 +203,7 @@ class _Reader:
                 kernel_quantization_step.reshape(_per_output(depthwise, kernel)),
                 bias_quantization_step,
             ),
+            self._tensors.limit(operator.outputs[0]),
         )
 
     def _bias(self, operator, outputs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -241,6 +245,8 @@ class _Reader:
 
     def _activation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         source = sources[0]
+        if name == "RELU" and source.options == {"relu"}:
+            return source
         if source.kind not in ("conv", "depthwise", "add") or not source.options & LINEAR:
             return None
         node = self._activated(operator, source, _ACTIVATION_OPERATORS[name])
@@ -249,8 +255,13 @@ class _Reader:
         return node
 
     def _activated(self, operator, node: Node, activation: str) -> Node:
-        name = self._tensors.name(operator.outputs[0])
-        return dataclasses.replace(node, name=name, options=frozenset((activation,)))
+        output = operator.outputs[0]
+        return dataclasses.replace(
+            node,
+            name=self._tensors.name(output),
+            options=frozenset((activation,)),
+            limit=self._tensors.limit(output) or node.limit,
+        )
 
     def _arithmetic(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         """Arithmetic of two maps, or of one with constants: normalisation or batch norm."""
@@ -271,6 +282,9 @@ class _Reader:
         constant = self._tensors.constant(operator.inputs[1 if first else 0])
         if constant is None or (name == "DIV" and not first):
             return None
+        output = self._tensors.name(operator.outputs[0])
+        if name == "MUL" and (gate := hard_sigmoid.merged(sources[0], constant, output)):
+            return gate
         scale, offset = _ARITHMETIC[name](constant.ravel().astype(np.float64), first)
         return self._affine(operator, sources[0], np.asarray(scale), np.asarray(offset))
 
@@ -294,9 +308,8 @@ class _Reader:
             kernel_quantization_step * abs(factors),
             bias_quantization_step * abs(scale),
         )
-        return dataclasses.replace(
-            node, name=name, options=self._tensors.active(operator), content=content
-        )
+        options, limit = self._tensors.active(operator), self._tensors.limit(operator.outputs[0])
+        return dataclasses.replace(node, name=name, options=options, content=content, limit=limit)
 
     def _concatenation(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         if operator.builtinOptions.axis not in (-1, 3):
@@ -391,8 +404,19 @@ class _Reader:
             or not options
         ):
             return source
-        content = Weights(*(values * (other[0] / one[0]) for values in source.content))
-        return dataclasses.replace(source, options=options, content=content)
+        ratio = other[0] / one[0]
+        content = Weights(*(values * ratio for values in source.content))
+        limit = source.limit and source.limit * ratio
+        return dataclasses.replace(source, options=options, content=content, limit=limit)
+
+    def _minimum(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
+        """A rectified output that is cut at a number: converters write ReLU's limit like that."""
+        source, *others = sources
+        limit = None if others else self._tensors.constant(operator.inputs[1])
+        if limit is None or limit.size != 1 or "relu" not in source.options:
+            return None
+        name = self._tensors.name(operator.outputs[0])
+        return dataclasses.replace(source, name=name, limit=limit.item())
 
     def _repeat(self, name: str, operator, sources: tuple[Node, ...]) -> Node | None:
         """One pixel repeated over a map, as `resize_bilinear` writes it."""
@@ -425,6 +449,7 @@ _HANDLERS: dict[str, Callable] = {
     "PAD": _Reader._pad,
     "PADV2": _Reader._pad,
     "MEAN": _Reader._mean,
+    "MINIMUM": _Reader._minimum,
     "SPLIT": _Reader._split,
     "SPLIT_V": _Reader._split,
     "SLICE": _Reader._slice,
@@ -439,25 +464,6 @@ _HANDLERS: dict[str, Callable] = {
 def _per_output(depthwise: bool, kernel: np.ndarray) -> tuple[int, ...]:
     """The shape in which a value for each output broadcasts to a kernel."""
     return kernel.shape[2:] if depthwise else kernel.shape[3:]
-
-
-def same_padding(
-    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
-    """What a convolution's `same` padding adds to a map, (before, after) on both axes.
-
-    Args:
-      size: (height, width) of the map.
-      kernel: (height, width) of the kernel.
-      stride: stride on both axes.
-      dilation: dilation on both axes.
-    """
-    pads = []
-    for side, window, step, rate in zip(size, kernel, stride, dilation):
-        extent = (-(-side // step) - 1) * step + (window - 1) * rate + 1
-        total = max(extent - side, 0)
-        pads.append((total // 2, total - total // 2))
-    return tuple(pads)
 
 
 def _without_tail(node: Node) -> Node:

@@ -10,6 +10,7 @@ import numpy as np
 import tf_keras
 
 from mosaic.models import layers, pooling, resizing
+from mosaic.tflite import hard_sigmoid, paddings
 from mosaic.tflite.graph import LINEAR, Affine, Convolution, MaxPool, Node, PoolRule
 
 
@@ -71,8 +72,12 @@ def _normalize(layer, sources: tuple[Node, ...]) -> Node | None:
 def _convolution(layer, sources: tuple[Node, ...]) -> Node:
     depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
     kernel = layer.depthwise_kernel if depthwise else layer.kernel
+    padding, (source,) = layer.padding, sources
+    pads = paddings.centred(layer.kernel_size, layer.dilation_rate)
+    if source.kind == "pad" and padding == "valid" and source.shape == pads:
+        padding, sources = "centred", source.inputs
     shape = Convolution.of(
-        kernel.shape[:2], kernel.shape[2:], layer.strides, layer.dilation_rate, layer.padding
+        kernel.shape[:2], kernel.shape[2:], layer.strides, layer.dilation_rate, padding
     )
     node = Node(
         "depthwise" if depthwise else "conv",
@@ -102,11 +107,25 @@ def _activation(layer, sources: tuple[Node, ...]) -> Node | None:
 
 def _relu(layer, sources: tuple[Node, ...]) -> Node | None:
     limit = None if layer.max_value is None else float(layer.max_value)
-    if limit not in _RELUS or layer.negative_slope or layer.threshold:
+    if layer.negative_slope or layer.threshold:
         return None
+    if limit is None and sources[0].options == {"relu"}:
+        return sources[0]
     if not _can_be_activated(sources[0]):
         return None
-    return dataclasses.replace(sources[0], options=frozenset((_RELUS[limit],)))
+    name = "relu6" if limit == 6.0 else "relu"
+    return dataclasses.replace(sources[0], options=frozenset((name,)), limit=limit)
+
+
+def _hard(layer, sources: tuple[Node, ...]) -> Node | None:
+    name = hard_sigmoid.NAME if isinstance(layer, layers.HardSigmoid) else "hard_swish"
+    if not _can_be_activated(sources[0]):
+        return None
+    return dataclasses.replace(sources[0], options=frozenset((name,)))
+
+
+def _pad(layer, sources: tuple[Node, ...]) -> Node:
+    return Node("pad", layer.name, sources, tuple(map(tuple, layer.padding)))
 
 
 def _can_be_activated(node: Node) -> bool:
@@ -134,8 +153,6 @@ def _resize(layer, sources: tuple[Node, ...]) -> Node:
     return Node("resize", layer.name, sources[:1], options=frozenset((layer.rule,)))
 
 
-_RELUS = {None: "relu", 6.0: "relu6"}
-
 _LAYERS: tuple[tuple[Any, Callable], ...] = (
     (tf_keras.layers.InputLayer, _input),
     (layers.Normalize, _normalize),
@@ -144,6 +161,8 @@ _LAYERS: tuple[tuple[Any, Callable], ...] = (
     (tf_keras.layers.BatchNormalization, _batch_norm),
     (tf_keras.layers.ReLU, _relu),
     (tf_keras.layers.Activation, _activation),
+    ((layers.HardSigmoid, layers.HardSwish), _hard),
+    (tf_keras.layers.ZeroPadding2D, _pad),
     (layers.Dropout, lambda layer, sources: sources[0]),
     (tf_keras.layers.Dropout, lambda layer, sources: sources[0]),
     (tf_keras.layers.Add, lambda layer, sources: Node("add", layer.name, sources)),

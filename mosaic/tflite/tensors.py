@@ -78,6 +78,11 @@ class Tensors:
         low, high = (float(scale[0] * (limit - zero[0])) for limit in limits)
         return low, high
 
+    def limit(self, index: int) -> float | None:
+        """The largest real number of an 8-bit tensor with one scale; None for others."""
+        ends = self.range(index)
+        return None if ends is None else ends[1]
+
     def constant(self, index: int) -> np.ndarray | None:
         """Returns a constant as real numbers, or None if the tensor is not one."""
         index = self._passed_on.get(index, index)

@@ -96,6 +96,7 @@ def read(model: tf_keras.Model, file: TFLiteModel, prefixes: tuple[str, ...] = (
     network = graph_from_keras.of_model(model)
     pairs = graph_matching.paired(network, graph_from_file.read(file), path, prefixes)
     _check_input(pairs, path)
+    _tell_cut(pairs, path)
     uses: dict[graph_from_keras.Layers, tuple[Node, list[Node]]] = {}
     for node, matches in pairs.items():
         if graph_matching.is_wanted(node, prefixes):
@@ -126,6 +127,21 @@ def _check_input(pairs: Pairs, path: str) -> None:
             raise UserError(
                 f"{path}: the file maps pixels 0..255 to {_interval(theirs)} and the network to "
                 f"{_interval(mine)}; set the network's `normalization`"
+            )
+
+
+def _tell_cut(pairs: Pairs, path: str) -> None:
+    """Says where an 8-bit file's range cuts image-level features, of which few are measured.
+
+    Other ranges are wide enough for almost all values (`deeplab.pooling_limit`).
+    """
+    for node, matches in pairs.items():
+        limits = {other.limit for other in matches if node.name == "aspp_pooling_conv"} - {None}
+        if limits and not np.isclose(max(limits), node.limit or np.inf, rtol=0.01):
+            print(
+                f"{path}: the file's 8-bit range cuts image-level features at {max(limits):.4g}; "
+                f"this network does so with `deeplab.pooling_limit = {max(limits):.4g}`",
+                file=sys.stderr,
             )
 
 
