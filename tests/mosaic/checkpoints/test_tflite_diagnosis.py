@@ -1,4 +1,4 @@
-"""TFLite files that do not fit the configured DeepLab: the message names the settings that do."""
+"""TFLite files that do not fit the configured network: the message names the settings that do."""
 
 import gin
 import pytest
@@ -21,9 +21,10 @@ def cleared():
     gin.clear_config()
 
 
-def configure(*settings):
-    bindings = [f"deeplab.{setting}" for setting in (*SMALL, *settings)]
-    config.parse(["models/zoo_mnv2"], ["NUM_CLASSES = 4", "WEIGHT_DECAY = 0.0", *bindings])
+def configure(*settings, network="models/zoo_mnv2"):
+    small, kind = (SMALL, "deeplab") if network == "models/zoo_mnv2" else ((), "mosaic")
+    bindings = [f"{kind}.{setting}" for setting in (*small, *settings)]
+    config.parse([network], ["NUM_CLASSES = 4", "WEIGHT_DECAY = 0.0", *bindings])
     return config.build("train.model")
 
 
@@ -31,11 +32,15 @@ def configure(*settings):
 def file(tmp_path_factory):
     """A network of three classes at output stride 16 as a TFLite file."""
     model = configure("output_stride = 16", "num_classes = 3")
+    return converted(model, (65, 97), tmp_path_factory.mktemp("file"))
+
+
+def converted(model, size, folder):
     gin.clear_config()
     randomize(model.variables)
     traced = tf.function(lambda x: model(x, training=False))
-    concrete = traced.get_concrete_function(tf.TensorSpec([1, 65, 97, 3]))
-    path = tmp_path_factory.mktemp("file") / "x.tflite"
+    concrete = traced.get_concrete_function(tf.TensorSpec([1, *size, 3]))
+    path = folder / "x.tflite"
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
     path.write_bytes(converter.convert())
     return str(path)
@@ -71,3 +76,30 @@ def test_training_takes_a_file_of_other_classes(file, capsys):
 def test_a_file_of_another_network_is_only_compared(file):
     with pytest.raises(UserError, match="does not fit this network, first at"):
         loading.load(configure("atrous_rates = (6,)"), file)
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        (
+            ("bins = (4, 2)", "branch_filters = (8, 16)", "num_classes = 3"),
+            "`NUM_CLASSES = 3`, `mosaic.branch_filters = (8, 16)`, `mosaic.bins = (4, 2)`",
+        ),
+        (
+            (
+                *("bins = (1, 2, 4)", "shared_group_convs = False", "backbone_map_first = False"),
+                *("half_pixel_centers = False", "projected_filters = (8, 6)"),
+                *("normalization = 'symmetric'", "first_atrous_dilation = 1"),
+            ),
+            "`mosaic.bins = (1, 2, 4)`, `mosaic.backbone_map_first = False`, "
+            "`mosaic.projected_filters = (8, 6)`, `mosaic.shared_group_convs = False`, "
+            "`mosaic.first_atrous_dilation = 1`, `mosaic.half_pixel_centers = False`, "
+            "`mosaic.normalization = 'symmetric'`",
+        ),
+    ],
+)
+def test_mosaics_mend_is_named(tmp_path, settings, told):
+    path = converted(configure(*settings, network="models/mosaic"), (64, 128), tmp_path)
+    with pytest.raises(UserError) as caught:
+        loading.load(configure(network="models/mosaic"), path)
+    assert f"does not fit this network; it fits {told}: first at" in str(caught.value)
