@@ -10,7 +10,11 @@ things. Depthwise kernels are rounded by one scale for all channels: a network w
 the rounded kernels, which its finer scales change little. Resizes, concatenations and pooled maps
 have ranges of their own, where an int8 file cannot change the scale: here they share the widest
 range of the tensors that they are made of. The normalised image is rounded to a range of its own; a
-file takes the image's bytes instead.
+file takes the image's bytes instead. None of the three parts an int8 file from its network: where
+many pixels differ, the ranges are still those that training begins with (`tolerances.of_model`).
+
+The Garden published such a checkpoint of MOSAIC. Of its DeepLab networks it published TFLite files
+(official/projects/qat/vision/README.md), which load as those do.
 """
 
 from __future__ import annotations

@@ -123,6 +123,7 @@ def export_checkpoint(
         megabytes = path.stat().st_size / 1e6
         print(f"{path}: {megabytes:.2f} MB, {size[0]}x{size[1]}, {result}")
         _warn(path, tolerances.of_model(model, options.quantize), result, dataset)
+        tolerances.warn_of_unsettled(path, model)
         results[str(path)] = result
     return results
 

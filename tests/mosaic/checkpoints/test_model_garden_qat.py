@@ -10,7 +10,7 @@ import tensorflow as tf
 from checkpoints import stored
 from loss_inputs import own_dataset
 from mosaic.checkpoints import loading, model_garden_qat
-from mosaic.export import tolerances
+from mosaic.export import tflite, tolerances
 from mosaic.models import quantization_aware, quantizer_placement
 from mosaic.models.mosaic import mosaic
 from mosaic.models.variables import variable_name
@@ -93,6 +93,29 @@ def test_depthwise_kernels_are_those_of_its_rounding(golden, values):
 def test_ranges_of_few_steps_have_the_limits_of_other_int8_files(rounding, values):
     assert not quantization_aware.has_settled(rounding)
     assert tolerances.of_model(rounding, "int8") == tolerances.LIMITS["int8"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measured, least, most", [(False, 0.88, 0.94), (True, 0.96, 0.99)])
+def test_young_ranges_alone_part_a_file_from_its_network(
+    golden, rounding, values, reference, tmp_path, record_property, measured, least, most
+):
+    """The same weights, with the checkpoint's ranges of few steps, or with measured ones."""
+    images = list(reference["images"])
+    if measured:
+        loading.load(quantization_aware.float_network(rounding), str(golden / "ckpt"))
+        quantization_aware.start(rounding, images)
+    options = tflite.TFLiteOptions(images[0].shape[:2], "logits_stride4", "int8")
+    try:
+        found = tflite.write(rounding, images, str(tmp_path / "x.tflite"), options)
+    finally:
+        for variable in rounding.variables:
+            variable.assign(values[variable_name(variable)])
+    record_property(f"qat_equal_{'measured' if measured else 'young'}", found.equal)
+    assert least < found.equal < most
+    young = np.mean(reference["logits"].argmax(-1) == reference["logits_float"].argmax(-1))
+    # Its own rounding changes more of the classes than the file does.
+    assert measured or found.equal > young
 
 
 def test_training_starts_from_its_ranges(golden, rounding, values):

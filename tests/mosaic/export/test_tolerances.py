@@ -17,9 +17,12 @@ def test_limits(name):
 @pytest.mark.parametrize("is_quantized", [False, True])
 @pytest.mark.parametrize("has_settled", [False, True])
 def test_a_network_that_learnt_its_rounding_has_limits_of_its_own(
-    monkeypatch, is_quantized, has_settled
+    monkeypatch, capsys, is_quantized, has_settled
 ):
     for name, value in (("is_quantized", is_quantized), ("has_settled", has_settled)):
         monkeypatch.setattr(tolerances.quantization_aware, name, lambda model, value=value: value)
     expected = tolerances.LEARNT if is_quantized and has_settled else LIMITS["int8"]
     assert tolerances.of_model(None, "int8") == expected
+    tolerances.warn_of_unsettled("x.tflite", None)
+    warned = "x.tflite: the ranges learnt" in capsys.readouterr().err
+    assert warned == (is_quantized and not has_settled)
