@@ -13,7 +13,7 @@ from data.errors import DataError
 from data.image_files import Pair, Tree
 from data.label_map import LabelMap
 from data.pipeline import Augment
-from data.ranges import PATH, SIZE
+from data.ranges import PATH, RESIZE_FACTOR, SIZE
 from data.remote_files import local_root
 from data.resize_and_pad import Fit
 from data.source_layout import Layout
@@ -29,6 +29,7 @@ def ade20k(
     augment: Augment | None = None,
     classes: str = "all",
     size: Annotated[Sequence[int], SIZE] | None = None,
+    resize_factor: Annotated[int, RESIZE_FACTOR] | None = None,
 ) -> Dataset:
     """ADE20K's 20,210 training and 2,000 validation images, of varying size.
 
@@ -49,12 +50,14 @@ def ade20k(
         nearest-neighbour interpolation with corners aligned; padded at the bottom and right with
         grey (127) and the class of label 0 (see data/resize_and_pad.py). They keep their sizes if
         None.
+      resize_factor: number of which each side is a multiple, plus one, before the padding, as in
+        research/deeplab; None for the sides that keep the aspect.
 
     Raises:
       DataError: none of these is there, or a file is wrong; the message names it.
     """
     labels = _label_map(classes)
-    fit = Fit(tuple(size), int(labels.lookup()[0])) if size else None
+    fit = Fit(tuple(size), int(labels.lookup()[0]), factor=resize_factor) if size else None
     # The records have labels as in the files, the same for all choices of classes.
     builder = layout(data_dir).prepare()
     return Dataset(builder, labels, {s: s for s in SPLITS}, augment, name="ade20k", fit=fit)

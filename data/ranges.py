@@ -38,6 +38,7 @@ class Path:
 
 # Scenes of one seed are numbered below the next seed's.
 SCENE_COUNT = Range("from 1 to 10,000,000", lambda value: 1 <= value <= 10_000_000)
+RESIZE_FACTOR = Range("from 1 to 512", lambda value: 1 <= value <= 512)
 FRACTION = Range("from 0 to 1", lambda value: 0 <= value <= 1)
 SIZE = Range(
     "(height, width), two whole numbers from 1, such as (512, 1024)",

@@ -19,11 +19,15 @@ class Fit:
       size: (height, width) of the result.
       label: class index of padding.
       level: value of padding in the image, 0 to 255, in all three channels.
+      factor: number of which each side is a multiple, plus one, as by the flag resize_factor of
+        research/deeplab: sides are rounded down, and then up to the next such number, so that the
+        aspect changes a little; pixels are rounded to whole numbers. None for MLPerf's way.
     """
 
     size: tuple[int, int]
     label: int
     level: int = 127
+    factor: int | None = None
 
     def __call__(self, image, label):
         """Fits one example.
@@ -36,18 +40,22 @@ class Fit:
           (image, label), uint8 [*size, 3] and [*size].
         """
         target = tf.constant(self.size, tf.int32)
+        most = target if self.factor is None else target - (target - 1) % self.factor
         found = tf.shape(image)[:2]
         # The side that limits the scale is computed in integers; floats could round it up by a
         # pixel.
-        rows_first = target[0] * found[1] <= target[1] * found[0]
-        over, under = tf.cond(
-            rows_first, lambda: (target[0], found[0]), lambda: (target[1], found[1])
-        )
-        size = -(-found * over // under)
+        rows_first = most[0] * found[1] <= most[1] * found[0]
+        over, under = tf.cond(rows_first, lambda: (most[0], found[0]), lambda: (most[1], found[1]))
+        if self.factor is None:
+            size = -(-found * over // under)
+        else:
+            size = found * over // under
+            size += (1 - size) % self.factor
         image = tf.compat.v1.image.resize_bilinear(image[tf.newaxis], size, align_corners=True)[0]
         label = tf.compat.v1.image.resize_nearest_neighbor(
             label[tf.newaxis, ..., tf.newaxis], size, align_corners=True
         )[0, ..., 0]
+        image = image if self.factor is None else tf.round(image)
         (bottom, right) = tf.unstack(target - size)
         image = tf.pad(
             tf.cast(image, tf.uint8), [[0, bottom], [0, right], [0, 0]], constant_values=self.level
