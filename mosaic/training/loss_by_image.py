@@ -2,16 +2,21 @@
 
 At 1024x2048 and 19 classes, logits of the labels' size take 152 MiB an image, and a loss with its
 gradient holds two or three copies. Here what training keeps is the gradient of the small logits.
+Small images are taken a few at a time, which is faster.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Protocol
 
 import tensorflow as tf
 
 from mosaic.models.resizing import HALF_PIXEL, resize_bilinear, size_of
+
+# Full-size logits that exist at once, in bytes, where those of one image are not more.
+_TOGETHER = 16 * 2**20
 
 
 class Part(Protocol):
@@ -60,7 +65,7 @@ def by_image(
       A float32 scalar. It has first derivatives only.
     """
     # Gradients of half precision would vanish before a loss scale multiplies them.
-    logits = tf.cast(logits, tf.float32)
+    labels, logits = tf.convert_to_tensor(labels), tf.cast(logits, tf.float32)
     known = [part.slopes(labels) for part in parts]
     is_known = all(slopes is not None for slopes in known)
 
@@ -80,10 +85,12 @@ def by_image(
             measured = measure(labels, logits)
         return [*measured, tape.gradient(measured, logits, output_gradients=list(slopes))]
 
+    each = functools.partial(_each, _num_together(labels, logits.shape[-1]))
+
     @tf.custom_gradient
     def value(logits):
-        slopes = known if is_known else _slopes(total, _each(measure, len(parts), labels, logits))
-        *measured, gradient = _each(with_gradient, len(parts) + 1, labels, logits, *slopes)
+        slopes = known if is_known else _slopes(total, each(measure, len(parts), labels, logits))
+        *measured, gradient = each(with_gradient, len(parts) + 1, labels, logits, *slopes)
         return total(measured), lambda upstream: upstream * gradient
 
     return value(logits)
@@ -97,11 +104,27 @@ def _slopes(total, measured: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return tape.gradient(value, measured, unconnected_gradients="zero")
 
 
-def _each(function, count: int, *batches: tf.Tensor) -> list[tf.Tensor]:
-    """Applies a function of batches, with `count` float32 results, to one image after the other."""
+def _num_together(labels: tf.Tensor, classes: int) -> int:
+    """The number of images that are taken at a time, a divisor of their number if this is known."""
+    if not labels.shape.is_fully_defined():
+        return 1
+    batch, height, width = labels.shape
+    most = max(1, _TOGETHER // (height * width * classes * tf.float32.size))
+    return max(number for number in range(1, batch + 1) if batch % number == 0 and number <= most)
 
-    def of_one(rows):
-        return [result[0] for result in function(*(row[tf.newaxis] for row in rows))]
 
+def _each(together: int, function, count: int, *batches: tf.Tensor) -> list[tf.Tensor]:
+    """Applies a function of batches, with `count` float32 results, to parts one after the other."""
+    if batches[0].shape[0] == together:
+        return function(*batches)
+
+    def divided(batch):
+        parts = tf.reshape(batch, tf.concat([[-1, together], tf.shape(batch)[1:]], 0))
+        return tf.ensure_shape(parts, [None, together, *batch.shape[1:]])
+
+    parts = [divided(batch) for batch in batches]
     types = [tf.float32] * count
-    return tf.map_fn(of_one, list(batches), fn_output_signature=types, parallel_iterations=1)
+    found = tf.map_fn(
+        lambda rows: function(*rows), parts, fn_output_signature=types, parallel_iterations=1
+    )
+    return [tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], 0)) for rows in found]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from loss_inputs import CLASSES, made_batch, own_dataset
 from mosaic.models.resizing import HALF_PIXEL, LEGACY, resize_bilinear
+from mosaic.training import loss_by_image
 from mosaic.training.loss_by_image import by_image
 from mosaic.training.losses import CrossEntropy, SoftJaccard, SumOfLosses, parts_of
 from mosaic.training.task import SegmentationTask
@@ -27,11 +28,19 @@ def _at_once(parts, labels, logits, rule):
     return sum(part.total(labels, part.measure(labels, logits)) for part in parts)
 
 
+def _take_together(monkeypatch, labels, count):
+    """Has the losses take so many images of a batch at a time."""
+    size = labels.shape[1:].num_elements() * CLASSES * tf.float32.size
+    monkeypatch.setattr(loss_by_image, "_TOGETHER", count * size)
+
+
+@pytest.mark.parametrize("together", [1, 2, 4])
 @pytest.mark.parametrize(
     ("name", "rule"), [*((name, HALF_PIXEL) for name in LOSSES), ("plain", LEGACY)]
 )
-def test_value_and_gradient(name, rule):
-    labels, logits = made_batch()
+def test_value_and_gradient(monkeypatch, name, rule, together):
+    labels, logits = (tf.concat([part, part[::-1]], 0) for part in made_batch())
+    _take_together(monkeypatch, labels, together)
     parts = LOSSES[name]
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(logits)
@@ -53,14 +62,38 @@ def _largest(function, labels, logits):
     ("parts", "recompute", "is_small"),
     [("plain", False, True), ("by_image", False, True), ("sum", False, False), ("sum", True, True)],
 )
-def test_full_size_logits_are_those_of_one_image(parts, recompute, is_small):
+def test_full_size_logits_are_those_of_one_image(monkeypatch, parts, recompute, is_small):
     labels, logits = made_batch()
+    _take_together(monkeypatch, labels, 1)
 
     def loss(labels, logits):
         return by_image(LOSSES[parts], labels, logits, recompute=recompute)
 
     whole = labels.shape.num_elements() * CLASSES
     assert (_largest(loss, labels, logits) < whole) == is_small
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "together"),
+    [
+        (8, (128, 256), 8),
+        (7, (128, 256), 7),
+        (8, (360, 480), 2),
+        (9, (360, 480), 1),
+        (2, (1024, 2048), 1),
+    ],
+)
+def test_small_images_are_taken_together(count, size, together):
+    labels = tf.zeros([count, *size], tf.uint8)
+    found = []
+
+    class Seen(CrossEntropy):
+        def measure(self, labels, logits):
+            found.append(labels.shape[0])
+            return super().measure(labels, logits)
+
+    tf.function(lambda: by_image([Seen()], labels, tf.zeros([count, 8, 16, 11])))()
+    assert found == [together]
 
 
 def test_only_losses_of_this_project_are_taken_apart():
