@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from mosaic.utils.atomic_io import scratch
 from mosaic.utils.errors import UserError
 from mosaic.utils.storage_paths import is_remote
 
@@ -169,7 +170,7 @@ def opened(remote: str, is_run: bool = False) -> Iterator[Copy]:
 
     It is taken back after an error too, as what a run has done until then is.
     """
-    with tempfile.TemporaryDirectory(prefix="mosaic_copy_") as folder:
+    with scratch() as folder:
         copy = Copy(remote, os.path.join(folder, os.path.basename(remote.rstrip("/")) or "files"))
         copy.fetch(is_run)
         _open[copy.local] = copy
@@ -186,7 +187,7 @@ def at_hand(path: str) -> Iterator[str]:
     if not is_remote(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="mosaic_copy_") as folder:
+    with scratch() as folder:
         copy = Copy(path, os.path.join(folder, os.path.basename(path.rstrip("/"))))
         copy.fetch()
         yield copy.local

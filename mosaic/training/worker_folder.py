@@ -13,14 +13,13 @@ import os
 import pathlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from mosaic.checkpoints.run_folder import make_consistent
 from mosaic.distribution import workers
-from mosaic.utils.atomic_io import locked
+from mosaic.utils.atomic_io import locked, scratch
 from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.run_layout import BEST_FOLDER
 
@@ -45,7 +44,7 @@ def own_folder(model_dir: str) -> Iterator[str]:
             yield model_dir
         return
     workers.wait()
-    with tempfile.TemporaryDirectory(prefix="mosaic_worker_") as folder:
+    with scratch() as folder:
         _copy(model_dir, folder)
         workers.wait()
         print(

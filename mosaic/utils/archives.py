@@ -17,12 +17,12 @@ import re
 import shutil
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from mosaic.utils.atomic_io import scratch
 from mosaic.utils.errors import UserError
 
 ENDINGS = (".tar.gz", ".tgz")
@@ -63,7 +63,7 @@ def unpacked(path: str) -> Iterator[str]:
     Raises:
       UserError: the archive is missing, damaged, or larger than `MAX_BYTES` or the disk.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             _extract(path, folder)
         except UserError:

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from mosaic.utils.errors import UserError
 from mosaic.utils.storage_paths import is_remote
 
-# In each temporary folder of `replacing`; locked as long as its process lives.
+# In each temporary folder of this module; locked as long as its process lives.
 _MARK = ".being_written"
+# Beginning of the names of temporary folders that are not beside what is written.
+_SCRATCH = "mosaic_"
 # Where the file system has no locks, or the folder no mark, only age tells that it was left behind.
 _ABANDONED = 24 * 3600.0
 
@@ -126,6 +128,26 @@ def _is_free(mark: pathlib.Path) -> bool:
     finally:
         os.close(file)
     return True
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[str]:
+    """Yields a temporary folder, which is removed at the end.
+
+    Those that killed processes left are removed first.
+    """
+    for left in pathlib.Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if not left.is_symlink() and _is_free(left / _MARK):
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+        mark = _marked(pathlib.Path(folder))
+        inner = os.path.join(folder, "files")
+        os.mkdir(inner)
+        try:
+            yield inner
+        finally:
+            os.close(mark)
 
 
 @contextlib.contextmanager

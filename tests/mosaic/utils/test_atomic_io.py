@@ -3,11 +3,19 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
-from mosaic.utils.atomic_io import check_writable, locked, remove_leftovers, replacing, write_text
+from mosaic.utils.atomic_io import (
+    check_writable,
+    locked,
+    remove_leftovers,
+    replacing,
+    scratch,
+    write_text,
+)
 from mosaic.utils.errors import UserError
 
 
@@ -217,3 +225,25 @@ def test_a_url_is_no_folder_of_this_machine(tmp_path, monkeypatch, write):
     with pytest.raises(UserError, match=line), write("gs://bucket/run"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+_KILLED_SCRATCH = """
+import os, signal
+from mosaic.utils.atomic_io import scratch
+with scratch() as folder:
+    open(os.path.join(folder, "a"), "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_temporary_files_of_killed_processes_go_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "mosaic_others").mkdir()
+    subprocess.run([sys.executable, "-c", _KILLED_SCRATCH], check=False)
+    (left,) = tmp_path.glob("mosaic_*/files/a")
+    with scratch() as folder:
+        assert os.listdir(folder) == [] and not left.exists()
+        with scratch() as other:
+            assert os.path.isdir(folder) and other != folder
+    assert os.listdir(tmp_path) == ["mosaic_others"]
