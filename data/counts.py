@@ -119,7 +119,10 @@ class Counts:
         if not total or (labelled >= _LEAST_LABELLED * total and not is_indices):
             return None
         if self.unlabelled == images:
-            return "none of its images has a mask; nothing can be learnt from it or scored on it"
+            return (
+                "none of its images has a mask; nothing can be learnt from it or scored on it "
+                "(predict.py segments images without masks)"
+            )
         order = np.argsort(-self.labels, kind="stable")
         shown = [
             f"{x} ({percent(self.labels[x], total)})" for x in order[:_SHOWN] if self.labels[x]

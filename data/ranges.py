@@ -45,8 +45,8 @@ SIZE = Range(
     lambda value: len(value) == 2 and min(value) >= 1,
 )
 SCENE_SIZE = Range(
-    "(height, width), two whole numbers from 64, such as (128, 256)",
-    lambda value: len(value) == 2 and min(value) >= 64,
+    "(height, width), two whole numbers from 64 to 8192, such as (128, 256)",
+    lambda value: len(value) == 2 and 64 <= min(value) <= max(value) <= 8192,
 )
 SCENE_SEED = Range("from 0 to 99", lambda value: 0 <= value < 100)
 SCALE = Range(

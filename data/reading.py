@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 
 from data.counts import Counts
+from data.decoding import RepeatedFault
 from data.errors import DataError
 from data.faults import told_once
 from data.image_files import Pair, read_pair
@@ -46,6 +47,8 @@ class Reading:
         self.faults: list[DataError] = []
         self._label_map, self._allowed, self._seen = label_map, (grey, upright), seen
         self._unread = {split: iter(pairs) for split, pairs in splits.items()}
+        # Names in lists are compared when the lists are made.
+        self._ids = {s: set() for s, pairs in splits.items() if not isinstance(pairs, list)}
 
     def examples(self, split: str) -> Iterator[tuple[Pair, bytes, np.ndarray]]:
         """Yields the examples of a split that were not read yet and have no fault.
@@ -55,6 +58,7 @@ class Reading:
         table, counts = self._label_map.lookup(), self.counts[split]
         for pair in self._unread[split]:
             image, labels, errors = read_pair(pair, self._label_map, *self._allowed)
+            errors += self._repeated(split, pair)
             self.faults += errors
             self.images[split] += 1
             if not errors:
@@ -64,6 +68,15 @@ class Reading:
                 self._seen()
             if not errors:
                 yield pair, image, labels
+
+    def _repeated(self, split: str, pair: Pair) -> list[DataError]:
+        """The fault of an example with the id of one before it; records could not hold both."""
+        ids = self._ids.get(split, set())
+        if pair.id not in ids:
+            ids.add(pair.id)
+            return []
+        reason = "has the name of an example before it; names must differ in a split"
+        return [RepeatedFault(pair.image.name, reason)]
 
     def finish(self) -> None:
         """Reads what was not read yet."""

@@ -42,7 +42,7 @@ def common_flags(*names: str) -> Values:
             "normalization",
             None,
             ["imagenet", "symmetric", "none"],
-            "What a .tflite file without normalisation inside expects.",
+            "What a .tflite file or SavedModel without normalisation inside expects.",
             flag_values=values,
         ),
         "allow_code": lambda: flags.DEFINE_bool(

@@ -13,6 +13,7 @@ from mosaic.inference.interpreters import TFLiteInterpreter
 from mosaic.inference.output_form import form
 from mosaic.inference.predictors import Predictor
 from mosaic.inference.tflite_input import TYPES, preparation
+from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.models.resizing import HALF_PIXEL
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
@@ -26,9 +27,9 @@ def of_file(
 
     Args:
       model: path of a SavedModel's folder or archive, or an opened TFLite file.
-      normalization: normalisation that a TFLite file expects of its float input: a key of
-        `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only where the
-        file does not say.
+      normalization: normalisation that a file expects of its float input: a key of
+        `mosaic.models.inputs.NORMALIZATIONS`, or `none` for pixels in 0..255; needed only for a
+        TFLite file that does not say. A SavedModel gets pixels in 0..255 without it.
       allow_code: whether a SavedModel may use files and run code, see `SavedModelPredictor`.
 
     Raises:
@@ -36,9 +37,7 @@ def of_file(
     """
     if isinstance(model, TFLiteModel):
         return TFLitePredictor(model, normalization)
-    if normalization:
-        raise UserError(f"--normalization is for TFLite files; {model} is a SavedModel")
-    return SavedModelPredictor(model, allow_code)
+    return SavedModelPredictor(model, allow_code, normalization)
 
 
 class SavedModelPredictor(Predictor):
@@ -51,13 +50,14 @@ class SavedModelPredictor(Predictor):
     Args:
       path: path of the folder or archive.
       allow_code: whether its graph may use files and connections and call Python.
+      normalization: normalisation of the images, as for `of_file`.
 
     Raises:
       UserError: it cannot be loaded, or has no such signature, or its graph does more than compute
-        and `allow_code` is not set.
+        and `allow_code` is not set; or it takes bytes, which are not normalised.
     """
 
-    def __init__(self, path: str, allow_code: bool = False):
+    def __init__(self, path: str, allow_code: bool = False, normalization: str | None = None):
         # The loaded object must live as long as its functions do.
         self._loaded = _load(path, allow_code)
         name, self._serve = _signature(path, self._loaded)
@@ -71,6 +71,10 @@ class SavedModelPredictor(Predictor):
             )
         ((self._input, self._spec),) = inputs.items()
         prediction = outputs[self._output]
+        normalization = None if normalization == "none" else normalization
+        if normalization and self._spec.dtype == tf.uint8:
+            raise UserError(f"{path}: it takes the image's bytes; leave out --normalization")
+        self._scale = NORMALIZATIONS[normalization] if normalization else None
         prediction = outputs[self._output]
         shape = self._spec.shape.as_list()
         self._channels_first, shape = _channels_last(shape)
@@ -91,6 +95,7 @@ class SavedModelPredictor(Predictor):
             self._form.num_classes,
             size,
             traceable=is_usual,
+            normalization=normalization,
         )
 
     def _segment(self, images):
@@ -107,6 +112,9 @@ class SavedModelPredictor(Predictor):
     def compute(self, images) -> tf.Tensor:
         """Returns the signature's output for images, uint8 [batch, height, width, 3]."""
         images = tf.cast(images, self._spec.dtype)
+        if self._scale:
+            mean, std = self._scale
+            images = (images - tf.constant(mean)) / tf.constant(std)
         if self._channels_first:
             images = tf.transpose(images, [0, 3, 1, 2])
         if self._spec.shape[0] != 1 or images.shape[0] == 1:

@@ -246,12 +246,13 @@ def test_a_saved_model_that_classifies_is_told(tmp_path):
         of_file(opened(str(tmp_path)))
 
 
-def _saved(tmp_path, function, shape=(None, None, None, 3)):
-    """A SavedModel of a function of float images, as a predictor."""
+def _saved(tmp_path, function, shape=(None, None, None, 3), dtype=tf.float32, **settings):
+    """A SavedModel of a function of images, as a predictor."""
     module = tf.Module()
-    module.serve = tf.function(lambda x: {"y": function(x)}, [tf.TensorSpec(shape, name="x")])
+    spec = tf.TensorSpec(shape, dtype, name="x")
+    module.serve = tf.function(lambda x: {"y": function(x)}, [spec])
     tf.saved_model.save(module, str(tmp_path), {"serving_default": module.serve})
-    return of_file(str(tmp_path))
+    return of_file(str(tmp_path), **settings)
 
 
 @pytest.mark.parametrize(
@@ -288,6 +289,17 @@ def test_a_sigmoid_in_a_saved_model_gives_two_classes(tmp_path, channels):
 def test_other_saved_models_are_told(tmp_path, function, shape, message):
     with pytest.raises(UserError, match=message):
         _saved(tmp_path, function, shape)
+
+
+def test_a_saved_model_from_elsewhere_may_be_fed_normalized(tmp_path):
+    def brightness(x):
+        return tf.cast(tf.cast(x[..., 0], tf.float32) > 0.0, tf.int32)
+
+    predictor = _saved(tmp_path, brightness, normalization="symmetric")
+    np.testing.assert_array_equal(predictor(IMAGES), IMAGES[..., 0] > 127.5)
+    assert predictor.normalization == "symmetric"
+    with pytest.raises(UserError, match=r"takes the image's bytes; leave out --normalization"):
+        _saved(tmp_path, brightness, dtype=tf.uint8, normalization="symmetric")
 
 
 def test_a_saved_model_of_other_numbers_is_told(tmp_path):

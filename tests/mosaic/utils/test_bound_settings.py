@@ -117,3 +117,9 @@ def test_a_macro_without_a_value_is_named():
 
 def test_nothing_bound_is_no_error():
     bound_settings.check()
+
+
+@pytest.mark.parametrize("given", ["IMAGE_SIZE=(99999, 99999)", "NUM_TRAIN=1e12"])
+def test_drawn_scenes_have_an_end(given):
+    with pytest.raises(UserError, match=r"it must be .* from (1|64) to "):
+        _configure(given, experiment="quickstart")
