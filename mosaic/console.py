@@ -6,6 +6,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from mosaic.utils.pipes import reader_is_gone
+
 # The file of each command, by its name on the command line.
 COMMANDS = {
     "train": "train.py",
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     name, rest = (given[0], given[1:]) if given else ("", [])
     if name in ("", "--help", "-h", "help"):
-        print(_HELP)
+        try:
+            print(_HELP, flush=True)
+        except BrokenPipeError:
+            reader_is_gone()
         return 0 if name else 2
     if name not in COMMANDS:
         print(f"mosaic: {name!r} is no command; there are {', '.join(COMMANDS)}", file=sys.stderr)

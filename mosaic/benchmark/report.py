@@ -58,9 +58,10 @@ def _or_dash(milliseconds: float | None) -> str:
 
 
 def _on_phone(measured: PhoneResult) -> str:
-    """Mean and deviation on a phone, and how much of the network its delegate took."""
+    """Mean, deviation and slow runs on a phone, and how much of the network its delegate took."""
+    slow = "" if measured.percentile_95 is None else f", 95 %: {measured.percentile_95:.2f}"
     taken = {"some": " (part)", "none": " (none)"}.get(measured.taken, "")
-    return f"{measured.mean:.2f} +- {measured.deviation:.2f}{taken}"
+    return f"{measured.mean:.2f} +- {measured.deviation:.2f}{slow}{taken}"
 
 
 def profile_table(result: Result, most: int = 12) -> str:

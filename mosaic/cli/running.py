@@ -17,6 +17,7 @@ from mosaic.cli.experiments import experiments, suggested_macro
 from mosaic.cli.flags import Values, at_home, expand, help_text
 from mosaic.cli.remote import Places
 from mosaic.utils.errors import TOO_SMALL, UserError
+from mosaic.utils.pipes import reader_is_gone
 
 
 def run(
@@ -42,7 +43,7 @@ def run(
     """
     program = pathlib.Path(sys.argv[0]).name
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug, places = "--debug" in arguments, Places()
+    debug, places, done = "--debug" in arguments, Places(), False
     try:
         rest, bindings = split_bindings(arguments)
         try:
@@ -55,7 +56,8 @@ def run(
         debug = values.debug
         expand(values)
         if values.help:
-            print(_help(doc, values, program, takes_gin))
+            done = True
+            print(_help(doc, values, program, takes_gin), flush=True)
             return 0
         if bindings and not takes_gin:
             raise UserError(f"{program} reads no configuration; leave out --gin")
@@ -65,11 +67,15 @@ def run(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with places.at_hand(values, extra) as extra:
             main(values, bindings, *([extra] if takes_more else []))
+        done = True
+        sys.stdout.flush()
         return 0
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 1
     except Exception as error:  # noqa: BLE001 - the last place where errors can be caught
+        if isinstance(error, BrokenPipeError) and reader_is_gone():
+            return 0 if done else 1
         if debug:
             traceback.print_exc()
         code, line = explain(error)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import jinja2
 
 from mosaic.checkpoints.run_record import last_configuration
+from mosaic.evaluation import file_costs
 from mosaic.evaluation.experiments import SAME, Experiment, differences, experiments, lines, said
 from mosaic.evaluation.html_curves import charts, history, run_folder
 from mosaic.evaluation.html_report import FIGURES, conditions, environment, percent, plain, verdict
@@ -120,7 +121,9 @@ def _unshowable(report: dict) -> str | None:
     return None
 
 
-def _run(name: str, report: dict, index: int, folder: pathlib.Path | None = None) -> dict:
+def _run(
+    name: str, report: dict, index: int, folder: pathlib.Path | None = None, file: str | None = None
+) -> dict:
     """What the page shows of a report, and of its run's folder where that is still there."""
     checkpoint = str(report.get("checkpoint") or "")
     size = os.path.getsize(checkpoint) if os.path.isfile(checkpoint) else None
@@ -129,6 +132,7 @@ def _run(name: str, report: dict, index: int, folder: pathlib.Path | None = None
         "report": report,
         "verdict": verdict(report),
         "settings": {**conditions(report), **({"file_bytes": size} if size else {})},
+        "files": file_costs.near(file, report, folder) if file else [],
         "history": history(folder),
         "training": last_configuration(folder) if folder else {},
         "color": index % _COLORS + 1,
@@ -155,8 +159,8 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     names = _names(files)
     folders = [run_folder(file, report) for file, report in zip(files, reports)]
     runs = [
-        _run(name, report, index, folder)
-        for index, (name, report, folder) in enumerate(zip(names, reports, folders))
+        _run(name, report, index, folder, file)
+        for index, (name, report, folder, file) in enumerate(zip(names, reports, folders, files))
     ]
     found = experiments(names, reports)
     pairs = differences(found, reports)
@@ -164,7 +168,10 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     data = {
         **provenance(command()),
         "runs": [
-            {key: run[key] if key == "name" else run["report"].get(key) for key in _SHOWN}
+            {
+                **{key: run[key] if key == "name" else run["report"].get(key) for key in _SHOWN},
+                "files": run["files"],
+            }
             for run in runs
         ],
         "experiments": [dataclasses.asdict(one) for one in found],
@@ -202,8 +209,8 @@ def render(
     """Returns the page of several runs.
 
     Args:
-      runs: runs, each with `name`, `report`, `verdict`, `settings`, `history`, `training` and
-        `color`, a number from 1.
+      runs: runs, each with `name`, `report`, `verdict`, `settings`, `files`, `history`, `training`
+        and `color`, a number from 1.
       found: experiments that the runs are of.
       pairs: differences between these.
     """

@@ -1,5 +1,6 @@
 """Measurements on a phone: what is called there, what is read, and what can lack."""
 
+import dataclasses
 import os
 import re
 import stat
@@ -36,6 +37,14 @@ def test_what_benchmark_model_prints(quantiles, median, slow):
     assert result == android.PhoneResult(
         "Pixel 4", 50, 39.2505, 0.41, 38.5, median, int(12.25 * 2**20), slow
     )
+
+
+def test_the_table_shows_slow_runs(files):
+    """The 95th percentile, since benchmark_model knows no 90th."""
+    (result,) = benchmark([str(files / "int8.tflite")], runs=2, warmup=1)
+    output = OUTPUT.format(quantiles=" p5=38600 median=39200 p95=39900")
+    result = dataclasses.replace(result, phone=[android.parse(output, "Pixel 4", "int8.tflite")])
+    assert "39.25 +- 0.41, 95 %: 39.90" in benchmark_report.table([result])
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,21 @@ def test_code_that_its_user_allows_may_run(tmp_path, monkeypatch, arguments):
     values = cli.common_flags("gin_file", "model_dir", "allow_code")
     values(["train.py", "--model_dir=model", *arguments])
     assert cli.experiment_files(values) == ["model/config.gin"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train.py", "predict.py", "check_data.py", "-m mosaic.console", "-m mosaic.console eval"],
+)
+def test_help_whose_reader_has_gone(command):
+    """As `head` goes: no word of a broken pipe, at whatever moment it goes."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as nobody:
+        result = subprocess.run(
+            [sys.executable, *command.split(), "--help"],
+            cwd=ROOT,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+        )
+    assert (result.returncode, result.stderr) == (0, b"")

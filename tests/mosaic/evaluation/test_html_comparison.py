@@ -1,12 +1,14 @@
 """The page that compares runs: reports are found, read and set side by side."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
+from mosaic.evaluation.file_costs import near
 from mosaic.evaluation.html_comparison import compare, find, read
 from mosaic.utils.errors import UserError
 from pages import PUBLISHED, Page, made_report, needs_nothing
@@ -55,6 +57,45 @@ def test_compare(runs, tmp_path):
     assert rows["split"] == ["val"] * 3
     assert page.texts("pre")[0] == "first"
     assert "these runs are not of the same thing" not in text
+
+
+def _measured(path, median, **more):
+    entry = {"name": path.name, "path": str(path), "bytes": 2_500_000, **more}
+    return {
+        "machine": {"cores": 2, "processor": "a processor"},
+        "models": [{**entry, "latency_ms": {"median": median}}],
+    }
+
+
+def test_size_and_latency_where_they_were_measured(runs, tmp_path):
+    """Of the file that was scored, by the latest report beside it; others' files are not shown."""
+    file = tmp_path / "c" / "exports" / "x.tflite"
+    report = json.loads(pathlib.Path(runs[2]).read_text())
+    pathlib.Path(runs[2]).write_text(json.dumps({**report, "checkpoint": str(file)}))
+    for when, folder, found in (
+        (1, "exports", _measured(file, 12.5)),
+        (2, "bench", _measured(file, 11.25)),
+        (3, "other", _measured(tmp_path / "y.tflite", 1.0)),
+        (4, "broken", {"models": [{}]}),
+    ):
+        path = tmp_path / "c" / folder / "benchmark.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(found))
+        os.utime(path, (when, when))
+    compare(runs, str(tmp_path / "out"))
+    page = needs_nothing((tmp_path / "out" / "compare.html").read_text())
+    rows = [row for row in page.rows() if "x.tflite" in row]
+    assert rows == [["c", "x.tflite", "2.50", "11.25", "2 cores of a processor"]]
+    assert "y.tflite" not in page.texts("td")
+
+
+def test_files_of_a_runs_folder(tmp_path):
+    """Where the run's own weights were scored: its exports, wherever in it they lie."""
+    (tmp_path / "run" / "exports").mkdir(parents=True)
+    file = tmp_path / "run" / "exports" / "int8.tflite"
+    (tmp_path / "run" / "benchmark.json").write_text(json.dumps(_measured(file, 3.0)))
+    found = near(str(tmp_path / "run" / "eval" / "report.json"), made_report(), tmp_path / "run")
+    assert [(one["name"], one["milliseconds"]) for one in found] == [("int8.tflite", 3.0)]
 
 
 def test_settings_that_differ_come_first_and_are_marked(runs, tmp_path):
