@@ -37,13 +37,14 @@ mediapipe: $(VENV)/.installed $(MEDIAPIPE)/.installed
 	for output in logits logits_stride4; do \
 	  $(BIN)/python export.py --gin_file=mosaic_ade20k_top31 --label_map=ade20k_top31 --for=mediapipe \
 	    --checkpoint=$(SHARED)/models/mosaic_r4_ade20k_uint8.tflite --images=$(SHARED)/data/photos \
-	    --export_dir=$(MEDIAPIPE_OUT) --output=$$output --quantize=none,int8 --size=512x512 || exit; \
+	    --export_dir=$(MEDIAPIPE_OUT) --output=$$output --size=512x512 \
+	    --quantize=$$([ $$output = logits ] && echo none,float16,dynamic,int8 || echo none,int8) || exit; \
 	done
 	for file in $(MEDIAPIPE_OUT)/*.tflite; do \
 	  $(BIN)/python predict.py --model=$$file --images=$(SHARED)/data/photos --output_dir=$$file.predictions || exit; \
 	done
 	$(MEDIAPIPE)/bin/python benchmarks/mediapipe_masks.py --images=$(SHARED)/data/photos --least=0.99 \
-	  $(MEDIAPIPE_OUT)/mosaic_float32_logits.tflite
+	  $(foreach kind,float32 float16 dynamic,$(MEDIAPIPE_OUT)/mosaic_$(kind)_logits.tflite)
 	# Its kernels round int8 otherwise, and it repeats pixels of masks at stride 4.
 	$(MEDIAPIPE)/bin/python benchmarks/mediapipe_masks.py --images=$(SHARED)/data/photos --least=0.95 \
 	  $(foreach kind,int8_logits float32_logits_stride4 int8_logits_stride4,$(MEDIAPIPE_OUT)/mosaic_$(kind).tflite)
