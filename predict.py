@@ -1,8 +1,9 @@
-r"""Segments images, folders and videos: label PNGs and overlays with a legend.
+r"""Segments images, folders and videos: label PNGs, overlays with a legend, shares of the classes.
 
 python predict.py --model=runs/camvid --images=photos --output_dir=out
 python predict.py --model=mosaic.tflite --images=a.jpg b.jpg drive.mp4 --output_dir=out \
       --label_map=cityscapes
+find /data -name '*.jpg' | python predict.py --model=runs/camvid --images=- --output_dir=out
 
 The model may be a run's folder, a checkpoint, a SavedModel folder, or a .tflite file.
 """
@@ -14,6 +15,11 @@ from absl import flags
 from mosaic import cli
 from mosaic.utils.atomic_io import check_writable
 
+_IMAGES = (
+    "Images, folders, videos, patterns ('photos/*.jpg'), text files (.txt) with one path a line, "
+    "or - for such a list from standard input."
+)
+
 
 def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     """Predicts."""
@@ -21,7 +27,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         if not getattr(values, name):
             raise cli.UserError(f"give --{name}")
     check_writable(values.output_dir)
-    size = cli.parse_size(values.size)
+    size, tile = cli.parse_size(values.size), cli.parse_size(values.tile, "tile")
     path, files = cli.model_and_files(values)
     cli.check_normalization(values, path)
     if files:
@@ -33,7 +39,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         return
     from data.label_map import LabelMap
     from mosaic.experiment import as_configured, load_predictor
-    from mosaic.inference import image_files, model_classes
+    from mosaic.inference import image_files, model_classes, prediction_files
     from mosaic.tflite.model_file import opened
     from mosaic.utils.class_names import Classes
 
@@ -45,15 +51,28 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     predictor, _ = load_predictor(model, values.normalization, allow_code=values.allow_code)
     if files and not size:
         predictor, size = as_configured(predictor)
-    count = image_files.predict(predictor, sources, values.output_dir, known, size)
+    options = prediction_files.Options(size, tile, values.confidence, values.frames)
+    count = prediction_files.predict(predictor, sources, values.output_dir, known, options)
     print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
 
 
 if __name__ == "__main__":
     FLAGS = cli.common_flags("gin_file", "normalization", "allow_code")
     flags.DEFINE_string("model", None, "Run, checkpoint, SavedModel or .tflite.", flag_values=FLAGS)
-    flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
+    flags.DEFINE_multi_string("images", [], _IMAGES, flag_values=FLAGS)
     flags.DEFINE_string("output_dir", None, "Folder for the pictures.", flag_values=FLAGS)
+    flags.DEFINE_bool(
+        "confidence",
+        False,
+        "Also write confidence/NAME.png: the probability of each pixel's class, 255 for 1.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_bool(
+        "frames",
+        True,
+        "Write pictures of each frame of a video; --noframes leaves the video of overlays alone.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_string(
         "label_map", None, "Names and colours: a name in data/labels or a file.", flag_values=FLAGS
     )
@@ -61,6 +80,13 @@ if __name__ == "__main__":
         "size",
         None,
         "The network's input, HEIGHTxWIDTH; the experiment's, or else the image's own.",
+        flag_values=FLAGS,
+    )
+    flags.DEFINE_string(
+        "tile",
+        None,
+        "Cut larger images into overlapping tiles, HEIGHTxWIDTH; 1536x1536 above 2048x2048 pixels "
+        "where the network takes images of their own size, or else whole images.",
         flag_values=FLAGS,
     )
     sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True))

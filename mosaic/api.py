@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import gin
 import numpy as np
 import tf_keras
@@ -21,7 +20,7 @@ from mosaic import cli, config
 from mosaic.evaluation import score_checkpoint
 from mosaic.experiment import as_configured, load_predictor
 from mosaic.export import export_checkpoint
-from mosaic.inference import model_classes
+from mosaic.inference import any_size, image_files, model_classes, prediction_files
 from mosaic.inference.predictors import Predictor
 from mosaic.tflite.model_file import opened
 from mosaic.training import train_loop, warm_up
@@ -80,9 +79,15 @@ class Segmenter:
     """
 
     def __init__(
-        self, predictor: Predictor, classes: Classes | None, size: tuple[int, int] | None, path: str
+        self,
+        predictor: Predictor,
+        classes: Classes | None,
+        size: tuple[int, int] | None,
+        tile: tuple[int, int] | None,
+        path: str,
     ):
-        self._predictor, self._size, self._path = predictor, size, path
+        self._predictor, self._size, self._tile, self._path = predictor, size, tile, path
+        self._named = classes
         self.classes = classes or Classes.numbered(predictor.num_classes or 256)
 
     def __repr__(self) -> str:
@@ -101,9 +106,53 @@ class Segmenter:
         Raises:
           UserError: it is no such image, or too small for the network.
         """
-        pixels = _pixels(image)
-        labels = self._predictor(pixels[np.newaxis], pixels.shape[:2], self._size)
-        return labels[0].numpy().astype(np.uint8)
+        return any_size.segment(
+            self._predictor, image_files.pixels(image), self._size, self._tile
+        ).labels
+
+    @_told
+    def confidence(self, image: Image) -> np.ndarray:
+        """Returns the probability of each pixel's class, uint8 [height, width], 255 for 1.
+
+        Args:
+          image: image as for a call.
+
+        Raises:
+          UserError: as for a call; or the model gives class indices alone.
+        """
+        any_size.check_gives_confidence(self._predictor)
+        found = any_size.segment(
+            self._predictor, image_files.pixels(image), self._size, self._tile, True
+        )
+        return found.confidence
+
+    @_told
+    def predict(
+        self,
+        images: Sequence[str | os.PathLike],
+        output_dir: str | os.PathLike,
+        confidence: bool = False,
+        frames: bool = True,
+    ) -> int:
+        """Segments files and writes what `predict.py` does.
+
+        Args:
+          images: images, folders, videos, patterns and lists, as for `predict.py --images`.
+          output_dir: folder for the files.
+          confidence: whether to write confidence maps as well.
+          frames: whether to write pictures of each frame of a video.
+
+        Returns:
+          The number of images.
+
+        Raises:
+          UserError: as `prediction_files.predict`.
+        """
+        options = prediction_files.Options(self._size, self._tile, confidence, frames)
+        sources = image_files.find([*map(os.fspath, images)])
+        return prediction_files.predict(
+            self._predictor, sources, os.fspath(output_dir), self._named, options
+        )
 
     @_told
     def overlay(self, image: Image, labels: np.ndarray | None = None) -> np.ndarray:
@@ -116,25 +165,10 @@ class Segmenter:
         Returns:
           uint8 RGB [height + legend, 2 * width, 3].
         """
-        pixels = _pixels(image)
+        pixels = image_files.pixels(image)
         return visualize.overlay(
             pixels, None, self(pixels) if labels is None else labels, self.classes
         )
-
-
-def _pixels(image: Image) -> np.ndarray:
-    if isinstance(image, str | os.PathLike):
-        content = np.fromfile(image, np.uint8)
-        decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-        if decoded is None:
-            raise UserError(f"{image}: not a readable image")
-        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-        raise UserError(
-            f"an image of {image.dtype} {list(image.shape)}: give uint8 [height, width, 3] in RGB"
-        )
-    return image
 
 
 @_told
@@ -145,6 +179,7 @@ def load(
     size: tuple[int, int] | None = None,
     normalization: str | None = None,
     allow_code: bool = False,
+    tile: tuple[int, int] | None = None,
 ) -> Segmenter:
     """Loads a model of any form: a run, a checkpoint, a SavedModel or a TFLite file.
 
@@ -156,6 +191,8 @@ def load(
         experiment scores, or else the image's own.
       normalization: what a TFLite file without normalisation inside expects.
       allow_code: whether code that comes with the model may run.
+      tile: (height, width) of overlapping tiles that larger images are cut into; None for 1536x1536
+        where the model sees images at their own size and they have more than 2048x2048 pixels.
 
     Raises:
       UserError: there is no such model, or it cannot be loaded.
@@ -167,7 +204,7 @@ def load(
         predictor, _ = load_predictor(model, normalization, allow_code=allow_code)
         if files and not size:
             predictor, size = as_configured(predictor)
-    return Segmenter(predictor, model_classes.find(model), size, path)
+    return Segmenter(predictor, model_classes.find(model), size, tile, path)
 
 
 @_told

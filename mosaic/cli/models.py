@@ -99,8 +99,8 @@ def checkpoint_and_output(values: Values, subfolder: str = "") -> tuple[list[str
     return files, checkpoint, output_dir
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Parses `HEIGHTxWIDTH`, in pixels.
+def parse_size(text: str | None, flag: str = "size") -> tuple[int, int] | None:
+    """Parses the `HEIGHTxWIDTH` of a flag, in pixels.
 
     Raises:
       UserError: the text does not have that format, or the memory is too small for it.
@@ -110,7 +110,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     height, cross, width = text.partition("x")
     sides = [int(side) for side in (height, width) if cross and side.isdecimal()]
     if len(sides) < 2 or 0 in sides:
-        raise UserError(f"--size={text}: write HEIGHTxWIDTH, such as 512x512")
+        raise UserError(f"--{flag}={text}: write HEIGHTxWIDTH, such as 512x512")
     # Before anything asks for it.
-    check_size(f"--size={text}", sides)
+    check_size(f"--{flag}={text}", sides)
     return sides[0], sides[1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from mosaic.inference.predictors import Predictor, fit
+from mosaic.inference.predictors import Predictor, fit, fit_image
 from mosaic.models.resizing import size_of
 
 
@@ -29,19 +29,39 @@ def letterbox(
       enlarged: whether smaller images are enlarged; False only pads them, as research/deeplab's
         evaluation does. Larger ones are made smaller in any case.
     """
-    size = tuple(map(int, predictor.input_size or size))
-    # A network takes 127.5 as well as the bytes around it.
-    dtype = tf.uint8 if enlarged or predictor.format != "network" else tf.float32
+    return _Letterbox(predictor, size, level, enlarged)
 
-    def run(images):
-        canvas, scaled, back = boxed(images, size, level, enlarged, dtype)
+
+class _Letterbox(Predictor):
+    """The predictor that `letterbox` returns."""
+
+    def __init__(
+        self, predictor: Predictor, size: Sequence[int], level: Sequence[float], enlarged: bool
+    ):
+        # A network takes 127.5 as well as the bytes around it.
+        dtype = tf.uint8 if enlarged or predictor.format != "network" else tf.float32
+        self._inner = predictor
+        self._box = tuple(map(int, predictor.input_size or size)), level, enlarged, dtype
+        super().__init__(self._boxed, predictor.format, predictor.num_classes, traceable=False)
+        self.keeps_size = False
+
+    def _boxed(self, images):
+        canvas, scaled, back = boxed(images, *self._box)
         height, width = map(int, size_of(images))
-        if predictor.num_classes is None:
-            labels = predictor(canvas)[:, : scaled[0], : scaled[1], tf.newaxis]
+        if self.num_classes is None:
+            labels = self._inner(canvas)[:, : scaled[0], : scaled[1], tf.newaxis]
             return tf.image.resize(labels, (height, width), "nearest")[..., 0]
-        return predictor.logits(canvas, back.numpy().tolist())[:, :height, :width]
+        return self._inner.logits(canvas, back.numpy().tolist())[:, :height, :width]
 
-    return Predictor(run, predictor.format, predictor.num_classes, traceable=False)
+    def coarse(self, image, input_size=None):
+        """See `Predictor.coarse`; there is no other `input_size` than the padded one."""
+        size, level, enlarged, dtype = self._box
+        inside, back = _places(tf.constant(image.shape[:2]), size, enlarged)
+        small = tf.constant(fit_image(image, inside.numpy().tolist())[np.newaxis])
+        prediction, _ = self._inner.coarse(_padded(small, inside, size, level, dtype)[0].numpy())
+        if self.num_classes is None:
+            return prediction[: inside[0], : inside[1]], image.shape[:2]
+        return prediction, tuple(back.numpy().tolist())
 
 
 def boxed(
@@ -65,16 +85,25 @@ def boxed(
       (height, width) that logits of the padded images are resized to, so that the images' own are
       of the images' size, int32.
     """
-    image_size = tf.cast(tf.shape(images)[1:3], tf.float32)
+    inside, back = _places(tf.shape(images)[1:3], size, enlarged)
+    return _padded(fit(images, inside), inside, size, level, dtype), inside, back
+
+
+def _places(image_size, size: tuple[int, int], enlarged: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """The second and third of what `boxed` returns, for images of a (height, width)."""
+    image_size = tf.cast(image_size, tf.float32)
     target = tf.constant(size, tf.float32)
     factor = tf.reduce_min(target / image_size)
     scaled = tf.round(image_size * (factor if enlarged else tf.minimum(factor, 1.0)))
-    inside = tf.cast(scaled, tf.int32)
+    back = tf.math.ceil(target / (scaled / image_size))
+    return tf.cast(scaled, tf.int32), tf.cast(back, tf.int32)
+
+
+def _padded(images, inside, size: tuple[int, int], level, dtype: tf.DType) -> tf.Tensor:
     bottom, right = tf.unstack(tf.constant(size) - inside)
     # Padding with 0, and this is the level.
     number = tf.int32 if dtype == tf.uint8 else dtype
     zero = tf.constant(np.round(level) if dtype == tf.uint8 else level, number)
-    above = tf.cast(fit(images, inside), number) - zero
+    above = tf.cast(images, number) - zero
     canvas = tf.pad(above, [[0, 0], [0, bottom], [0, right], [0, 0]]) + zero
-    canvas = tf.ensure_shape(tf.cast(canvas, dtype), [images.shape[0], *size, 3])
-    return canvas, inside, tf.cast(tf.math.ceil(target / (scaled / image_size)), tf.int32)
+    return tf.ensure_shape(tf.cast(canvas, dtype), [images.shape[0], *size, 3])

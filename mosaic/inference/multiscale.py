@@ -106,8 +106,8 @@ def _windows(predictor: Predictor, images, window, overlap: float) -> tf.Tensor:
         return tf.nn.softmax(predictor.logits(images, (height, width)))
     total = tf.zeros([images.shape[0], height, width, predictor.num_classes])
     count = tf.zeros([1, height, width, 1])
-    for top in _starts(height, window[0], overlap):
-        for left in _starts(width, window[1], overlap):
+    for top in starts(height, window[0], overlap):
+        for left in starts(width, window[1], overlap):
             part = images[:, top : top + window[0], left : left + window[1]]
             size = tuple(part.shape[1:3])
             probabilities = tf.nn.softmax(predictor.logits(part, size))
@@ -117,7 +117,7 @@ def _windows(predictor: Predictor, images, window, overlap: float) -> tf.Tensor:
     return total / count
 
 
-def _starts(size: int, window: int, overlap: float) -> Iterator[int]:
+def starts(size: int, window: int, overlap: float) -> Iterator[int]:
     """The starts of evenly spread windows that cover `size`, with at least the overlap."""
     if size <= window:
         return iter((0,))

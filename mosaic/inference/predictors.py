@@ -32,6 +32,7 @@ class Predictor:
 
     Attributes:
       copies: (device, predictor) of copies on several devices, to compute side by side; often none.
+      keeps_size: whether the model sees an image at the image's own size, however large.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Predictor:
         self.format = format
         self.num_classes = num_classes
         self.input_size = input_size
+        self.keeps_size = input_size is None
         # TensorFlow can compute several batches at once; a TFLite interpreter takes one at a time.
         self.threads = 2 if traceable else 1
         self.normalization = normalization
@@ -106,6 +108,27 @@ class Predictor:
         if self._check:
             self._check(height, width)
 
+    def coarse(
+        self, image: np.ndarray, input_size: Sequence[int] | None = None
+    ) -> tuple[tf.Tensor, tuple[int, int]]:
+        """Segments one image at the resolution of the model's output.
+
+        Args:
+          image: uint8 [height, width, 3].
+          input_size: (height, width) as for a call.
+
+        Returns:
+          (prediction, size): logits [h, w, classes] or class indices [h, w], and (height, width) of
+          what they cover in the image, in its pixels. Padding may make that larger than the image.
+
+        Raises:
+          UserError: the input is too small.
+        """
+        size = self.input_size or input_size or image.shape[:2]
+        self._check_size(size)
+        seen = fit_image(image, size)[np.newaxis]
+        return tf.convert_to_tensor(self.run(tf.constant(seen)))[0], image.shape[:2]
+
     def _check_size(self, size) -> None:
         # Inside a graph a network checks by itself, as far as sizes are known there.
         if tf.executing_eagerly():
@@ -130,8 +153,29 @@ def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
 
 
 def fit_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Resizes one image, uint8 [height, width, 3], as `fit` does."""
-    return fit(tf.constant(image[np.newaxis]), size)[0].numpy()
+    """Resizes one image, uint8 [height, width, 3], as `fit` does, without a copy of the image."""
+    if image.shape[:2] == tuple(size):
+        return image
+    (top, bottom, down), (left, right, along) = map(_neighbours, image.shape[:2], size)
+    down, along = down[:, np.newaxis, np.newaxis], along[:, np.newaxis]
+    above, below = (
+        first + (image[np.ix_(rows, right)] - first) * along
+        for rows in (top, bottom)
+        for first in [image[np.ix_(rows, left)].astype(np.float32)]
+    )
+    return np.round(above + (below - above) * down).astype(np.uint8)
+
+
+def _neighbours(side: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels before and behind each of a resized side, and how far it is between them.
+
+    In TensorFlow's own order of float32 operations, so that nothing rounds otherwise.
+    """
+    scale, half = np.float32(side) / np.float32(wanted), np.float32(0.5)
+    place = (np.arange(wanted, dtype=np.float32) + half) * scale - half
+    before = np.floor(place)
+    behind = np.minimum(np.ceil(place), side - 1)
+    return np.maximum(before, 0).astype(int), behind.astype(int), place - before
 
 
 def _nearest(labels: tf.Tensor, size) -> tf.Tensor:

@@ -99,6 +99,40 @@ def resize_bilinear(x: tf.Tensor, size, rule: str = HALF_PIXEL, repeats: bool = 
     )
 
 
+def resized_rows(
+    x: tf.Tensor, size: tuple[int, int], top: int, rows: int, rule: str = HALF_PIXEL
+) -> tf.Tensor:
+    """Some rows of what `resize_bilinear` returns, but for the last bits of float32.
+
+    Args:
+      x: float32 [batch, height, width, channels].
+      size: (height, width) of the whole result.
+      top: first of the rows.
+      rows: number of rows.
+      rule: rule of `RULES`.
+
+    Returns:
+      float32 [batch, rows, size[1], channels].
+    """
+    sides = list(zip(size, map(int, x.shape[1:3])))
+    if rule == ALIGNED:
+        scale = [(to - 1) / (of - 1) if min(to, of) > 1 else to / of for to, of in sides]
+    else:
+        scale = [to / of for to, of in sides]
+    # The operation takes half-pixel centres; other rules are moved by half a pixel of x.
+    move = [0.0 if rule == HALF_PIXEL else (1.0 - factor) / 2 for factor in scale]
+    # It gives 0 for what is more than half a pixel beyond the edge.
+    x = x if rule == HALF_PIXEL else tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]], "SYMMETRIC")
+    return tf.raw_ops.ScaleAndTranslate(
+        images=x,
+        size=[rows, size[1]],
+        scale=scale,
+        translation=[move[0] - top, move[1]],
+        kernel_type="triangle",
+        antialias=False,
+    )
+
+
 def predictions(logits: tf.Tensor, size, rule: str = HALF_PIXEL) -> tf.Tensor:
     """Class indices [batch, height, width], int32, of logits resized bilinearly to `size`."""
     return tf.argmax(resize_bilinear(logits, size, rule), -1, output_type=tf.int32)

@@ -16,6 +16,7 @@ from mosaic.utils.fonts import drawable
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
 _IGNORED = (0, 0, 0)
+_ROWS = 64
 
 
 def palette(dataset: SegmentationDataset | Classes) -> np.ndarray:
@@ -37,8 +38,14 @@ def blend(
 
     Pixels with the ignore label keep the image's own colours.
     """
-    mixed = image * (1.0 - share) + table[labels] * share
-    return np.where((labels == ignore_label)[..., None], image, mixed).round().astype(np.uint8)
+    blended = np.empty_like(image)
+    # Some rows at a time: floats of a whole photograph would take many times its memory.
+    for top in range(0, len(image), _ROWS):
+        rows = slice(top, top + _ROWS)
+        mixed = image[rows] * (1.0 - share) + table[labels[rows]] * share
+        ignored = (labels[rows] == ignore_label)[..., None]
+        blended[rows] = np.where(ignored, image[rows], mixed).round()
+    return blended
 
 
 def overlay(
@@ -187,4 +194,4 @@ def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
     if not encoded:
         raise OSError(f"{path}: the picture could not be encoded")
     with replacing(path) as aside:
-        aside.write_bytes(data.tobytes())
+        aside.write_bytes(data)

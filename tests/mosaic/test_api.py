@@ -67,6 +67,21 @@ def test_an_array_is_segmented(segmenter, image):
     assert not gin.config._CONFIG
 
 
+def test_confidence_and_files_of_predictions(segmenter, image, tmp_path):
+    """The files hold what the functions return."""
+    found = segmenter.confidence(image)
+    assert found.shape == (64, 128) and 255 // 19 <= found.min() < found.max()
+    cv2.imwrite(str(tmp_path / "in.png"), image[..., ::-1])
+    assert segmenter.predict([tmp_path / "in.png"], tmp_path / "out", confidence=True) == 1
+    written = cv2.imread(str(tmp_path / "out" / "confidence" / "in.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(written, found)
+
+
+def test_tiles_of_a_larger_image(run, image):
+    with pytest.raises(UserError, match="images of 32x32 are too small"):
+        mosaic.load(run, tile=(32, 32))(image)
+
+
 def test_a_segmenter_takes_files_and_draws(segmenter, image, tmp_path):
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), image[..., ::-1])

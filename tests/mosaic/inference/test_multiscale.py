@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mosaic.inference.multiscale import _starts, average
+from mosaic.inference.multiscale import average, starts
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models.resizing import ALIGNED
 from mosaic.utils.errors import UserError
@@ -67,10 +67,10 @@ def test_scales_are_averaged():
     ("size", "window", "overlap"), [(100, 30, 1 / 3), (31, 30, 0), (90, 30, 0)]
 )
 def test_windows_cover_all(size, window, overlap):
-    starts = list(_starts(size, window, overlap))
-    assert starts[0] == 0
-    assert starts[-1] == size - window
-    assert max(np.diff(starts)) <= window * (1 - overlap)
+    begins = list(starts(size, window, overlap))
+    assert begins[0] == 0
+    assert begins[-1] == size - window
+    assert max(np.diff(begins)) <= window * (1 - overlap)
 
 
 @pytest.mark.parametrize(

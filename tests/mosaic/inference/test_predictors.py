@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from mosaic.inference import predictors
@@ -39,3 +40,14 @@ def test_images_that_are_too_small():
             network(small, **settings)
     with pytest.raises(UserError, match="images of 32x48 are too small"):
         average(network, scales=(0.5,))(images)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [((30, 41), (17, 23)), ((33, 20), (90, 77)), ((6, 8), (3, 4)), ((1, 5), (4, 1))],
+)
+def test_one_image_is_resized_as_batches_are(size, wanted):
+    """To the last bit, though without TensorFlow's copy of a large image."""
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    expected = predictors.fit(tf.constant(image[np.newaxis]), wanted)[0]
+    np.testing.assert_array_equal(predictors.fit_image(image, wanted), expected)

@@ -67,3 +67,14 @@ def test_a_network_has_the_rule_of_all_its_resizes(rules, expected):
     outputs = [resizing.ResizeLike(*rule)([low, high]) for rule in rules]
     model = tf_keras.Model([low, high], outputs)
     assert resizing.rule_of(model) == expected
+
+
+@pytest.mark.parametrize("rule", sorted(resizing.RULES))
+@pytest.mark.parametrize(("of", "to"), [((7, 5), (40, 33)), ((1, 6), (9, 20)), ((20, 12), (13, 8))])
+def test_some_rows_are_those_of_the_whole(rule, of, to):
+    x = tf.constant(np.random.default_rng(0).normal(size=(1, *of, 3)), tf.float32)
+    whole = resizing.resize_bilinear(x, to, rule)
+    parts = [
+        resizing.resized_rows(x, to, top, min(4, to[0] - top), rule) for top in range(0, to[0], 4)
+    ]
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5)

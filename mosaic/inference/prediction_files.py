@@ -1,0 +1,166 @@
+"""Predictions of users' own images as files: labels, overlays, videos, confidence, fractions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from mosaic.inference import any_size, class_fractions, video_files
+from mosaic.inference.any_size import LARGE, Segmentation
+from mosaic.inference.image_files import Source, read
+from mosaic.inference.predictors import Predictor
+from mosaic.utils import visualize
+from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import UserError
+from mosaic.utils.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How images are segmented, and what is written.
+
+    Attributes:
+      input_size: (height, width) that images are resized to for the network; None leaves them.
+      tile: (height, width) of tiles, as for `any_size.segment`.
+      confidence: whether to write confidence/NAME.png, 255 where the class is certain.
+      frames: whether to write pictures of each frame of a video; the video of overlays is written
+        in any case.
+    """
+
+    input_size: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = None
+    confidence: bool = False
+    frames: bool = True
+
+
+def predict(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    output_dir: str,
+    classes: Classes | None = None,
+    options: Options = Options(),
+) -> int:
+    """Segments images and writes files for each, and the shares of the classes for all.
+
+    Args:
+      predictor: predictor that segments the images.
+      sources: images and videos, as `image_files.find` lists them.
+      output_dir: folder for the files. labels/NAME.png are class indices, 8-bit PNG of one channel,
+        of the image's size; overlays/NAME.png show the image and, beside it, its classes with a
+        legend, both smaller for images above 2048x2048 pixels; overlays/NAME.webm shows the
+        classes over a video; class_fractions.csv and .json have a line for each image.
+      classes: names and colours of the classes; None to use numbers as names.
+      options: how images are segmented, and what is written.
+
+    Returns:
+      The number of images.
+
+    Raises:
+      UserError: an image cannot be read or is too small, or `classes` are too few for the
+        network, or it gives no confidence.
+    """
+    if classes and predictor.num_classes not in (None, len(classes.class_names)):
+        raise UserError(
+            f"the network has {predictor.num_classes} classes and the label map "
+            f"{len(classes.class_names)}; give its own with --label_map"
+        )
+    if options.confidence:
+        any_size.check_gives_confidence(predictor)
+    out, rows = pathlib.Path(output_dir), []
+    counts = [source.frames for source in sources]
+    try:
+        with Progress(None if None in counts else sum(counts), "predict", "image") as bar:
+            for source in sources:
+                before = len(rows)
+                with _video(out, source) as add:
+                    for name, image in read(source):
+                        found = _segment(predictor, image, source, options)
+                        known = _known(predictor, found, source, classes)
+                        if options.frames or not source.is_video:
+                            _write(out, name, image, found, known)
+                        if add:
+                            add(_frame(image, found.labels, known))
+                        rows.append(class_fractions.Row.of(name, str(source.path), found))
+                        bar.update(1)
+                done = len(rows) - before
+                if source.frames and done < source.frames:
+                    bar.say(
+                        f"warning: {source.path}: {done} frames could be read of the "
+                        f"{source.frames} that its header has"
+                    )
+    finally:
+        if rows:
+            class_fractions.write(out, rows, classes)
+    return len(rows)
+
+
+def _video(out: pathlib.Path, source: Source) -> contextlib.AbstractContextManager:
+    """In its block, a function that adds a frame to the video; None for an image."""
+    if not source.is_video:
+        return contextlib.nullcontext()
+    path = out / "overlays" / f"{source.name}{video_files.SUFFIX}"
+    return video_files.writing(path, source.rate)
+
+
+def _segment(
+    predictor: Predictor, image: np.ndarray, source: Source, options: Options
+) -> Segmentation:
+    def shown(tiles: Sequence) -> Iterator:
+        with Progress(len(tiles), source.name, "tile") as bar:
+            yield from bar.over(tiles)
+
+    try:
+        return any_size.segment(
+            predictor, image, options.input_size, options.tile, options.confidence, shown
+        )
+    except UserError as error:
+        hint = " (--size=HEIGHTxWIDTH)" if "too small" in str(error) else ""
+        raise UserError(f"{source.path}: {error}{hint}") from None
+
+
+def _known(
+    predictor: Predictor, found: Segmentation, source: Source, classes: Classes | None
+) -> Classes:
+    count = max(predictor.num_classes or 0, int(found.labels.max()) + 1)
+    known = classes or Classes.numbered(count)
+    if count > len(known.class_names):
+        raise UserError(
+            f"{source.path}: class {count - 1} came out, but the label map has only "
+            f"{len(known.class_names)}; give the network's own with --label_map"
+        )
+    return known
+
+
+def _write(
+    out: pathlib.Path, name: str, image: np.ndarray, found: Segmentation, classes: Classes
+) -> None:
+    visualize.write_png(out / "labels" / f"{name}.png", found.labels)
+    if found.confidence is not None:
+        visualize.write_png(out / "confidence" / f"{name}.png", found.confidence)
+    picture = visualize.overlay(*_smaller(image, found.labels), classes)
+    visualize.write_png(out / "overlays" / f"{name}.png", picture)
+
+
+def _smaller(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:
+    """Image, truth and labels for an overlay that can be looked at."""
+    factor = min(1.0, (LARGE / labels.size) ** 0.5)
+    if factor < 1.0:
+        size = [max(1, round(side * factor)) for side in (labels.shape[1], labels.shape[0])]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    return image, None, labels
+
+
+def _frame(image: np.ndarray, labels: np.ndarray, classes: Classes) -> np.ndarray:
+    """A frame of a video: its classes over it, and the legend of all where that is not high."""
+    table = visualize.palette(classes)
+    picture = visualize.blend(image, labels, table, classes.ignore_label)
+    legend = visualize.legend(image.shape[1], range(len(classes.class_names)), classes)
+    if len(legend) > len(picture) // 3:
+        return picture
+    return np.concatenate([picture, legend])
