@@ -52,7 +52,8 @@ def run(
             macro = suggested_macro(error.flagname, rest) if takes_gin else ""
             raise UserError(f"{macro or error} (see {program} --help)") from None
         except flags.Error as error:
-            raise UserError(f"{error} (see {program} --help)") from None
+            told = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", str(error))
+            raise UserError(f"{told} (see {program} --help)") from None
         debug = values.debug
         expand(values)
         if values.help:

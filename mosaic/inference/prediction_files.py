@@ -62,13 +62,17 @@ def predict(
 
     Raises:
       UserError: an image cannot be read or is too small, or `classes` are too few for the
-        network, or it gives no confidence.
+        network, or it gives no confidence, or takes another size only.
     """
     if classes and predictor.num_classes not in (None, len(classes.class_names)):
         raise UserError(
             f"the network has {predictor.num_classes} classes and the label map "
             f"{len(classes.class_names)}; give its own with --label_map"
         )
+    if options.input_size and predictor.input_size not in (None, tuple(options.input_size)):
+        sizes = (options.input_size, predictor.input_size)
+        given, own = ("x".join(map(str, size)) for size in sizes)
+        raise UserError(f"--size={given}: the model takes images of {own} only; leave it out")
     if options.confidence:
         any_size.check_gives_confidence(predictor)
     out, rows = pathlib.Path(output_dir), []

@@ -78,6 +78,7 @@ def test_help_answers_at_once(command, tmp_path):
         ("benchmark.py", ["a.tflite", "--model_dir=b"], ["a.tflite: name files, or --model_dir"]),
         ("benchmark.py", ["--model_dir=nowhere"], ["nowhere: no run: config.gin is not in it"]),
         ("benchmark.py", ["a.tflite", "--delegates=gpu"], ["--delegates is for a phone"]),
+        ("benchmark.py", ["a.tflite", "--runs=2.5"], ["--runs=2.5: it must be a whole number"]),
         (
             "eval.py",
             ["--compare=a", "--output_dir=/proc/out"],

@@ -43,6 +43,15 @@ def test_images_folders_and_videos(tmp_path):
     assert overlay.shape[0] > 12
 
 
+def test_a_size_that_the_model_does_not_take_is_refused(tmp_path):
+    half_red(tmp_path / "a.png")
+    sources = image_files.find([str(tmp_path / "a.png")])
+    predictor = Predictor(RED.run, "tflite", None, input_size=(20, 30))
+    with pytest.raises(UserError, match=r"^--size=9x9: the model takes images of 20x30 only"):
+        predict(predictor, sources, str(tmp_path), options=Options((9, 9)))
+    assert predict(predictor, sources, str(tmp_path), options=Options((20, 30))) == 1
+
+
 def test_video_without_a_number_of_frames(tmp_path, capsys):
     """As streams have it: frames one after the other, without a header."""
     frame = cv2.imencode(".jpg", np.full((24, 32, 3), (0, 0, 255), np.uint8))[1].tobytes()
