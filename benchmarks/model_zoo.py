@@ -17,6 +17,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import gin
+import tensorflow as tf
+import tf_keras
 
 import common  # noqa: F401 - makes this project's modules importable
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
@@ -24,7 +26,9 @@ from measurement_records import DOCS, read
 from mosaic import config
 from mosaic.evaluation import published
 from mosaic.evaluation.html_report import percent
+from mosaic.evaluation.protocols import Evaluation
 from mosaic.models import cost, quantization_aware
+from mosaic.models.resizing import resize_bilinear, rule_of
 from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import command, provenance
@@ -42,7 +46,20 @@ EDGETPU = (
     *("zoo_edgetpu_cityscapes", "zoo_edgetpu_cityscapes_stride16"),
     *("zoo_edgetpu_slim_cityscapes", "zoo_edgetpu_slim_cityscapes_stride16"),
 )
+# Whose published figures are operations.
+MOBILENETV3 = ("zoo_mnv3_large_cityscapes", "zoo_mnv3_small_cityscapes")
 _NOTHING = {"DATA_DIR": "nowhere", "INIT_CHECKPOINT": None}
+
+
+def build(key: str) -> tuple[tf_keras.Model, Evaluation]:
+    """Builds the float network of a published result, and says how it is scored."""
+    path = config.find(key)
+    needed = config.missing([path], [])
+    config.parse([path], [f"{name} = {_NOTHING[name]!r}" for name in needed])
+    model = quantization_aware.float_network(config.build("train.model"))
+    evaluation = config.build("train.evaluation")
+    gin.clear_config()
+    return model, evaluation
 
 
 def count(key: str, size: Sequence[int] | None = None) -> dict:
@@ -54,12 +71,7 @@ def count(key: str, size: Sequence[int] | None = None) -> dict:
       key: key of the result, which is the experiment's name.
       size: (height, width) of the image, in pixels; None for the size that is scored.
     """
-    path = config.find(key)
-    needed = config.missing([path], [])
-    config.parse([path], [f"{name} = {_NOTHING[name]!r}" for name in needed])
-    model = quantization_aware.float_network(config.build("train.model"))
-    evaluation = config.build("train.evaluation")
-    gin.clear_config()
+    model, evaluation = build(key)
     height, width = size or published.result(key)["settings"]["input_size"]
     costs = [
         cost.count(model, *(int((side - 1) * scale + 1) for side in (height, width)))
@@ -72,13 +84,34 @@ def count(key: str, size: Sequence[int] | None = None) -> dict:
     }
 
 
+def operations(key: str) -> int:
+    """Counts all operations of a published network for one image, as TensorFlow's profiler does.
+
+    A multiply-add is two of them. Softmax and argmax of logits at the image's size are included, as
+    in research/deeplab's evaluation.
+    """
+    model, _ = build(key)
+    size = tuple(published.result(key)["settings"]["input_size"])
+
+    @tf.function(input_signature=[tf.TensorSpec([1, *size, 3])])
+    def predict(image):
+        logits = resize_bilinear(model(image, training=False), size, rule_of(model))
+        return tf.argmax(tf.nn.softmax(logits), -1)
+
+    profiler = tf.compat.v1.profiler
+    options = {**profiler.ProfileOptionBuilder.float_operation(), "output": "none"}
+    return profiler.profile(predict.get_concrete_function().graph, options=options).total_float_ops
+
+
 def rows(docs: pathlib.Path = DOCS) -> dict[str, list[dict]]:
     """The published networks by the name of their data set, the best first.
 
     Raises:
       UserError: the costs of one were not counted.
     """
-    record = read(docs).get(RECORD, {}).get("networks", {})
+    records = read(docs)
+    record = records.get(RECORD, {}).get("networks", {})
+    latency = records.get(f"{RECORD}.latency", {}).get("milliseconds", {})
     found: dict[str, list[dict]] = {}
     for key, result in published.results().items():
         if key not in record:
@@ -88,6 +121,7 @@ def rows(docs: pathlib.Path = DOCS) -> dict[str, list[dict]]:
             title += ", top 31 classes"
         row = {"published": result.get("multiply_adds"), **result, **record[key]}
         row |= {"key": key, "commands": _commands(key, place, result)}
+        row["milliseconds"] = latency.get(key)
         found.setdefault(title, []).append(row)
     for table in found.values():
         table.sort(key=lambda row: -row["mean_iou"])
@@ -123,9 +157,12 @@ def render(docs: pathlib.Path = DOCS) -> str:
     """Returns model_zoo.md."""
     templates = environment(docs)
     templates.filters.update(percent=percent, billions=billions)
-    record = read(docs)[RECORD]
+    record, latency = (read(docs)[name] for name in (RECORD, f"{RECORD}.latency"))
     edge = [billions(record["edgetpu_at_513"][key]) for key in EDGETPU]
-    return templates.get_template("model_zoo.md.jinja").render(tables=rows(docs), edge=edge)
+    whole = [billions(record["operations"][key]) for key in MOBILENETV3]
+    return templates.get_template("model_zoo.md.jinja").render(
+        tables=rows(docs), edge=edge, operations=whole, latency=latency
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -139,6 +176,7 @@ def main(arguments: Sequence[str]) -> int:
             networks = {key: count(key) for key in published.results()}
             edge = {key: count(key, (513, 513))["multiply_adds"] for key in EDGETPU}
             record = {**provenance(command()), "networks": networks, "edgetpu_at_513": edge}
+            record["operations"] = {key: operations(key) for key in MOBILENETV3}
             write_text(DOCS / "results" / f"{RECORD}.json", json.dumps(record, indent=1) + "\n")
     except UserError as error:
         print(error, file=sys.stderr)

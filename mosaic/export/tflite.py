@@ -44,6 +44,8 @@ class TFLiteOptions:
         or `int8` weights and maps.
       input_type: type of an int8 file's input: `uint8`, the image's bytes, or `int8`, the bytes
         minus 128. Other files take the bytes' values in float32.
+      limit: how far the file may differ from its network; None for the format's
+        (`mosaic.export.tolerances`).
 
     Raises:
       UserError: an option has a value that is not known.
@@ -53,6 +55,7 @@ class TFLiteOptions:
     output: str = "logits"
     quantize: str = "none"
     input_type: str = "uint8"
+    limit: tolerances.Limit | None = None
 
     def __post_init__(self):
         check_choice("output", self.output, OUTPUTS)
@@ -142,7 +145,7 @@ def write(
         if learnt and (kinds := file.float_operators):
             raise RunError(f"{path}: computes in float32 ({', '.join(kinds)}); nothing was kept")
         fitted = [fit_image(image, options.size) for image in images]
-        limit = tolerances.of_model(model, options.quantize)
+        limit = options.limit or tolerances.of_model(model, options.quantize)
         return check(model, TFLitePredictor(file), fitted, limit, path, split)
 
 
