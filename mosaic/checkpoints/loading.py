@@ -197,9 +197,11 @@ def _mosaic_names(graph) -> dict[str, str]:
     }
 
 
-def brings_ranges(path: str) -> bool:
-    """Whether a path names a Garden checkpoint of quantization-aware training; raises as `read`."""
-    return not path.endswith(".tflite") and read(path).format == "garden_qat"
+def brings_ranges(path: str, network: tf_keras.Model) -> bool:
+    """Whether a checkpoint has learnt ranges for a float network: the Garden's, of its classes."""
+    if path.endswith(".tflite") or (checkpoint := read(path)).format != "garden_qat":
+        return False
+    return not fit.pairs(network, checkpoint, ("",), classifier(network))[1]
 
 
 def load(

@@ -96,7 +96,7 @@ class SegmentationTask(base_task.Task):
         if not self.initial.checkpoint:
             return
         network = quantization_aware.float_network(model)
-        if network is not model and loading.brings_ranges(self.initial.checkpoint):
+        if network is not model and loading.brings_ranges(self.initial.checkpoint, network):
             loading.load(model, self.initial.checkpoint)
             return
         prefixes = self.initial.prefixes

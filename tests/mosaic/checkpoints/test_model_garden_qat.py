@@ -128,6 +128,12 @@ def test_training_starts_from_its_ranges(golden, rounding, values):
         np.testing.assert_array_equal(variable, values[variable_name(variable)])
 
 
+def test_a_network_of_other_classes_has_other_ranges(golden, rounding):
+    network = quantization_aware.float_network(rounding)
+    assert loading.brings_ranges(str(golden / "ckpt"), network)
+    assert not loading.brings_ranges(str(golden / "ckpt"), mosaic(3))
+
+
 def test_plain_names_count_the_layers_that_have_weights():
     names = {
         "backbone/layer_with_weights-0/quantize_layer_min": "input",
