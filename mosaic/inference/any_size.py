@@ -117,7 +117,8 @@ def _whole(
     prediction, size = predictor.coarse(image, input_size)
     if predictor.num_classes is None:
         small = _bytes(prediction.numpy())[np.newaxis, ..., np.newaxis]
-        return Segmentation(tf.image.resize(small, (height, width), "nearest")[0, ..., 0].numpy())
+        enlarged = tf.image.resize(small, (height, width), "nearest").numpy()
+        return Segmentation(enlarged[0, ..., 0])
     logits = tf.cast(prediction, tf.float32)[tf.newaxis]
     are_probabilities = _are_probabilities(logits)
     labels = np.empty((height, width), np.uint8)

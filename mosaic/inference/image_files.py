@@ -135,9 +135,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: it cannot be read.
     """
-    content = np.fromfile(path, np.uint8)
+    os.stat(path)  # raises the error of a file that is not there
     try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+        # With `dst` it decodes into the array itself; otherwise OpenCV copies a whole image.
+        image = cv2.imread(filename=os.fspath(path), dst=None, flags=cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise UserError(f"{path}: not a readable image ({error.err})") from None
     if image is None:

@@ -14,6 +14,7 @@ import pytest
 import tf_keras
 
 import mosaic
+from mosaic.api import Segmenter
 from mosaic.export import checkpoint
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
@@ -77,9 +78,10 @@ def test_confidence_and_files_of_predictions(segmenter, image, tmp_path):
     np.testing.assert_array_equal(written, found)
 
 
-def test_tiles_of_a_larger_image(run, image):
+def test_tiles_of_a_larger_image(segmenter, image):
+    tiled = Segmenter(segmenter._predictor, None, None, (32, 32), "a run")
     with pytest.raises(UserError, match="images of 32x32 are too small"):
-        mosaic.load(run, tile=(32, 32))(image)
+        tiled(image)
 
 
 def test_a_segmenter_takes_files_and_draws(segmenter, image, tmp_path):
