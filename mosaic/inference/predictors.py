@@ -10,6 +10,7 @@ import tf_keras
 
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
+from mosaic.models.late_resize import before_resizes
 from mosaic.models.resizing import HALF_PIXEL, predictions, resize_bilinear, rule_of, size_of
 
 
@@ -186,7 +187,7 @@ def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
 
 def of_network(model: tf_keras.Model) -> Predictor:
     """Returns a predictor of a network of this project, with the weights that it has now."""
-    inference = folded(model)
+    inference = before_resizes(folded(model))
 
     @tf.function(reduce_retracing=True)
     def run(images):
