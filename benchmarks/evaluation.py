@@ -2,12 +2,16 @@
 
 python benchmarks/evaluation.py --output=OUT
 
-The same network (the 77.24 configuration, random weights), the same frames, from PNG to the
-confusion matrix. The two take turns, and medians of their turns are compared.
+The same network (the 77.24 configuration, random weights, batch norm's averages those of a
+frame), the same frames, from PNG to the confusion matrix. The two take turns, and medians of their
+turns are compared. Beside them the network alone: in TensorFlow as it was built, in TensorFlow as
+evaluation restructures it, and in TensorFlow Lite, with the fraction of pixels that get the class
+that the network as it was built gives them.
 """
 
 from __future__ import annotations
 
+import os
 import pathlib
 import tempfile
 import time
@@ -22,10 +26,14 @@ from official.vision.tasks.semantic_segmentation import SemanticSegmentationTask
 
 import common
 from data.cityscapes import cityscapes
+from data.street_scenes import drawing
 from mosaic.evaluation.evaluator import Origin, evaluate
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.export.tflite import TFLiteOptions, write
+from mosaic.inference.interpreters import TFLiteInterpreter
 from mosaic.inference.predictors import of_network
 from mosaic.models import mosaic
+from mosaic.models.resizing import predictions
 
 
 def garden_turn(folder: pathlib.Path, model: tf_keras.Model) -> Callable[[], None]:
@@ -82,31 +90,76 @@ def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str) -> Callab
     return lambda: evaluate(predictor, dataset, evaluation, Origin("random"), output)["seconds"]
 
 
+def network(frame: np.ndarray) -> tf_keras.Model:
+    """Returns a network whose logits differ from place to place, as a trained one's do."""
+    model = mosaic.mosaic(frames.CLASSES, norm_momentum=0.0)
+    model(tf.constant(frame[np.newaxis, ::2, ::2], tf.float32), training=True)
+    return model
+
+
+def alone(
+    model: tf_keras.Model, frame: np.ndarray, path: str
+) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
+    """Returns functions that compute logits of a frame, by name, and the fractions of equal pixels.
+
+    Args:
+      model: network.
+      frame: uint8 [*frames.SIZE, 3].
+      path: path of a TFLite file to write.
+    """
+    pixels = tf.constant(frame[np.newaxis])
+    forward = tf.function(lambda images: model(tf.cast(images, tf.float32), training=False))
+    predictor = of_network(model)
+    write(model, [frame], path, TFLiteOptions(frames.SIZE, "logits_stride4"))
+    interpreter = TFLiteInterpreter(path, os.cpu_count())
+    interpreter.feed(frame[np.newaxis].astype(np.float32))
+    interpreter.invoke()
+    expected = predictions(forward(pixels), frames.SIZE)
+
+    def equal(logits) -> float:
+        return float(np.mean(predictions(tf.constant(logits), frames.SIZE) == expected))
+
+    return {
+        "network alone": lambda: forward(pixels),
+        "restructured": lambda: predictor.run(pixels),
+        "TensorFlow Lite": interpreter.invoke,
+    }, {
+        "restructured_equal": equal(predictor.run(pixels)),
+        "tensorflow_lite_equal": equal(interpreter.output()),
+    }
+
+
+def repeat(compute: Callable[[], object], times: int) -> None:
+    """Calls a function several times."""
+    for _ in range(times):
+        compute()
+
+
 def main() -> None:
     """Measures."""
     parser = common.parser(__doc__, turns=3)
     parser.add_argument("--frames", type=int, default=40)
     values = parser.parse_args()
-    model = mosaic.mosaic(frames.CLASSES)
+    frame, _ = drawing.draw_scene(0, *frames.SIZE)
+    model = network(frame)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = frames.write(pathlib.Path(temporary) / "data", values.frames)
+        path = pathlib.Path(temporary)
+        folder = frames.write(path / "data", values.frames)
         turns = {
             "Garden": garden_turn(folder, model),
-            "ours": our_turn(folder, model, str(pathlib.Path(temporary) / "out")),
+            "ours": our_turn(folder, model, str(path / "out")),
         }
-        pixels = tf.constant(np.zeros((1, *frames.SIZE, 3), np.float32))
-        forward = tf.function(lambda images: model(images, training=False))
-        turns["network alone"] = lambda: [forward(pixels) for _ in range(values.frames)]
+        engines, equal = alone(model, frame, str(path / "network.tflite"))
+        for name, compute in engines.items():
+            turns[name] = lambda compute=compute: repeat(compute, values.frames)
         rates: dict[str, list[float]] = {name: [] for name in turns}
         for number in range(values.turns + 1):
             for name, turn in turns.items():
                 start = time.perf_counter()
-                seconds = turn()
-                if not isinstance(seconds, float):
-                    seconds = time.perf_counter() - start
+                seconds = turn() or time.perf_counter() - start
                 if number:  # the first turn is a warm-up
                     rates[name].append(values.frames / seconds)
-    common.finish(rates, values)
+    common.finish(rates, values, **equal)
 
 
 if __name__ == "__main__":
