@@ -43,4 +43,4 @@ def test_every_flag_for_a_path_is_expanded():
         text = (ROOT / f"{door}.py").read_text()
         text += (ROOT / "mosaic" / "cli" / "flags.py").read_text()
         found = re.findall(r'DEFINE_(?:multi_)?string\(\s*"(\w+)"', text)
-        assert set(found) - {"size", "split"} <= set(cli.PATH_FLAGS)
+        assert set(found) - {"size", "split", "tile"} <= set(cli.PATH_FLAGS)
