@@ -69,6 +69,7 @@ def test_weights_of_another_arithmetic_are_not_loaded(tmp_path):
 # DeepLab.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["trainer", "whole"])
 def test_deeplab_in_the_trainers_form(form, tmp_path):
     theirs, ours = garden_deeplab("v3"), our_deeplab("v3")

@@ -194,6 +194,7 @@ def test_kinds_are_those_of_the_configurations():
     assert floats == {name for name, _ in KINDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), KINDS)
 def test_every_kind_of_network_comes_back(reduced, tmp_path, name, settings):
     gin.clear_config()
@@ -400,6 +401,7 @@ def test_weights_of_8_bits_come_back(reduced, images, tmp_path, build):
     assert np.std(answers(model, images) - expected) < 0.1 * np.std(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "settings", "file", "least"), PUBLISHED)
 def test_published_files_agree_with_their_float_networks(
     shared, build, settings, file, least, record_property
@@ -430,6 +432,7 @@ def test_published_files_agree_with_their_float_networks(
     assert np.mean(training.argmax(-1) == np.concatenate(unfolded).argmax(-1)) > 0.99
 
 
+@pytest.mark.slow
 def test_a_file_loads_like_a_checkpoint(tmp_path, small_network, drawn):
     path = tmp_path / "network.tflite"
     tflite.write(small_network, [drawn.images[0]], str(path), tflite.TFLiteOptions((64, 96)))
