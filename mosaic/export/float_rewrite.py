@@ -12,6 +12,7 @@ from __future__ import annotations
 import tf_keras
 
 from mosaic.models import batch_norm, late_resize
+from mosaic.models.exchange import exchanged
 from mosaic.models.resizing import ResizeAlways, ResizeLike
 
 
@@ -22,28 +23,21 @@ def in_floats(model: tf_keras.Model) -> tf_keras.Model:
       model: functional model of plain layers, which stays as it is.
     """
     network = batch_norm.folded(model, divided=False)
-    for conv, resize in _pixels(network):
-        network = late_resize.apart(network, conv, [resize])
+    network = late_resize.apart(network, _pixels(network))
     if not any(map(late_resize.repeats_pixel, network.layers)):
         return network
-
-    def convert(layer):
-        kind = ResizeAlways if type(layer) is ResizeLike else type(layer)
-        return kind.from_config(layer.get_config())
-
-    copy = tf_keras.models.clone_model(network, clone_function=convert)
-    copy.set_weights(network.get_weights())
-    return copy
+    return exchanged(network, {ResizeLike: ResizeAlways})
 
 
-def _pixels(network: tf_keras.Model) -> list[tuple[str, str]]:
-    """Names of 1x1 convolutions, and of the resize that repeats a pixel for each.
+def _pixels(network: tf_keras.Model) -> dict[str, list[str]]:
+    """By the name of a 1x1 convolution, that of the resize that repeats a pixel for it.
 
     The pixel is the first or the last of the parts: readers of the file tell it by the sum's order.
     """
-    found = []
+    found = {}
     for conv in filter(late_resize.is_pointwise, network.layers):
         parts = late_resize.parts(conv)
         pixels = [part.name for part in (parts[0], parts[-1]) if late_resize.repeats_pixel(part)]
-        found += [(conv.name, pixels[0])] if pixels else []
+        if pixels:
+            found[conv.name] = pixels[:1]
     return found

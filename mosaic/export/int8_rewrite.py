@@ -15,6 +15,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.models.batch_norm import beginning
+from mosaic.models.exchange import exchanged
 from mosaic.models.pooling import PoolToBins, PoolToBinsByConvolution
 from mosaic.models.resizing import ResizeAlways, ResizeLike
 from mosaic.tflite import paddings
@@ -90,14 +91,7 @@ def in_integers(model: tf_keras.Model) -> tf_keras.Model:
     Args:
       model: functional model of plain layers, which stays as it is.
     """
-
-    def convert(layer):
-        kind = _IN_INTEGERS.get(type(layer), type(layer))
-        return kind.from_config(layer.get_config())
-
-    copy = tf_keras.models.clone_model(model, clone_function=convert)
-    copy.set_weights(model.get_weights())
-    return copy
+    return exchanged(model, _IN_INTEGERS)
 
 
 def samples(images: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:

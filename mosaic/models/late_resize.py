@@ -8,7 +8,7 @@ enlarged. The parts are added.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import tf_keras
@@ -23,7 +23,8 @@ def before_resizes(network: tf_keras.Model) -> tf_keras.Model:
     Args:
       network: functional model of plain layers; it comes back as it is where nothing is to gain.
     """
-    for conv in (layer for layer in network.layers if is_pointwise(layer)):
+    changes = {}
+    for conv in filter(is_pointwise, network.layers):
         resizes = [
             layer.name
             for layer in parts(conv)
@@ -32,8 +33,8 @@ def before_resizes(network: tf_keras.Model) -> tf_keras.Model:
             and (repeats_pixel(layer) or layer.output.shape[-1] >= conv.filters)
         ]
         if 0 < len(resizes) < len(parts(conv)):
-            network = apart(network, conv.name, resizes)
-    return network
+            changes[conv.name] = resizes
+    return apart(network, changes)
 
 
 def is_pointwise(layer: keras.Layer) -> bool:
@@ -58,19 +59,33 @@ def repeats_pixel(layer: keras.Layer) -> bool:
     return type(layer) is ResizeLike and layer.input[0].shape[1:3] == (1, 1)
 
 
-def apart(network: tf_keras.Model, name: str, resizes: Collection[str]) -> tf_keras.Model:
-    """Returns a network whose convolution gets some of its parts before their resize.
+def apart(network: tf_keras.Model, changes: Mapping[str, Collection[str]]) -> tf_keras.Model:
+    """Returns a network whose convolutions get some of their parts before the resize.
 
-    A repeated pixel is not even resized: the sum repeats it.
+    A repeated pixel is not even resized: the sum repeats it. Without changes it is the same one.
 
     Args:
       network: functional model.
-      name: name of a convolution, as `is_pointwise` finds them.
-      resizes: names of those of its `parts` that are resizes, and resize for it alone; not all.
+      changes: by the name of a convolution, as `is_pointwise` finds them, names of those of its
+        `parts` that are resizes, and resize for it alone; not all.
     """
-    conv = network.get_layer(name)
-    concat = conv.input.node.layer
+    if not changes:
+        return network
     config = network.get_config()
+    weights = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+    for name, resizes in changes.items():
+        weights |= _divide(config, network.get_layer(name), resizes)
+    result = tf_keras.Model.from_config(config)
+    for layer, values in weights.items():
+        result.get_layer(layer).set_weights(values)
+    return result
+
+
+def _divide(
+    config: dict, conv: keras.Conv2D, resizes: Collection[str]
+) -> dict[str, list[np.ndarray]]:
+    """Changes the configuration of a network for one convolution; returns weights by layer."""
+    name, concat = conv.name, conv.input.node.layer
     entries = {entry["name"]: entry for entry in config["layers"]}
     _hand_on(config, name, f"{name}_sum")
     kept, summands, kernels, gone = [], [], {}, set()
@@ -99,12 +114,7 @@ def apart(network: tf_keras.Model, name: str, resizes: Collection[str]) -> tf_ke
         entries[concat.name]["inbound_nodes"] = [[node for node, _ in kept]]
     kernels[name] = [np.concatenate([weights for _, weights in kept], axis=2), *bias]
     config["layers"] = [entry for entry in config["layers"] if entry["name"] not in gone]
-    result = tf_keras.Model.from_config(config)
-    others = (layer for layer in network.layers if layer.weights and layer is not conv)
-    kernels |= {layer.name: layer.get_weights() for layer in others}
-    for layer, values in kernels.items():
-        result.get_layer(layer).set_weights(values)
-    return result
+    return kernels
 
 
 def _hand_on(config: dict, before: str, after: str) -> None:

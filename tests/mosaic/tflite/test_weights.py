@@ -14,6 +14,7 @@ from mosaic.export.serving_module import Serving
 from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models import batch_norm, mobilenet, resnet, xception
 from mosaic.models.deeplab import deeplab
+from mosaic.models.exchange import exchanged
 from mosaic.models.inputs import NORMALIZATIONS, image_input
 from mosaic.models.layers import Norm, conv_bn
 from mosaic.models.lraspp import lraspp
@@ -121,14 +122,7 @@ def test_layers_of_an_8_bit_file_that_are_not_one_are_refused(files):
 
 def without_repeats(model):
     """A network whose maps of 1x1 are resized: repeated in 8 bits, they would make a file wrong."""
-
-    def convert(layer):
-        kind = ResizeAlways if type(layer) is ResizeLike else type(layer)
-        return kind.from_config(layer.get_config())
-
-    copy = tf_keras.models.clone_model(model, clone_function=convert)
-    copy.set_weights(model.get_weights())
-    return copy
+    return exchanged(model, {ResizeLike: ResizeAlways})
 
 
 def converted(forward, network, size, path, inputs=None, kind=tf.float32):
