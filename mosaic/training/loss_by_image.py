@@ -33,11 +33,19 @@ class Part(Protocol):
           [batch, ...], float32, a row of which depends on one image alone.
         """
 
-    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
-        """Returns the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+    def count(self, labels: tf.Tensor) -> tf.Tensor | None:
+        """Returns what `total` needs of a batch's labels; None for nothing."""
 
-    def slopes(self, labels: tf.Tensor) -> tf.Tensor | None:
-        """Returns the gradient of `total` by `measured`; None where it depends on `measured`."""
+    def total(self, counted: tf.Tensor | None, measured: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of a batch, a float32 scalar, from `count` and `measure` of it."""
+
+    def slopes(self, counted: tf.Tensor | None, images: tf.Tensor) -> tf.Tensor | None:
+        """Returns the gradient of `total` by `measured`; None where it depends on `measured`.
+
+        Args:
+          counted: what `count` returned.
+          images: number of images in the batch.
+        """
 
 
 @tf.autograph.experimental.do_not_convert
@@ -66,7 +74,8 @@ def by_image(
     """
     # Gradients of half precision would vanish before a loss scale multiplies them.
     labels, logits = tf.convert_to_tensor(labels), tf.cast(logits, tf.float32)
-    known = [part.slopes(labels) for part in parts]
+    counts = [part.count(labels) for part in parts]
+    known = [part.slopes(counted, tf.shape(labels)[0]) for part, counted in zip(parts, counts)]
     is_known = all(slopes is not None for slopes in known)
 
     def measure(labels, logits):
@@ -74,7 +83,7 @@ def by_image(
         return [part.measure(labels, logits) for part in parts]
 
     def total(measured):
-        return tf.add_n([part.total(labels, rows) for part, rows in zip(parts, measured)])
+        return tf.add_n([part.total(*values) for part, *values in zip(parts, counts, measured)])
 
     if not is_known and not recompute:
         return total(measure(labels, logits))
@@ -94,6 +103,25 @@ def by_image(
         return total(measured), lambda upstream: upstream * gradient
 
     return value(logits)
+
+
+class ByImage:
+    """A loss that `by_image` computes by itself alone; a base of those that are a `Part`."""
+
+    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of one batch.
+
+        Args:
+          labels: class indices [batch, height, width], any integer type.
+          logits: [batch, h, w, classes] of any size; resized bilinearly to the labels' size.
+
+        Returns:
+          A float32 scalar.
+
+        Raises:
+          ValueError: the number of class weights is not the number of classes.
+        """
+        return by_image([self], labels, logits)
 
 
 def _slopes(total, measured: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import gin
 import tensorflow as tf
 
-from mosaic.training.loss_by_image import Part, by_image
+from mosaic.training.loss_by_image import ByImage, Part
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.settings import (
@@ -75,7 +75,7 @@ def settle(loss: Loss, dataset: SegmentationDataset) -> None:
 
 
 @gin.configurable(module="losses")
-class CrossEntropy:
+class CrossEntropy(ByImage):
     """Softmax cross-entropy, averaged over the pixels whose label is not the ignore label.
 
     The values are those of the Garden's `SegmentationLoss` with `use_groundtruth_dimension`, but
@@ -117,21 +117,6 @@ class CrossEntropy:
         # Labels of the batch that a batch is a part of, and its share: see `accumulation.of_part`.
         self.whole, self.share = None, 1.0
 
-    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the loss of one batch.
-
-        Args:
-          labels: class indices [batch, height, width], any integer type.
-          logits: [batch, h, w, classes] of any size; resized bilinearly to the labels' size.
-
-        Returns:
-          A float32 scalar.
-
-        Raises:
-          ValueError: the number of class weights is not the number of classes.
-        """
-        return by_image([self], labels, logits)
-
     def measure(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Sums the losses of each image's pixels, or returns all of them where `top_k` needs them.
 
@@ -163,34 +148,41 @@ class CrossEntropy:
             return losses
         return tf.reduce_sum(self._hardest(losses), -1)
 
-    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
-        """Computes the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+    def count(self, labels: tf.Tensor) -> tf.Tensor:
+        """Counts the pixels that are averaged together: of each image [batch], or of all."""
         if self.normalization != "image" and self.whole is not None:
             labels = self.whole
-        counts = tf.map_fn(self._count, labels, fn_output_signature=tf.float32)
+        counts = tf.map_fn(self._num_valid, labels, fn_output_signature=tf.float32)
         if self.normalization == "image":
             if self.top_k < 1.0:
                 pixels = tf.cast(tf.size(labels[0]), tf.float32)
                 counts = tf.minimum(counts, tf.floor(self.top_k * pixels))
-            return tf.reduce_mean(measured / (counts + EPSILON))
+            return counts
         count = tf.reduce_sum(counts)
-        if self.chooses_across_images:
-            measured = self._hardest(tf.reshape(measured, [-1]))
-            count = tf.minimum(count, tf.cast(tf.size(measured), tf.float32))
+        if self.top_k < 1.0:
+            count = tf.minimum(count, tf.cast(self._num_hardest(tf.size(labels)), tf.float32))
         if self.normalization == "batch":
             # The trainer averages over replicas: with their mean count that is the batch's mean.
             context = tf.distribute.get_replica_context()
             count = context.all_reduce(tf.distribute.ReduceOp.MEAN, count)
-        return tf.reduce_sum(measured) / (self.share * (count + EPSILON))
+        return count
 
-    def slopes(self, labels: tf.Tensor) -> tf.Tensor | None:
-        """Returns the gradient of `total` by `measured`; None where it depends on `measured`."""
+    def total(self, counted: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of a batch, a float32 scalar, from `count` and `measure` of it."""
+        if self.normalization == "image":
+            return tf.reduce_mean(measured / (counted + EPSILON))
+        if self.chooses_across_images:
+            measured = self._hardest(tf.reshape(measured, [-1]))
+        return tf.reduce_sum(measured) / (self.share * (counted + EPSILON))
+
+    def slopes(self, counted: tf.Tensor, images: tf.Tensor) -> tf.Tensor | None:
+        """Computes the gradient of `total` by `measured`; None where it depends on `measured`."""
         if self.chooses_across_images:
             return None
-        sums = tf.zeros(tf.shape(labels)[:1])
+        sums = tf.zeros([images])
         with tf.GradientTape() as tape:
             tape.watch(sums)
-            loss = self.total(labels, sums)
+            loss = self.total(counted, sums)
         return tape.gradient(loss, sums)
 
     @property
@@ -202,17 +194,20 @@ class CrossEntropy:
         """The largest losses along the last axis, as many as `top_k` says."""
         if self.top_k == 1.0:
             return losses
-        kept = tf.cast(self.top_k * tf.cast(tf.shape(losses)[-1], tf.float32), tf.int32)
+        kept = self._num_hardest(tf.shape(losses)[-1])
         return tf.math.top_k(losses, kept, sorted=False)[0]
 
-    def _count(self, labels: tf.Tensor) -> tf.Tensor:
+    def _num_hardest(self, pixels: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self.top_k * tf.cast(pixels, tf.float32), tf.int32)
+
+    def _num_valid(self, labels: tf.Tensor) -> tf.Tensor:
         """The number of pixels that are counted."""
         valid = _valid(tf.cast(labels, tf.int32), self.ignore_label)
         return tf.reduce_sum(tf.cast(valid, tf.float32))
 
 
 @gin.configurable(module="losses")
-class SoftJaccard:
+class SoftJaccard(ByImage):
     """One minus the mean IoU of a batch, with probabilities in place of predicted classes.
 
     Every class that occurs in the batch counts the same, however few its pixels, as it does in
@@ -228,14 +223,6 @@ class SoftJaccard:
         check_arguments(SoftJaccard, locals())
         self.weight = weight
         self.ignore_label = ignore_label
-
-    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the loss of one batch; arguments as for `CrossEntropy`.
-
-        Returns:
-          A float32 scalar, 0 to `weight`.
-        """
-        return by_image([self], labels, logits)
 
     def measure(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Sums what IoU needs: for each class shared and predicted probability, and its pixels.
@@ -256,15 +243,18 @@ class SoftJaccard:
         maps = probabilities * truth, probabilities, truth
         return tf.stack([tf.reduce_sum(pixels, [1, 2]) for pixels in maps], 1)
 
-    def total(self, labels: tf.Tensor, measured: tf.Tensor) -> tf.Tensor:
-        """Computes the loss of a batch, a float32 scalar, from what `measure` returned for it."""
+    def count(self, labels: tf.Tensor) -> None:
+        """None: what is measured has the pixels of each class."""
+
+    def total(self, counted: None, measured: tf.Tensor) -> tf.Tensor:
+        """Computes the loss of a batch, 0 to `weight`, from what `measure` returned for it."""
         both, predicted, pixels = tf.unstack(tf.reduce_sum(measured, 0))
         occurs = tf.cast(pixels > 0, tf.float32)
         iou = tf.math.divide_no_nan(both, predicted + pixels - both)
         mean = tf.math.divide_no_nan(tf.reduce_sum(occurs * iou), tf.reduce_sum(occurs))
         return self.weight * tf.where(tf.reduce_any(pixels > 0), 1.0 - mean, 0.0)
 
-    def slopes(self, labels: tf.Tensor) -> None:
+    def slopes(self, counted: None, images: tf.Tensor) -> None:
         """None: how the loss depends on an image depends on the other images."""
 
 

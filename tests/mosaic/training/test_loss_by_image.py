@@ -25,7 +25,7 @@ LOSSES = {
 def _at_once(parts, labels, logits, rule):
     """The losses by what they measure of all images, as TensorFlow derives them."""
     logits = resize_bilinear(logits, labels.shape[1:3], rule)
-    return sum(part.total(labels, part.measure(labels, logits)) for part in parts)
+    return sum(part.total(part.count(labels), part.measure(labels, logits)) for part in parts)
 
 
 def _take_together(monkeypatch, labels, count):
