@@ -7,12 +7,13 @@ import json
 import pathlib
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 # For all benchmarks: this is the first module that they import.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from mosaic.utils.atomic_io import write_text
+from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import command, provenance
 
 
@@ -54,3 +55,13 @@ def save(values: argparse.Namespace, **figures) -> None:
         settings = {name: value for name, value in vars(values).items() if name != "output"}
         report = {**provenance(command()), "settings": settings, **figures}
         write_text(values.output, json.dumps(report, indent=2) + "\n")
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Does a tool's work and returns its exit code; what a user can mend is told in one line."""
+    try:
+        work()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0

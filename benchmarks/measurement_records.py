@@ -46,7 +46,11 @@ def add(path: str, name: str, words: Sequence[str] = (), docs: pathlib.Path = DO
     if len(places) < len(words):
         raise UserError("--word: write WORD=PATH, each path once")
     places = {os.path.normpath(place): word for place, word in places.items()}
-    record = _slim(found, places, str(found.get("dataset") or "data").upper())
+    return write(name, _slim(found, places, str(found.get("dataset") or "data").upper()), docs)
+
+
+def write(name: str, record: Mapping, docs: pathlib.Path = DOCS) -> pathlib.Path:
+    """Writes a record as docs/results/NAME.json."""
     target = docs / "results" / f"{name}.json"
     write_text(target, json.dumps(record, indent=1) + "\n")
     return target

@@ -11,7 +11,6 @@ its parameters and multiply-adds at the size at which it was scored in docs/resu
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,8 @@ import gin
 import tensorflow as tf
 import tf_keras
 
-import common  # noqa: F401 - makes this project's modules importable
+import common
+import measurement_records
 import mosaic.training.train_loop  # noqa: F401 - registers what gin files bind
 from measurement_records import DOCS, read
 from mosaic import config
@@ -169,19 +169,20 @@ def main(arguments: Sequence[str]) -> int:
     """Runs one of the two commands; returns the exit code."""
     parser = argparse.ArgumentParser("model_zoo.py", description=__doc__.split("\n")[0])
     parser.add_argument("task", choices=("count", "write"))
-    try:
-        if parser.parse_args(arguments).task == "write":
-            write_text(DOCS / "model_zoo.md", render())
-        else:
-            networks = {key: count(key) for key in published.results()}
-            edge = {key: count(key, (513, 513))["multiply_adds"] for key in EDGETPU}
-            record = {**provenance(command()), "networks": networks, "edgetpu_at_513": edge}
-            record["operations"] = {key: operations(key) for key in MOBILENETV3}
-            write_text(DOCS / "results" / f"{RECORD}.json", json.dumps(record, indent=1) + "\n")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    task = parser.parse_args(arguments).task
+    return common.exit_code(_write if task == "write" else _count_all)
+
+
+def _write() -> None:
+    write_text(DOCS / "model_zoo.md", render())
+
+
+def _count_all() -> None:
+    networks = {key: count(key) for key in published.results()}
+    edge = {key: count(key, (513, 513))["multiply_adds"] for key in EDGETPU}
+    record = {**provenance(command()), "networks": networks, "edgetpu_at_513": edge}
+    record["operations"] = {key: operations(key) for key in MOBILENETV3}
+    measurement_records.write(RECORD, record)
 
 
 if __name__ == "__main__":

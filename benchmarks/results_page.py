@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
-import common  # noqa: F401 - makes this project's modules importable
+import common
 from measurement_records import DOCS, add, read
 from mosaic.evaluation.html_report import percent, points
 from mosaic.utils.atomic_io import write_text
@@ -132,17 +132,16 @@ def main(arguments: Sequence[str]) -> int:
     adding.add_argument("--word", action="append", default=[], help="WORD=PATH; repeatable")
     commands.add_parser("write", help="render docs/RESULTS.md")
     values = parser.parse_args(arguments)
-    try:
-        if not (DOCS / "RESULTS.md.jinja").is_file():
-            raise UserError(f"{DOCS}/RESULTS.md.jinja: not here; run this in the repository's root")
-        if values.task == "add":
-            print(add(values.path, values.name, values.word))
-        else:
-            write_text(DOCS / "RESULTS.md", render())
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return common.exit_code(lambda: _run(values))
+
+
+def _run(values: argparse.Namespace) -> None:
+    if not (DOCS / "RESULTS.md.jinja").is_file():
+        raise UserError(f"{DOCS}/RESULTS.md.jinja: not here; run this in the repository's root")
+    if values.task == "add":
+        print(add(values.path, values.name, values.word))
+    else:
+        write_text(DOCS / "RESULTS.md", render())
 
 
 if __name__ == "__main__":

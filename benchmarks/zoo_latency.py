@@ -12,7 +12,6 @@ quiet machine, and keeps the medians in docs/results/model_zoo.latency.json.
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ import model_zoo
 import numpy as np
 import tf_keras
 
-import common  # noqa: F401 - makes this project's modules importable
+import common
+import measurement_records
 from measurement_records import DOCS, read
 from mosaic.benchmark.latency import interleaved
 from mosaic.evaluation import published
@@ -29,7 +29,6 @@ from mosaic.export import tflite
 from mosaic.export.tolerances import Limit
 from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.tflite.model_file import TFLiteModel
-from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.provenance import command, provenance
 
@@ -77,28 +76,27 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("task", choices=("files", "time"))
     parser.add_argument("folder", type=pathlib.Path, help="folder of the int8 files")
     values = parser.parse_args(arguments)
-    try:
-        found = costs()
-        files = {key: values.folder / f"{key}.tflite" for key in found}
-        missing = [key for key, path in files.items() if not path.exists()]
-        if values.task == "files":
-            values.folder.mkdir(parents=True, exist_ok=True)
-            for key in missing:
-                write(key, files[key])
-            return 0
-        if missing:
-            raise UserError(f"{values.folder}: {missing[0]}.tflite is not there; run `files` first")
-        medians = {}
-        for slow, runs, warmup in ((False, 20, 3), (True, 3, 1)):
-            paths = [path for key, path in files.items() if (found[key] > _SLOW) == slow]
-            medians |= measure(paths, runs, warmup)
-        again = command().replace(str(values.folder), "FOLDER")
-        record = {**provenance(again), "threads": THREADS, "milliseconds": medians}
-        write_text(DOCS / "results" / f"{RECORD}.json", json.dumps(record, indent=1) + "\n")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return common.exit_code(lambda: _run(values.task, values.folder))
+
+
+def _run(task: str, folder: pathlib.Path) -> None:
+    found = costs()
+    files = {key: folder / f"{key}.tflite" for key in found}
+    missing = [key for key, path in files.items() if not path.exists()]
+    if task == "files":
+        folder.mkdir(parents=True, exist_ok=True)
+        for key in missing:
+            write(key, files[key])
+        return
+    if missing:
+        raise UserError(f"{folder}: {missing[0]}.tflite is not there; run `files` first")
+    medians = {}
+    for slow, runs, warmup in ((False, 20, 3), (True, 3, 1)):
+        paths = [path for key, path in files.items() if (found[key] > _SLOW) == slow]
+        medians |= measure(paths, runs, warmup)
+    again = command().replace(str(folder), "FOLDER")
+    record = {**provenance(again), "threads": THREADS, "milliseconds": medians}
+    measurement_records.write(RECORD, record)
 
 
 if __name__ == "__main__":
