@@ -7,7 +7,7 @@ python export.py --gin_file=mosaic_ade20k_top31 --checkpoint=FILE.tflite --image
       --label_map=ade20k_top31 --export_dir=exports
 python export.py --model_dir=runs/camvid --export_dir=exports --format=garden_checkpoint
 python export.py --model_dir=runs/camvid --export_dir=exports --quantize=float16,int8 --evaluate
-python export.py --model_dir=runs/own --export_dir=exports --for=mediapipe --quantize=none,int8
+python export.py --model_dir=runs/own --export_dir=exports --for=mediapipe --quantize=float16
 """
 
 import sys

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+from mosaic.utils import nearby
 
 _REPORT = "report.json"
 
@@ -21,18 +23,12 @@ def of_files(paths: Sequence[str]) -> dict[str, float]:
     """
     found = {}
     for path in paths:
-        for report in sorted(set(_nearby(pathlib.Path(path))), key=_changed):
+        folder = pathlib.Path(path).resolve().parent
+        for report in nearby.files((folder, folder.parent), _REPORT):
             score = _score(report, path)
             if score is not None:
                 found[path] = score
     return found
-
-
-def _nearby(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    folder = path.resolve().parent
-    for place in (folder, folder.parent):
-        for pattern in (_REPORT, f"*/{_REPORT}"):
-            yield from place.glob(pattern)
 
 
 def _changed(path: pathlib.Path) -> float:

@@ -229,7 +229,6 @@ def load(
         shape; all are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
-        tflite_loading.check_float(model, str(path))
         file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
         return tflite_loading.load(model, file, prefixes, images)[0]
     return _load_checkpoint(model, path, prefixes, ())[0]

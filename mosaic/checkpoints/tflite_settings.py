@@ -138,7 +138,7 @@ def _head(nodes: Sequence[Node]) -> Settings:
     concats = [node for node in nodes if node.kind == "concat"]
     if not concats:
         return {}
-    after = next(node for node in nodes if concats[0] in node.inputs)
+    after = _after(concats[0], nodes)
     decoder = len(concats) > 1
     return {
         "pooling_first": concats[0].inputs[0].kind == "resize",

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from mosaic.cli.flags import PATH_FLAGS, Values
 from mosaic.utils.errors import UserError
+from mosaic.utils.settings import as_names
 from mosaic.utils.storage_paths import is_remote
 
 # A data set's files are copied where its records are prepared (`data`).
@@ -38,11 +39,7 @@ class Places:
           UserError: a path cannot be read, or its flag takes paths of this machine only.
         """
         flags = [name for name in PATH_FLAGS if name in values and values[name].value]
-        given = {
-            name: [value] if isinstance(value := values[name].value, str) else list(value)
-            for name in flags
-            if name not in _ELSEWHERE
-        }
+        given = {name: as_names(values[name].value) for name in flags if name not in _ELSEWHERE}
         for name in _NOT_SERVED:
             for text in filter(lambda t: "://" in t, given.get(name, ())):
                 raise UserError(

@@ -50,8 +50,7 @@ def optimizer_changes(model_dir: str) -> list[tuple[str, str, str]]:
     """Lists those of `changes` that make an optimizer which keeps other things of the steps."""
     found = _changes_of(model_dir, lambda name: name in _OF_OPTIMIZER)
     # Another decay goes on with the same average; only with or without one there is another.
-    kept = ("None" in change[1:] or "@" in "".join(change[1:]) for change in found)
-    return [change for change, is_other in zip(found, kept, strict=True) if is_other]
+    return [c for c in found if "None" in c[1:] or "@" in "".join(c[1:])]
 
 
 _OF_OPTIMIZER = ("train.optimizer", "train.average_decay")

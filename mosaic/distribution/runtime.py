@@ -11,7 +11,7 @@ import tf_keras
 
 from mosaic.distribution import strategies
 from mosaic.distribution.strategies import AUTO, STRATEGIES
-from mosaic.utils.settings import POSITIVE, SEED, THREADS, Range, check_arguments
+from mosaic.utils.settings import POSITIVE, SEED, THREADS, Range, as_names, check_arguments
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
 # last bits, and within three steps the third digit of the loss. Without it a compiled step gives
@@ -71,5 +71,4 @@ def runtime(
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    named = [devices] if isinstance(devices, str) else list(devices or ())
-    return strategies.build(strategy, named, tpu, wait_for_workers)
+    return strategies.build(strategy, as_names(devices), tpu, wait_for_workers)

@@ -14,6 +14,7 @@ from official.common import distribute_utils
 
 from mosaic.distribution import cluster
 from mosaic.utils.errors import UserError
+from mosaic.utils.settings import as_names
 
 AUTO, ONE_DEVICE, MIRRORED = "auto", "one_device", "mirrored"
 MULTI_WORKER, TPU = "multi_worker_mirrored", "tpu"
@@ -112,7 +113,7 @@ def for_inference(
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     for gpu in _gpus():
         tf.config.experimental.set_memory_growth(gpu, True)
-    devices = [devices] if isinstance(devices, str) else list(devices)
+    devices = as_names(devices)
     several = several and kind != ONE_DEVICE
     if devices and (not several or len(devices) == 1):
         # What is exported then names no device.

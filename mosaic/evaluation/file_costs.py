@@ -6,7 +6,9 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+
+from mosaic.utils import nearby
 
 FILE = "benchmark.json"
 
@@ -29,18 +31,12 @@ def near(
     places = [pathlib.Path(report_file).resolve().parent, pathlib.Path(scored).parent]
     places += [place.parent for place in places] + ([folder.resolve()] if folder else [])
     found = {}
-    for path in _reports(places):
+    for path in nearby.files(places, FILE):
         for place, entry in _entries(path):
             in_run = folder is not None and place.startswith(f"{folder.resolve()}{os.sep}")
             if place == scored or in_run:
                 found[place] = entry
     return list(found.values())
-
-
-def _reports(places: Iterable[pathlib.Path]) -> list[pathlib.Path]:
-    """Reports in folders and those one below, the latest last."""
-    found = {p for place in places for name in (FILE, f"*/{FILE}") for p in place.glob(name)}
-    return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
 def _entries(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str | float]]]:

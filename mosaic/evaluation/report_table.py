@@ -15,24 +15,25 @@ def table(report: dict) -> str:
     rows = [f"{'class':{width}}   IoU, %   pixels, %", "-" * (width + 22)]
     lacking = report.get("unanswerable_classes", ())
     for name, value in report["per_class_iou"].items():
-        text = "      -" if value is None else f"{100 * value:7.2f}"
         mark = "   no answer" if name in lacking else ""
-        rows.append(f"{name:{width}}  {text}    {100 * fractions[name]:7.2f}{mark}")
+        rows.append(f"{name:{width}}  {_percent(value)}    {100 * fractions[name]:7.2f}{mark}")
     rows.append("-" * (width + 22))
-    mean = report["mean_iou"]
-    row = f"{'mean IoU':{width}}  " + ("      -" if mean is None else f"{100 * mean:7.2f}")
+    row = f"{'mean IoU':{width}}  {_percent(report['mean_iou'])}"
     ious = report["per_class_iou"].values()
     occurring = sum(value is not None for value in ious)
     if occurring < len(ious):
         row += f"   ({occurring} of {len(ious)} classes occur)"
     rows.append(row)
     if lacking:
-        mean = report["mean_iou_answerable"]
-        text = "      -" if mean is None else f"{100 * mean:7.2f}"
+        text = _percent(report["mean_iou_answerable"])
         rows.append(f"{'':{width}}  {text}   (without {len(lacking)} it has no answer for)")
     for name, value in report.get("baselines", {}).items():
-        rows.append(f"{name:{width}}  {100 * value:7.2f}   (mIoU without a network)")
+        rows.append(f"{name:{width}}  {_percent(value)}   (mIoU without a network)")
     if "published" in report:
-        rows.append(f"{'published':{width}}  {100 * report['published']['mean_iou']:7.2f}")
+        rows.append(f"{'published':{width}}  {_percent(report['published']['mean_iou'])}")
         rows += results.lines(report["verdict"])
     return "\n".join(rows)
+
+
+def _percent(value: float | None) -> str:
+    return "      -" if value is None else f"{100 * value:7.2f}"

@@ -75,7 +75,6 @@ class SavedModelPredictor(Predictor):
         if normalization and self._spec.dtype == tf.uint8:
             raise UserError(f"{path}: it takes the image's bytes; leave out --normalization")
         self._scale = NORMALIZATIONS[normalization] if normalization else None
-        prediction = outputs[self._output]
         shape = self._spec.shape.as_list()
         self._channels_first, shape = _channels_last(shape)
         _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))

@@ -9,15 +9,12 @@ import tf_keras
 from mosaic.utils.errors import UserError
 
 
-def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> int:
+def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> None:
     """Keeps layers as they are in training; their batch norms use their moving statistics.
 
     Args:
       model: network, plain or of quantization-aware training.
       prefixes: beginnings of the names of layers, such as `backbone_`.
-
-    Returns:
-      The number of weights that are not trained.
 
     Raises:
       UserError: no layer's name begins with one of them, or nothing is left to train.
@@ -30,4 +27,3 @@ def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> int:
             layer.trainable = False
     if not model.trainable_variables:
         raise UserError(f"frozen_prefixes = {tuple(prefixes)!r} leaves nothing to train")
-    return sum(variable.shape.num_elements() for variable in model.non_trainable_variables)

@@ -66,6 +66,7 @@ from mosaic.utils.settings import (
     STEPS,
     Count,
     Path,
+    as_names,
     check_arguments,
 )
 
@@ -187,8 +188,8 @@ def train(
         accumulation.check(loss, accumulation_steps, batch_size, replicas)
     check_content(dataset, evaluation.split)
     prepare(model_dir, model, dataset.class_names)
-    prefixes = (init_prefixes,) if isinstance(init_prefixes, str) else tuple(init_prefixes)
-    freeze(model, [frozen_prefixes] if isinstance(frozen_prefixes, str) else frozen_prefixes)
+    freeze(model, as_names(frozen_prefixes))
+    prefixes = tuple(as_names(init_prefixes))
     initial = InitialWeights(init_checkpoint, prefixes, rescale_features_above)
     task = SegmentationTask(
         model, dataset, loss, batch_size, seed, evaluation, initial, recompute, compiles

@@ -147,6 +147,11 @@ def _is_finite(value: numbers.Real) -> bool:
         return False  # a whole number that is larger than any float
 
 
+def as_names(value: str | Sequence[str] | None) -> list[str]:
+    """Returns the names that a setting gives: one as text, or several; none for None."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
 def is_sequence(hint: Any) -> bool:
     """Whether an annotation stands for several values in brackets."""
     return (typing.get_origin(hint) or hint) in (Sequence, list, tuple)

@@ -224,6 +224,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(root, tmp_path,
     assert history(tmp_path / "run") == history(whole)
 
 
+def _refused(run, line, *settings):
+    """Goes on with a run under other settings: it must be refused, and stay as it is."""
+    before = sorted(run.rglob("*"))
+    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
+    config.parse([config.find("quickstart")], [*bindings, *settings, "TRAIN_STEPS=30"])
+    with pytest.raises(UserError, match=re.escape(line)):
+        train_loop.train(str(run))
+    assert sorted(run.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
@@ -236,13 +246,8 @@ def test_a_run_of_another_network_is_refused(tmp_path, uninterrupted, setting, t
     """Also where the checkpoint fits all but a new layer."""
     whole, _ = uninterrupted
     shutil.copytree(whole, tmp_path / "run")
-    before = sorted((tmp_path / "run").rglob("*"))
-    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
-    config.parse([config.find("quickstart")], [*bindings, setting, "TRAIN_STEPS=30"])
     line = f"another network: {told}; set it back, or take another --model_dir"
-    with pytest.raises(UserError, match=re.escape(line)):
-        train_loop.train(str(tmp_path / "run"))
-    assert sorted((tmp_path / "run").rglob("*")) == before
+    _refused(tmp_path / "run", line, setting)
     assert (tmp_path / "run" / "config.gin").read_text() == (whole / "config.gin").read_text()
 
 
@@ -254,16 +259,9 @@ def test_a_run_of_another_network_is_refused(tmp_path, uninterrupted, setting, t
     ],
 )
 def test_a_run_of_another_optimizer_is_refused(tmp_path, uninterrupted, setting, told):
-    whole, _ = uninterrupted
-    shutil.copytree(whole, tmp_path / "run")
-    before = sorted((tmp_path / "run").rglob("*"))
-    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
-    more = [setting, "adam.learning_rate=0.001", "TRAIN_STEPS=30"]
-    config.parse([config.find("quickstart")], [*bindings, *more])
+    shutil.copytree(uninterrupted[0], tmp_path / "run")
     line = f"another optimizer: {told}; what it keeps of the steps before does not fit: set it back"
-    with pytest.raises(UserError, match=re.escape(line)):
-        train_loop.train(str(tmp_path / "run"))
-    assert sorted((tmp_path / "run").rglob("*")) == before
+    _refused(tmp_path / "run", line, setting, "adam.learning_rate=0.001")
 
 
 def test_a_run_of_other_classes_is_refused(tmp_path, uninterrupted):
@@ -271,10 +269,7 @@ def test_a_run_of_other_classes_is_refused(tmp_path, uninterrupted):
     shutil.copytree(whole, tmp_path / "run")
     file = tmp_path / "run" / "classes.json"
     file.write_text(file.read_text().replace("sidewalk", "pavement"))
-    bindings = [flag.removeprefix("--gin.") for flag in TINY if flag.startswith("--gin.")]
-    config.parse([config.find("quickstart")], [*bindings, "TRAIN_STEPS=30"])
-    with pytest.raises(UserError, match="class 1 of its network is 'pavement', and 'sidewalk' in"):
-        train_loop.train(str(tmp_path / "run"))
+    _refused(tmp_path / "run", "class 1 of its network is 'pavement', and 'sidewalk' in")
 
 
 def test_fewer_steps_than_are_done_leave_the_run_as_it_is(root, tmp_path, uninterrupted):
