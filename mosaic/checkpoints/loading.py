@@ -229,8 +229,7 @@ def load(
         shape; all are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
-        file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
-        return tflite_loading.load(model, file, prefixes, images)[0]
+        return tflite_loading.load(model, path, prefixes, images)[0]
     return _load_checkpoint(model, path, prefixes, ())[0]
 
 
@@ -253,8 +252,7 @@ def start_from(
     """
     layers = classifier(model)
     if path.endswith(".tflite"):
-        file = TFLiteModel.open(path)
-        found, left_out = tflite_loading.load(model, file, prefixes, images, layers)
+        found, left_out = tflite_loading.load(model, path, prefixes, images, layers)
     else:
         found, left_out = _load_checkpoint(model, path, prefixes, layers)
     if left_out:

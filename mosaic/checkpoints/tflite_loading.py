@@ -15,23 +15,9 @@ from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
 
-def check_float(model: tf_keras.Model, path: str) -> None:
-    """Raises a UserError for a network of quantization-aware training.
-
-    Args:
-      model: network that a TFLite file is to be loaded into.
-      path: path of the file, for the message.
-    """
-    if quantization_aware.is_quantized(model):
-        raise UserError(
-            f"{path}: a TFLite file has no ranges for a network of quantization-aware training; "
-            "load it into the float network's experiment"
-        )
-
-
 def load(
     model: tf_keras.Model,
-    file: TFLiteModel,
+    path: str | TFLiteModel,
     prefixes: tuple[str, ...] = ("",),
     images: Iterable[np.ndarray] | None = None,
     optional: Collection[str] = (),
@@ -39,8 +25,8 @@ def load(
     """Loads a TFLite file into a network, completely or not at all.
 
     Args:
-      model: network of this project, which is none of quantization-aware training.
-      file: TFLite file, opened.
+      model: network of this project.
+      path: path of a TFLite file, or the file, opened.
       prefixes: beginnings of the names of the layers to load.
       images: uint8 [height, width, 3] each, to measure batch norm's statistics on.
       optional: names of layers that are left out, all of them, where the file does not fit with
@@ -50,9 +36,15 @@ def load(
       (the variables that were read, names of the layers that were left out).
 
     Raises:
-      UserError: the file does not fit; the message names the settings that fit, if they are found.
+      UserError: the network is one of quantization-aware training; or the file does not fit: the
+        message names the settings that fit, if they are found.
     """
-    check_float(model, str(file))
+    if quantization_aware.is_quantized(model):
+        raise UserError(
+            f"{path}: a TFLite file has no ranges for a network of quantization-aware training; "
+            "load it into the float network's experiment"
+        )
+    file = path if isinstance(path, TFLiteModel) else TFLiteModel.open(path)
     images = images if images is None else list(images)
     tries = [(prefixes, frozenset())]
     if optional:
