@@ -16,27 +16,31 @@ import tf_keras
 
 from mosaic.models.batch_norm import beginning
 from mosaic.models.exchange import exchanged
+from mosaic.models.fake_quant import round_to
 from mosaic.models.pooling import PoolToBins, PoolToBinsByConvolution
 from mosaic.models.resizing import ResizeAlways, ResizeLike
-from mosaic.tflite import paddings
 
 _IN_INTEGERS = {PoolToBins: PoolToBinsByConvolution, ResizeLike: ResizeAlways}
 
 
-def from_pixels(model: tf_keras.Model, as_stored: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
+def from_pixels(
+    model: tf_keras.Model, as_stored: bool = False, learnt: bool = False
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Makes normalisation part of the first convolution.
 
     The file's input then is pixels in 0..255, whose bytes are also its stored numbers (less 128 for
     int8), so that whoever quantizes by scale and zero point feeds the same as whoever copies bytes.
 
-    A convolution pads with 0, which is black there, and not the mean colour as in the network. So
-    the image is padded before it, with the mean of the three means, since a file pads with a single
-    number. Where they differ, this changes the outermost row and column of its output.
+    A convolution pads with 0, which must stand for the mean colour and not for black. So a grey,
+    the mean of the three means, is taken from the image first, which in integers only moves the
+    zero point. Where the three differ, the outermost row and column of its output change.
 
     Args:
       model: network of this project.
-      as_stored: whether the first kernel is rounded as an int8 file stores it. The mean times the
-        kernel is part of the bias: it must be what the rounded kernel takes from the mean colour.
+      as_stored: whether the first kernel is rounded as an int8 file stores it. What is left of the
+        mean times the kernel is part of the bias: it must be what the rounded kernel takes from it.
+      learnt: whether the function tells its own ranges to the converter, as a network of
+        quantization-aware training does.
 
     Returns:
       A function that returns logits of [batch, height, width, 3], float32 images in 0..255 of a
@@ -52,12 +56,15 @@ def from_pixels(model: tf_keras.Model, as_stored: bool = False) -> Callable[[tf.
     rest = tf_keras.Model(copy.get_layer(first.name).output, copy.output)
     kernel = first.kernel.numpy() / std[:, np.newaxis]
     kernel = _as_stored(kernel) if as_stored else kernel
-    offset = -np.einsum("hwio,i->o", kernel, mean)
+    grey = float(round(np.mean(mean)))
+    offset = np.einsum("hwio,i->o", kernel, grey - mean)
 
     def forward(pixels):
-        pixels = _padded(pixels, first, round(float(np.mean(mean))))
+        x = pixels - grey
+        x = _padded(round_to(x, -grey, 255.0 - grey) if learnt else x, first)
         weights = tf.constant(kernel, tf.float32)
-        x = tf.nn.conv2d(pixels, weights, first.strides, "VALID", None, first.dilation_rate)
+        padding = first.padding.upper()
+        x = tf.nn.conv2d(x, weights, first.strides, padding, None, first.dilation_rate)
         x += tf.constant(offset, tf.float32)
         if first.use_bias:
             x += first.bias
@@ -73,16 +80,12 @@ def _as_stored(kernel: np.ndarray) -> np.ndarray:
     return np.round(kernel / step) * step
 
 
-def _padded(pixels: tf.Tensor, layer: tf_keras.layers.Conv2D, level: float) -> tf.Tensor:
-    """Images with the padding of a convolution, or of a layer before it, around them."""
-    size, before, pads = tuple(pixels.shape[1:3]), layer.input.node.layer, ()
-    if isinstance(before, tf_keras.layers.ZeroPadding2D):
-        pads = before.padding
-    elif layer.padding == "same":
-        pads = paddings.same(size, layer.kernel_size, layer.strides, layer.dilation_rate)
-    if not np.any(pads):
-        return pixels
-    return tf.pad(pixels, [(0, 0), *pads, (0, 0)], constant_values=level)
+def _padded(x: tf.Tensor, layer: tf_keras.layers.Conv2D) -> tf.Tensor:
+    """Images with the zeros around them that a layer before the convolution adds."""
+    before = layer.input.node.layer
+    if not isinstance(before, tf_keras.layers.ZeroPadding2D):
+        return x
+    return tf.pad(x, [(0, 0), *before.padding, (0, 0)])
 
 
 def in_integers(model: tf_keras.Model) -> tf_keras.Model:

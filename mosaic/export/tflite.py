@@ -153,7 +153,7 @@ def _graph(model: tf_keras.Model, options: TFLiteOptions, learnt: bool):
     """The function of images in 0..255 that becomes the file."""
     if options.is_int8:
         source = quantization_aware.for_file(model) if learnt else model
-        network = int8_rewrite.from_pixels(source, as_stored=True)
+        network = int8_rewrite.from_pixels(source, as_stored=True, learnt=learnt)
     else:
         network = functools.partial(float_rewrite.in_floats(model), training=False)
 
