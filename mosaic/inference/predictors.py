@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models import native_dilation
 from mosaic.models.batch_norm import folded
 from mosaic.models.inputs import size_check
 from mosaic.models.late_resize import before_resizes
@@ -187,7 +188,7 @@ def _nearest(labels: tf.Tensor, size) -> tf.Tensor:
 
 def of_network(model: tf_keras.Model) -> Predictor:
     """Returns a predictor of a network of this project, with the weights that it has now."""
-    inference = before_resizes(folded(model))
+    inference = before_resizes(folded(model, kinds=native_dilation.kinds()))
 
     @tf.function(reduce_retracing=True)
     def run(images):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import types
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from mosaic.models.layers import Normalize
+from mosaic.models.layers import AddByChannel, Normalize
 from mosaic.utils.errors import UserError
 
 _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
 
 
-def folded(model: tf_keras.Model, divided: bool = True) -> tf_keras.Model:
+def folded(
+    model: tf_keras.Model,
+    divided: bool = True,
+    kinds: Mapping[
+        type[tf_keras.layers.Layer], type[tf_keras.layers.Layer]
+    ] = types.MappingProxyType({}),
+) -> tf_keras.Model:
     """Simplifies a network for inference; outputs differ by rounding alone.
 
     On a CPU TensorFlow fuses batch norm with ordinary convolutions, but not with depthwise ones,
@@ -26,6 +33,7 @@ def folded(model: tf_keras.Model, divided: bool = True) -> tf_keras.Model:
       model: functional model of plain layers.
       divided: whether the first convolution takes over the division; without, normalisation keeps
         its meaning and is a product and a sum.
+      kinds: class that takes the place of each class of layers that is not kept.
 
     Returns:
       A network for inference with the weights that `model` has now; `model` itself if it has no
@@ -42,13 +50,15 @@ def folded(model: tf_keras.Model, divided: bool = True) -> tf_keras.Model:
             return tf_keras.layers.Activation("linear", name=layer.name)
         if layer is normalize:
             # Convolutions pad with 0, which must still stand for the mean colour.
-            scales = [1.0 if divided else 1 / s for s in layer.std]
+            if divided:
+                return AddByChannel([-m for m in layer.mean], name=layer.name)
+            scales = [1 / s for s in layer.std]
             offsets = [-m * scale for m, scale in zip(layer.mean, scales)]
             return tf_keras.layers.Rescaling(scales, offsets, name=layer.name)
         settings = layer.get_config()
         if layer.name in norms:
             settings["use_bias"] = True
-        return type(layer).from_config(settings)
+        return kinds.get(type(layer), type(layer)).from_config(settings)
 
     copy = tf_keras.models.clone_model(model, clone_function=copied)
     for layer in model.layers:
