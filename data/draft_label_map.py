@@ -15,6 +15,7 @@ from data.decoding import RepeatedFault, decode
 from data.errors import DataError
 from data.faults import told_once
 from data.image_files import Source
+from data.label_map import distant_color
 from data.masks import percent
 from data.reading import refuse
 
@@ -121,7 +122,9 @@ def _table(values: list, palette: dict[int, tuple[int, ...]]) -> dict:
         "classes": [
             {
                 "name": f"class_{label}",
-                "color": list(values[label] if is_rgb else palette.get(label, _color(label))),
+                "color": list(
+                    values[label] if is_rgb else palette.get(label, distant_color(label))
+                ),
                 "label": label,
             }
             for label in labels
@@ -130,15 +133,6 @@ def _table(values: list, palette: dict[int, tuple[int, ...]]) -> dict:
     if not is_rgb and _IGNORED in values:
         table["ignore_label"] = _IGNORED
     return table
-
-
-def _color(label: int) -> tuple[int, ...]:
-    """A colour that differs much from those of other labels: PASCAL VOC's, by the label's bits."""
-    color = [0, 0, 0]
-    for place in range(8):
-        for channel in range(3):
-            color[channel] |= (label >> (3 * place + channel) & 1) << (7 - place)
-    return tuple(color)
 
 
 def _text(table: dict) -> str:

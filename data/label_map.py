@@ -14,6 +14,7 @@ import numpy as np
 from data.errors import DataError
 
 _FOLDER = pathlib.Path(__file__).parent / "labels"
+_FORM = 'write {"classes": [{"name": "road", "label": 0}, ...]}'
 _ADVICE = "add each to a class's `label` or to `void_labels`"
 
 
@@ -27,6 +28,7 @@ class LabelMap:
       labels: value of each class in the label files.
       void_labels: further values in label files, which become the ignore label.
       ignore_label: class index of pixels without a class in the batches.
+      colorless: class indices without a colour in the file: theirs is for pictures, not for masks.
       holds_ignore: whether label files may hold the ignore label itself; files of users may only
         if they declare it.
       merged: (label, class index) of each further value that stands for a class.
@@ -44,7 +46,8 @@ class LabelMap:
     void_colors: tuple[tuple[int, int, int], ...] = ()
     categories: tuple[str, ...] = ()
     holds_ignore: bool = True
-    # Records do not depend on where the map lies.
+    # Records do not depend on where the map lies, nor on who chose the colours.
+    colorless: frozenset[int] = dataclasses.field(default=frozenset(), repr=False)
     advice: str = dataclasses.field(default=_ADVICE, repr=False, compare=False)
 
     @classmethod
@@ -52,8 +55,9 @@ class LabelMap:
         """Reads `data/labels/{name}.json`, or the file at a path ending in .json.
 
         A class's `label` is one value, or a list of values that all become this class. A colour is
-        three numbers or "#rrggbb". Only what the file declares is ignored: `void_labels`, and
-        `ignore_label` where it is given; an `ignore_label` of 0 that no class has is a void label.
+        three numbers or "#rrggbb"; a class without one gets one for pictures. Only what the file
+        declares is ignored: `void_labels`, and `ignore_label` where it is given; an `ignore_label`
+        of 0 that no class has is a void label.
 
         Raises:
           DataError: there is no such file, or it does not have that format; the message names the
@@ -64,9 +68,10 @@ class LabelMap:
             label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise DataError(f"{path}: no readable label map ({error.strerror})") from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}: not a label map (no JSON: {error}); {_FORM}") from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{path}: not a label map ({what}); see data/labels") from None
+            raise DataError(f"{path}: not a label map ({error}); see data/labels") from None
         if path.parent == _FOLDER:
             advice = f"the published files hold nothing else; own classes need an own {name}.json"
         else:
@@ -140,11 +145,12 @@ class LabelMap:
     def color_labels(self) -> dict[tuple[int, int, int], int]:
         """Returns the label of each colour, and an ignored label for void colours."""
         table = {color: self.ignored for color in self.void_colors}
-        return table | dict(zip(self.colors, self.labels, strict=True))
+        return table | {color: self.labels[index] for index, color in self._given_colors()}
 
     def double_colors(self) -> set[tuple[int, int, int]]:
         """Returns the colours that more than one class, or a class and void, have."""
-        counts = collections.Counter([*self.colors, *set(self.void_colors)])
+        given = [color for _, color in self._given_colors()]
+        counts = collections.Counter([*given, *set(self.void_colors)])
         return {color for color, count in counts.items() if count > 1}
 
     def unknown(self, labels: np.ndarray) -> list[int]:
@@ -158,6 +164,10 @@ class LabelMap:
         if self.void_labels:
             text += f", void {ranges(self.void_labels)}"
         return text + (f" and {self.ignore_label}" if self.holds_ignore else "")
+
+    def _given_colors(self) -> list[tuple[int, tuple[int, int, int]]]:
+        """Class index and colour of each class whose colour stands for it in masks."""
+        return [pair for pair in enumerate(self.colors) if pair[0] not in self.colorless]
 
     def _classes(self) -> set[int]:
         return {*self.labels, *(label for label, _ in self.merged)}
@@ -179,7 +189,10 @@ def ranges(values: Iterable[int]) -> str:
 
 def _parse(table: dict) -> LabelMap:
     """The label map of a file's content, checked."""
-    classes = [_parse_class(number, entry) for number, entry in enumerate(table["classes"], 1)]
+    if not isinstance(table, dict) or "classes" not in table:
+        raise ValueError(f"no `classes` in it; {_FORM}")
+    entries = _list(table["classes"], "classes")
+    classes = [_parse_class(number, entry) for number, entry in enumerate(entries, 1)]
     names, colors, labels, categories = zip(*classes) if classes else ((),) * 4
     void = tuple(
         _label(x, "void_labels") for x in _list(table.get("void_labels", ()), "void_labels")
@@ -192,7 +205,7 @@ def _parse(table: dict) -> LabelMap:
         void, ignore, holds_ignore = (*{0: None} | dict.fromkeys(void),), 255, False
     label_map = LabelMap(
         names=names,
-        colors=colors,
+        colors=_completed(colors, labels),
         labels=tuple(values[0] for values in labels),
         void_labels=void,
         ignore_label=ignore,
@@ -202,25 +215,46 @@ def _parse(table: dict) -> LabelMap:
         ),
         categories=tuple(str(x) for x in categories if x is not None),
         holds_ignore=holds_ignore,
+        colorless=frozenset(i for i, color in enumerate(colors) if color is None),
     )
     label_map.check()
     return label_map
 
 
 def _parse_class(number: int, entry: dict) -> tuple:
-    """Name, colour, labels and category (or None) of one entry of `classes`."""
+    """Name, colour (or None), labels and category (or None) of one entry of `classes`."""
     if not isinstance(entry, dict):
-        raise ValueError(f'class number {number}: {entry!r}; write {{"name", "color", "label"}}')
+        raise ValueError(f"class number {number}: {entry!r}; {_FORM}")
     name = str(entry["name"]) if "name" in entry else f"number {number}"
     where = f"class {name!r}" if "name" in entry else f"class {name}"
-    missing = [key for key in ("name", "color", "label") if key not in entry]
+    missing = [key for key in ("name", "label") if key not in entry]
     if missing:
         raise ValueError(f"{where}: {missing[0]!r} is missing")
     label = entry["label"]
     labels = [_label(x, where) for x in (label if isinstance(label, list) else [label])]
     if not labels:
         raise ValueError(f"{where}: label is an empty list; give what masks hold for it")
-    return name, _color(entry["color"], where), labels, entry.get("category")
+    color = _color(entry["color"], where) if "color" in entry else None
+    return name, color, labels, entry.get("category")
+
+
+def _completed(colors: Iterable, labels: Iterable[list[int]]) -> tuple[tuple[int, int, int], ...]:
+    """Colours with one of its own for each class that has None."""
+    colors = [*colors]
+    for index, values in enumerate(labels):
+        if colors[index] is None:
+            free = (distant_color(x) for x in (values[0], *range(1, 512)))
+            colors[index] = next(color for color in free if color not in colors)
+    return tuple(colors)
+
+
+def distant_color(label: int) -> tuple[int, int, int]:
+    """A colour that differs much from those of other labels: PASCAL VOC's, by the label's bits."""
+    color = [0, 0, 0]
+    for place in range(8):
+        for channel in range(3):
+            color[channel] |= (label >> (3 * place + channel) & 1) << (7 - place)
+    return tuple(color)
 
 
 def _list(value: list | tuple, where: str) -> list | tuple:

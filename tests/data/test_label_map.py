@@ -117,6 +117,8 @@ def test_own_file_is_read(tmp_path):
         ({"classes": [{"name": "c", "color": "#000000", "label": 1.7}]}, "class 'c': label 1.7"),
         ({"classes": [{"name": "c", "color": "#000000", "label": 256}]}, "class 'c': label 256"),
         ({"classes": [{"name": "c", "color": "#000000"}]}, "class 'c': 'label' is missing"),
+        ({"classes": {"road": 0}}, "classes: {'road': 0} is no list"),
+        ({"classes": ["road"]}, "class number 1: 'road'; write .*name.*label"),
         ({"ignore_label": 4}, "label 4 is both ignore_label and a class, 'a'"),
     ],
 )
@@ -138,6 +140,34 @@ def test_wrong_file_is_named(tmp_path, text):
         LabelMap.named(str(file))
     assert str(error.value).startswith(f"{file}: ")
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"images": [], "categories": [{"id": 1, "name": "a"}]}', "no `classes` in it; write"),
+        ('["road", "sky"]', "no `classes` in it; write"),
+        ("road\nsky\n", "no JSON: .*; write"),
+        ('{"classes": [{"name": "a", "label": 0},]}', "no JSON: .*line 1 column 4"),
+    ],
+)
+def test_lists_of_other_tools_are_told_what_to_write(tmp_path, text, what):
+    file = tmp_path / "own.json"
+    file.write_text(text)
+    with pytest.raises(DataError, match=what):
+        LabelMap.named(str(file))
+
+
+def test_a_class_without_a_colour_gets_one_for_pictures_alone(tmp_path):
+    file = tmp_path / "own.json"
+    classes = [{"name": "a", "label": 1}, {"name": "b", "label": 2, "color": [128, 0, 0]}]
+    classes.append({"name": "c", "label": 3})
+    file.write_text(json.dumps({"classes": classes}))
+    label_map = LabelMap.named(str(file))
+    # 1 would have the colour of b.
+    assert label_map.colors[1] == (128, 0, 0)
+    assert len(set(label_map.colors)) == 3
+    assert label_map.color_labels() == {(128, 0, 0): 2}
 
 
 def test_colours_may_be_written_in_hexadecimal(tmp_path):
