@@ -42,7 +42,8 @@ class Survey:
       ignored: number of pixels without a class, by split.
       problems: everything that is wrong, one line each.
       strays: masks without an image, one line each.
-      absent: classes that the training split lacks, one line; None where it has all.
+      remarks: what is seldom meant, one line each: classes that the training split lacks, images
+        that two splits have.
     """
 
     class_names: tuple[str, ...]
@@ -52,7 +53,7 @@ class Survey:
     ignored: dict[str, int] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     strays: list[str] = dataclasses.field(default_factory=list)
-    absent: str | None = None
+    remarks: list[str] = dataclasses.field(default_factory=list)
 
 
 def layout_of(dataset: str, data_dir: str, settings: Mapping[str, object]) -> Layout:
@@ -128,11 +129,12 @@ def _note(found: Survey, source: Layout | Dataset, split: str, images: int, coun
     found.ignored[split] = int(counts.labels.sum() - found.pixels[split].sum())
     # Test splits may be published without their labels.
     fault = counts.fault(label_map) if split != "test" else None
-    absent = counts.absent(label_map) if split == "train" else None
     if fault:
         found.problems.append(f"{source.root}: {split}: {fault}")
-    elif absent and counts.sizes:
-        found.absent = f"{source.root}: {split}: {absent}"
+    elif counts.sizes:
+        found.remarks += [
+            f"{source.root}: {split}: {line}" for line in counts.remarks(label_map, split)
+        ]
 
 
 def class_weights(pixels: np.ndarray, power: float = 0.4) -> np.ndarray:
@@ -161,12 +163,24 @@ def table(found: Survey) -> str:
         more = len(found.sizes[split]) - len(sizes)
         lines.append(f"{split}: {images} images" + (f": {text}" if text else ""))
         lines[-1] += f" and {more} more sizes" if more else ""
+    if any(counts.any() for counts in found.pixels.values()):
+        lines += _classes(found)
+    for line in found.remarks:
+        lines += ["", f"warning: {line}"]
+    if found.strays:
+        lines += ["", f"{len(found.strays)} masks without an image:"]
+        lines += [f"  {line}" for line in found.strays]
+    return "\n".join(lines)
+
+
+def _classes(found: Survey) -> list[str]:
+    """Lines of the table on class frequencies."""
     width = max(map(len, found.class_names))
     splits = list(found.images)
     train = found.pixels.get("train")
     weights = class_weights(train) if train is not None and train.any() else None
     head = "".join(f"  {split + ', %':>10}" for split in splits)
-    lines += ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
+    lines = ["", f"{'class':{width}}{head}" + ("  weight" if weights is not None else "")]
     totals = {k: max(int(found.pixels[k].sum()) + found.ignored[k], 1) for k in splits}
     for index, name in enumerate(found.class_names):
         percentages = "".join(f"  {100 * found.pixels[k][index] / totals[k]:10.3f}" for k in splits)
@@ -176,9 +190,4 @@ def table(found: Survey) -> str:
     lines.append(f"{'ignored':{width}}{percentages}")
     if weights is not None:
         lines += ["", f"CLASS_WEIGHTS = ({', '.join(f'{w:.2f}' for w in weights)})"]
-    if found.absent:
-        lines += ["", f"warning: {found.absent}"]
-    if found.strays:
-        lines += ["", f"{len(found.strays)} masks without an image:"]
-        lines += [f"  {line}" for line in found.strays]
-    return "\n".join(lines)
+    return lines

@@ -30,6 +30,8 @@ class Counts:
       sizes: number of images of each (height, width), in pixels.
       first: name of the first image file of each size.
       unlabelled: number of images without a label file.
+      shared: number of images whose file, to the byte, is in a split before this one too.
+      twins: name of the first of these images, and of the same file in the split before.
       digest: sum of the digests of all examples, modulo 2**128: the same in any order; None where
         it was not kept.
     """
@@ -39,6 +41,8 @@ class Counts:
     first: dict[tuple[int, int], str] = dataclasses.field(default_factory=dict)
     unlabelled: int = 0
     digest: int | None = 0
+    shared: int = 0
+    twins: tuple[str, str] | None = None
 
     def add(self, name: str, labels: np.ndarray, has_labels: bool) -> None:
         """Counts one example.
@@ -52,6 +56,11 @@ class Counts:
         self.sizes[labels.shape] += 1
         self.first.setdefault(labels.shape, name)
         self.unlabelled += not has_labels
+
+    def share(self, name: str, twin: str) -> None:
+        """Notes that an image, of this name, is in a split before too, under a twin's."""
+        self.shared += 1
+        self.twins = self.twins or (name, twin)
 
     def fold(self, key: str, image: bytes, classes: np.ndarray) -> None:
         """Adds an example to the digest.
@@ -74,6 +83,8 @@ class Counts:
             other.first | self.first,
             self.unlabelled + other.unlabelled,
             None if None in digests else sum(digests) % _DIGESTS,
+            self.shared + other.shared,
+            self.twins or other.twins,
         )
 
     def to_json(self) -> dict:
@@ -83,6 +94,7 @@ class Counts:
             "sizes": [[*size, n, self.first[size]] for size, n in self.sizes.items()],
             "unlabelled": self.unlabelled,
             "digest": self.fingerprint,
+            "shared": [self.shared, *(self.twins or ())],
         }
 
     @classmethod
@@ -95,6 +107,8 @@ class Counts:
             {size: name for size, _, name in sizes},
             table["unlabelled"],
             int(table["digest"], 16) if table.get("digest") else None,
+            table.get("shared", [0])[0],
+            tuple(table.get("shared", [0])[1:]) or None,
         )
 
     @property
@@ -152,6 +166,22 @@ class Counts:
                 "files with labels, or a label map whose labels are the class indices"
             )
         return f"{ranges(values)} are ignored; correct the label map, or export the masks again"
+
+    def remarks(self, label_map: LabelMap, split: str) -> list[str]:
+        """Returns lines on what is seldom meant: absent classes, images of another split."""
+        lines = [self.absent(label_map) if split == "train" else None, self.leak()]
+        return [line for line in lines if line]
+
+    def leak(self) -> str | None:
+        """Returns a line on images that another split has too; None where there are none."""
+        if not self.twins:
+            return None
+        name, twin = self.twins
+        are = "is" if self.shared == 1 else "are"
+        return (
+            f"{self.shared} of {self.sizes.total()} images {are} in another split too "
+            f"({name} is {twin}); a score on images that were trained on says little of others"
+        )
 
     def absent(self, label_map: LabelMap) -> str | None:
         """Returns a line on the classes without a single pixel; None where all occur."""

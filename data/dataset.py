@@ -138,23 +138,23 @@ class Dataset:
         """What the examples were made from, or else the folder of the records, for messages."""
         return (self._builder.info.metadata or {}).get("root") or str(self._builder.data_dir)
 
-    def check_labels(self, split: str) -> str | None:
+    def check_labels(self, split: str) -> list[str]:
         """Checks by the counts that a split can be learnt from and scored on.
 
         Returns:
-          A line on the classes that the split lacks; None where it has all, or nothing was counted.
+          Lines on what is seldom meant: classes that the training split lacks, images that another
+          split has too.
 
         Raises:
           DataError: hardly a pixel of the split has a class.
         """
         counts = self.surveyed(split)
         if counts is None:
-            return None
+            return []
         fault = counts.fault(self.label_map)
         if fault:
             raise DataError(f"{self.root}: {split}: {fault}")
-        absent = counts.absent(self.label_map)
-        return absent and f"{self.root}: {split}: {absent}"
+        return [f"{self.root}: {split}: {line}" for line in counts.remarks(self.label_map, split)]
 
     def first_of_sizes(self, split: str) -> dict[tuple[int, int], str]:
         """Returns the name of an image file for each (height, width) in evaluation, as counted."""

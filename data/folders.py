@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import pathlib
 from collections.abc import Mapping
 
@@ -87,7 +88,9 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
         if (root / split).is_dir():
             images = _images(root / split)
             if not images:
-                found.problems.append(f"{root / split}: no PNG or JPEG images in it")
+                found.problems.append(
+                    f"{root / split}: no PNG or JPEG images in it{_others(root / split)}"
+                )
             _add(found, split, None, images, root / split, root / f"{split}annot")
     if not found.splits and not found.problems:
         found.problems.append(
@@ -103,6 +106,15 @@ def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
         if _is_image(path.name):
             found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
     return found
+
+
+def _others(folder: pathlib.Path) -> str:
+    """What a folder without images has instead, for the message."""
+    suffixes = collections.Counter(path.suffix.lower() for path in below(folder))
+    if not suffixes:
+        return ""
+    ((suffix, count),) = suffixes.most_common(1)
+    return f", but {count} {suffix or 'without suffix'}; save images as PNG or JPEG"
 
 
 def _masks(folder: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -226,9 +226,10 @@ def read_image(
             source.name, f"not an 8-bit {wanted} image but {what}; save it as 8-bit {wanted}"
         )
     if upright and image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        raise DataError(
-            f"{source.name}: turned or mirrored by its EXIF orientation, which training does not "
-            "see; save the image upright, without it"
+        raise RepeatedFault(
+            source.name,
+            "turned or mirrored by its EXIF orientation, which training does not see; save the "
+            "image upright, without it",
         )
     return content, (image.height, image.width)
 
@@ -255,9 +256,10 @@ def read_pair(
         errors.append(error)
     if size and labels is not None and labels.shape != size:
         errors.append(
-            DataError(
-                f"{pair.label.name}: {labels.shape[1]}x{labels.shape[0]} pixels, but "
-                f"{pair.image.name} has {size[1]}x{size[0]}; labels must have the image's size"
+            RepeatedFault(
+                pair.label.name,
+                f"{labels.shape[1]}x{labels.shape[0]} pixels, but its image has "
+                f"{size[1]}x{size[0]}; labels must have the image's size",
             )
         )
     if labels is not None and pair.label_map:

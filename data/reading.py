@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -47,6 +48,7 @@ class Reading:
         self.faults: list[DataError] = []
         self._label_map, self._allowed, self._seen = label_map, (grey, upright), seen
         self._unread = {split: iter(pairs) for split, pairs in splits.items()}
+        self._seen_in: dict[bytes, tuple[str, str]] = {}
         # Names in lists are compared when the lists are made.
         self._ids = {s: set() for s, pairs in splits.items() if not isinstance(pairs, list)}
 
@@ -64,6 +66,7 @@ class Reading:
             if not errors:
                 counts.add(pair.image.name, labels, pair.label is not None)
                 counts.fold(pair.id, image, table[labels])
+                self._compare(split, pair.image.name, image)
             if self._seen is not None:
                 self._seen()
             if not errors:
@@ -77,6 +80,13 @@ class Reading:
             return []
         reason = "has the name of an example before it; names must differ in a split"
         return [RepeatedFault(pair.image.name, reason)]
+
+    def _compare(self, split: str, name: str, image: bytes) -> None:
+        """Notes an image that is in a split before too, whatever its name there."""
+        key = hashlib.blake2b(image, digest_size=16).digest()
+        first, twin = self._seen_in.setdefault(key, (split, name))
+        if first != split:
+            self.counts[split].share(name, twin)
 
     def finish(self) -> None:
         """Reads what was not read yet."""

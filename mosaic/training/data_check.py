@@ -50,7 +50,5 @@ def check_content(dataset: SegmentationDataset, split: str) -> None:
         )
     if not isinstance(dataset, SurveyedDataset):
         return
-    absent = dataset.check_labels("train")
-    if absent:
-        print(f"warning: {absent}", file=sys.stderr)
-    dataset.check_labels(split)
+    for line in [*dataset.check_labels("train"), *dataset.check_labels(split)]:
+        print(f"warning: {line}", file=sys.stderr)

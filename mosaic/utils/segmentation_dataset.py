@@ -92,11 +92,11 @@ class SurveyedDataset(Protocol):
     def fingerprint(self, split: str) -> str:
         """Returns what tells a split's images and classes from others."""
 
-    def check_labels(self, split: str) -> str | None:
+    def check_labels(self, split: str) -> Sequence[str]:
         """Checks that a split can be learnt from and scored on.
 
         Returns:
-          A line on the classes that the split lacks; None without any.
+          Lines on what is seldom meant, such as classes that the training split lacks.
 
         Raises:
           An error with `exit_code` 2: hardly a pixel of the split has a class.

@@ -1,12 +1,14 @@
 """The check of a data set: what is counted, what is wrong, and the command."""
 
 import collections
+import shutil
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from camvid_folders import write_file, write_uneven
 from data import check
@@ -70,6 +72,50 @@ def test_every_file_is_read_once_also_where_records_are_written(folder, tmp_path
     assert set(reads.values()) == {2}  # what is on the disk now, not what records had then
 
 
+def test_an_image_of_two_splits_is_told(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
+    write_file(folder / "val" / "0.png", np.full((40, 60, 3), 77, np.uint8))
+    shutil.copy(folder / "train" / "2.png", folder / "val" / "copy.png")
+    shutil.copy(folder / "trainannot" / "2.png", folder / "valannot" / "copy.png")
+    found = _survey(folder)
+    (line,) = [line for line in found.remarks if "another split" in line]
+    assert "val: 1 of 2 images is in another split too" in line
+    assert "val/copy.png is " in line and "train/2.png)" in line
+    assert f"warning: {line}" in check.table(found)
+    # Records keep it.
+    assert line in camvid(str(folder)).check_labels("val")
+
+
+def test_a_table_of_nothing_is_left_out(folder):
+    for file in folder.glob("*annot/*.png"):
+        write_file(file, np.full((40, 60), 200, np.uint8))
+    text = check.table(_survey(folder))
+    assert "train: 3 images" in text
+    assert "class" not in text and "ignored" not in text
+
+
+def test_faults_of_many_files_are_told_once(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "labels.json").parent.mkdir()
+    (folder / "labels.json").write_text(
+        '{"classes": [{"name": "a", "label": 0}, {"name": "b", "label": 1}]}'
+    )
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for split in ("train", "val"):
+        (folder / split).mkdir()
+        (folder / f"{split}annot").mkdir()
+        for number in range(2):
+            image, mask = Image.new("RGB", (8, 6), (number, 0, 0)), Image.new("L", (6, 8))
+            image.save(folder / split / f"{number}.jpg", exif=turned if split == "val" else b"")
+            mask.save(folder / f"{split}annot" / f"{number}.png")
+    layout = check.layout_of("folders", str(folder), {"label_map": str(folder / "labels.json")})
+    lines = check.survey(layout).problems
+    assert len(lines) == 2
+    assert "trainannot/0.png and 1 more: 6x8 pixels, but its image has 8x6" in lines[0]
+    assert "val/0.jpg and 1 more: turned or mirrored by its EXIF orientation" in lines[1]
+
+
 def test_damaged_files_write_no_records(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "records"))
     (folder / "train" / "1.png").write_bytes(b"")
@@ -97,7 +143,7 @@ def test_drawn_scenes_are_counted(tmp_path):
     found = check.survey_of(dataset)
     assert found.images == {"train": 2, "val": 1}
     assert found.pixels["train"].sum() + found.ignored["train"] == 2 * 64 * 64
-    assert found.absent.startswith("street_scenes: train: no pixel of ")
+    assert found.remarks[0].startswith("street_scenes: train: no pixel of ")
 
 
 def test_progress_is_told_of_every_image(folder):

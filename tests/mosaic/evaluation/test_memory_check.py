@@ -35,7 +35,7 @@ def test_the_setting_is_named(drawn, name, value):
 
 def test_an_image_that_is_too_large_is_named(drawn):
     dataset = type(drawn)()
-    dataset.check_labels = dataset.fingerprint = lambda split: None
+    dataset.check_labels = dataset.fingerprint = lambda split: ()
     dataset.image_size = None
     dataset.first_of_sizes = lambda split: {(64, 96): "a.png", (30000, 20000): "b.png"}
     with pytest.raises(UserError, match=r"^b\.png: an image of 30000x20000: it would need"):

@@ -27,7 +27,7 @@ def test_the_setting_is_named(small_network, drawn, settings, start):
 
 def test_an_image_is_named(small_network, drawn):
     dataset = type(drawn)()
-    dataset.check_labels = dataset.fingerprint = lambda split: None
+    dataset.check_labels = dataset.fingerprint = lambda split: ()
     dataset.first_of_sizes = lambda split: {(8, 8): "a.png"}
     with pytest.raises(UserError, match=r"^a\.png: images of 8x8 are too small"):
         size_check.check(predictors.of_network(small_network), dataset, Evaluation())

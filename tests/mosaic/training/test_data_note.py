@@ -12,7 +12,7 @@ class _Surveyed(Drawn):
     def __init__(self, count, fingerprint):
         super().__init__(count)
         self.fingerprint = lambda split: fingerprint
-        self.check_labels = self.first_of_sizes = lambda split: None
+        self.check_labels = self.first_of_sizes = lambda split: ()
 
 
 @pytest.mark.parametrize(

@@ -376,10 +376,10 @@ def test_small_images_that_are_padded_are_taken(drawn):
 
 
 def _surveyed(drawn, **found):
-    """The data set with what it has counted: lines on absent classes, images by size."""
+    """The data set with what it has counted: remarks on splits, images by size."""
     dataset = type(drawn)()
     dataset.crop_size = dataset.image_size
-    dataset.check_labels = found.get("absent", {}).get
+    dataset.check_labels = lambda split: found.get("remarks", {}).get(split, [])
     dataset.first_of_sizes = lambda split: found.get("sizes", {})
     dataset.fingerprint = lambda split: "f"
     return dataset
@@ -394,9 +394,10 @@ def test_an_image_that_is_too_small_is_named_before_training(drawn, tmp_path):
 
 
 def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
-    dataset = _surveyed(drawn, absent={"train": "train: no pixel of absent"})
-    check_content(dataset, "val")
-    assert capsys.readouterr().err == "warning: train: no pixel of absent\n"
+    remarks = {"train": ["train: no pixel of absent"], "val": ["val: 1 image is in train"]}
+    check_content(_surveyed(drawn, remarks=remarks), "val")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["warning: train: no pixel of absent", "warning: val: 1 image is in train"]
 
 
 def test_nothing_to_score_on_is_told(drawn, tmp_path):
