@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from mosaic.evaluation import metrics
+from mosaic.utils.ahead import ahead
 from mosaic.utils.progress import Progress
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 
@@ -174,21 +173,3 @@ def _counter(num_classes: int, ignore_label: int) -> Callable[[tf.Tensor, tf.Ten
         return tf.map_fn(count_image, (labels, predicted), fn_output_signature=tf.int64)
 
     return count
-
-
-def ahead(compute: Callable, items: Iterable[tuple], threads: int) -> Iterator:
-    """Yields `compute(*item)` for all items, in their order, while the next are computed.
-
-    Args:
-      compute: function of one item; its errors are raised here.
-      items: arguments of `compute`; they are read in this thread, only as far as needed.
-      threads: number of threads that compute at the same time.
-    """
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = collections.deque()
-        for item in items:
-            waiting.append(pool.submit(compute, *item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -13,6 +14,10 @@ import numpy as np
 
 from mosaic.inference import image_lists
 from mosaic.utils.errors import UserError
+from mosaic.utils.quiet import heard
+
+# FFmpeg's lines name no file: what it cannot read is told here. OpenCV asks for this once.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".gif")
@@ -132,17 +137,23 @@ def read(source: Source) -> Iterator[tuple[str, np.ndarray]]:
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads an image file, uint8 RGB [height, width, 3], turned upright as its EXIF data says.
 
+    A file that is damaged or cut off, and of which some was read, is told in a warning.
+
     Raises:
       UserError: it cannot be read.
     """
     os.stat(path)  # raises the error of a file that is not there
     try:
-        # With `dst` it decodes into the array itself; otherwise OpenCV copies a whole image.
-        image = cv2.imread(filename=os.fspath(path), dst=None, flags=cv2.IMREAD_COLOR_RGB)
+        with heard() as said:
+            # With `dst` it decodes into the array itself; otherwise OpenCV copies a whole image.
+            image = cv2.imread(filename=os.fspath(path), dst=None, flags=cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise UserError(f"{path}: not a readable image ({error.err})") from None
     if image is None:
         raise UserError(f"{path}: not a readable image")
+    # Decoders also warn of metadata that does not matter here.
+    if faults := [line for line in said if "warn" not in line.lower()]:
+        print(f"warning: {path}: damaged, and read in part ({faults[0]})", file=sys.stderr)
     return image
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from mosaic.inference.any_size import LARGE, Segmentation
 from mosaic.inference.image_files import Source, read
 from mosaic.inference.predictors import Predictor
 from mosaic.utils import visualize
+from mosaic.utils.ahead import ahead
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -78,37 +80,95 @@ def predict(
     out, rows = pathlib.Path(output_dir), []
     counts = [source.frames for source in sources]
     try:
-        with Progress(None if None in counts else sum(counts), "predict", "image") as bar:
-            for source in sources:
-                before = len(rows)
-                with _video(out, source) as add:
-                    for name, image in read(source):
-                        found = _segment(predictor, image, source, options)
-                        known = _known(predictor, found, source, classes)
-                        if options.frames or not source.is_video:
-                            _write(out, name, image, found, known)
-                        if add:
-                            add(_frame(image, found.labels, known))
-                        rows.append(class_fractions.Row.of(name, str(source.path), found))
-                        bar.update(1)
-                done = len(rows) - before
-                if source.frames and done < source.frames:
-                    bar.say(
-                        f"warning: {source.path}: {done} frames could be read of the "
-                        f"{source.frames} that its header has"
-                    )
+        with (
+            Progress(None if None in counts else sum(counts), "predict", "image") as bar,
+            _Files(out, options, rows) as files,
+        ):
+            found = _segmented(predictor, sources, classes, options, bar)
+            for _ in ahead(files.write, found, 1, _is_alone):
+                bar.update(1)
     finally:
         if rows:
             class_fractions.write(out, rows, classes)
     return len(rows)
 
 
-def _video(out: pathlib.Path, source: Source) -> contextlib.AbstractContextManager:
-    """In its block, a function that adds a frame to the video; None for an image."""
-    if not source.is_video:
-        return contextlib.nullcontext()
-    path = out / "overlays" / f"{source.name}{video_files.SUFFIX}"
-    return video_files.writing(path, source.rate)
+class _Segmented(NamedTuple):
+    """A segmented image, with the names of its classes, on its way into files."""
+
+    source: Source
+    name: str
+    index: int
+    image: np.ndarray
+    found: Segmentation
+    classes: Classes
+
+
+def _segmented(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    classes: Classes | None,
+    options: Options,
+    bar: Progress,
+) -> Iterator[_Segmented]:
+    """Segments all images; tells of videos that end early."""
+    for source in sources:
+        done = 0
+        for name, image in read(source):
+            found = _segment(predictor, image, source, options)
+            known = _known(predictor, found, source, classes)
+            yield _Segmented(source, name, done, image, found, known)
+            done += 1
+        if source.frames and done < source.frames:
+            bar.say(
+                f"warning: {source.path}: {done} frames could be read of the "
+                f"{source.frames} that its header has"
+            )
+
+
+def _is_alone(source: Source, name: str, index: int, image: np.ndarray, *_) -> bool:
+    """Whether nothing else is done while an image is written.
+
+    A large one, for its memory; and the first frame of a video, as standard error is hidden while
+    the file is opened.
+    """
+    return image.size > 3 * LARGE or (source.is_video and not index)
+
+
+class _Files(contextlib.ExitStack):
+    """Writes the files of images, one after the other, and keeps a video open for its frames.
+
+    Args:
+      out: folder for the files.
+      options: what is written.
+      rows: list to which each image's shares of the classes are added.
+    """
+
+    def __init__(self, out: pathlib.Path, options: Options, rows: list[class_fractions.Row]):
+        super().__init__()
+        self._out, self._options, self._rows = out, options, rows
+        self._add: Callable[[np.ndarray], None] | None = None
+
+    def write(
+        self,
+        source: Source,
+        name: str,
+        index: int,
+        image: np.ndarray,
+        found: Segmentation,
+        classes: Classes,
+    ) -> None:
+        """Writes the files of one image or frame."""
+        if not index:
+            self.close()  # the video before
+        if source.is_video and not index:
+            path = self._out / "overlays" / f"{source.name}{video_files.SUFFIX}"
+            self._add = self.enter_context(video_files.writing(path, source.rate))
+        if self._options.frames or not source.is_video:
+            _write(self._out, name, image, found, classes)
+        if source.is_video:
+            self._add(_frame(image, found.labels, classes))
+        self._rows.append(class_fractions.Row.of(name, str(source.path), found))
 
 
 def _segment(

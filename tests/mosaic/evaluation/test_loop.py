@@ -1,4 +1,4 @@
-"""The loop over a split: what its observers see, and work that is done ahead in threads."""
+"""The loop over a split: what its observers see."""
 
 import threading
 
@@ -6,45 +6,6 @@ import numpy as np
 import pytest
 
 from mosaic.evaluation import loop, metrics
-from mosaic.evaluation.loop import ahead
-
-
-def test_results_come_in_order_whatever_each_takes():
-    second_done = threading.Event()
-
-    def compute(number):
-        if number == 0:
-            assert second_done.wait(60)
-        if number == 1:
-            second_done.set()
-        return 10 * number
-
-    assert list(ahead(compute, ((i,) for i in range(5)), 2)) == [0, 10, 20, 30, 40]
-
-
-def test_items_are_drawn_no_further_than_needed():
-    drawn = []
-
-    def items():
-        for number in range(9):
-            drawn.append(number)
-            yield (number,)
-
-    results = ahead(lambda number: number, items(), 2)
-    assert next(results) == 0
-    assert drawn == [0, 1, 2]
-
-
-def test_an_error_comes_out_where_its_result_would():
-    def compute(number):
-        if number == 1:
-            raise ValueError("the second")
-        return number
-
-    results = ahead(compute, ((i,) for i in range(5)), 2)
-    assert next(results) == 0
-    with pytest.raises(ValueError, match="the second"):
-        next(results)
 
 
 class Seen:

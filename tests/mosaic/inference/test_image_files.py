@@ -77,3 +77,18 @@ def test_an_image_called_like_a_frame_is_refused(tmp_path):
     half_red(tmp_path / "drive_000001.png")
     with pytest.raises(UserError, match=r"drive_000001\.png would be written as a frame of .*mkv"):
         image_files.find([str(tmp_path)])
+
+
+def test_a_photograph_that_is_cut_off_is_told_by_name(tmp_path, capfd):
+    path = half_red(tmp_path / "a.jpg", (200, 300))
+    path.write_bytes(path.read_bytes()[:-200])
+    assert image_files.read_image(path).shape == (200, 300, 3)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {path}: damaged, and read in part (Premature end")
+
+
+def test_nothing_but_our_line_is_said_of_a_broken_video(tmp_path, capfd):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(UserError, match=r"a\.mp4: not a readable video"):
+        image_files.find([str(tmp_path / "a.mp4")])
+    assert capfd.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from pictures import half_red, red_video
 from mosaic.inference import image_files
 from mosaic.inference.prediction_files import Options, predict
 from mosaic.inference.predictors import Predictor
-from mosaic.utils import class_names
+from mosaic.utils import class_names, visualize
 from mosaic.utils.errors import UserError
 
 # Class 1 where red is above 127, else 0.
@@ -177,3 +178,36 @@ def test_overlays_of_large_images_are_smaller(tmp_path):
     labels = cv2.imread(str(tmp_path / "labels" / "a.png"), cv2.IMREAD_UNCHANGED)
     assert labels.shape == (1100, 8000) and np.all(labels[:, 3999:4001] == (1, 0))
     assert cv2.imread(str(tmp_path / "overlays" / "a.png")).shape[1] == 2 * 5523
+
+
+def test_the_next_image_is_segmented_while_one_is_written(tmp_path, monkeypatch):
+    """The first is only written when the model has been given the second."""
+    second = threading.Event()
+    write = visualize.write_png
+
+    def waiting(path, picture):
+        assert path.stem == "b" or second.wait(60)
+        write(path, picture)
+
+    def run(images):
+        if images.shape[1] == 30:
+            second.set()
+        return tf.zeros(images.shape[:3], tf.int32)
+
+    monkeypatch.setattr(visualize, "write_png", waiting)
+    half_red(tmp_path / "in" / "a.png")
+    half_red(tmp_path / "in" / "b.png", (30, 20))
+    predictor = Predictor(run, "tflite", None, traceable=False)
+    assert predict(predictor, image_files.find([str(tmp_path / "in")]), str(tmp_path / "out")) == 2
+
+
+def test_two_videos_in_a_row_have_a_file_each(tmp_path):
+    for name, frames in (("a", 3), ("b", 2)):
+        red_video(tmp_path / f"{name}.avi", frames)
+    half_red(tmp_path / "c.png")
+    predict(RED, image_files.find([str(tmp_path)]), str(tmp_path / "out"))
+    counts = []
+    for name in ("a", "b"):
+        video = cv2.VideoCapture(str(tmp_path / "out" / "overlays" / f"{name}.webm"))
+        counts.append(sum(1 for _ in iter(lambda: video.read()[0], False)))
+    assert counts == [3, 2]

@@ -1,0 +1,34 @@
+"""Work that is done in threads while the next piece of it is fetched."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+
+def ahead(
+    compute: Callable,
+    items: Iterable[tuple],
+    threads: int,
+    alone: Callable[..., bool] = lambda *item: False,
+) -> Iterator:
+    """Yields `compute(*item)` for all items, in their order, while the next are computed.
+
+    Args:
+      compute: function of one item; its errors are raised here.
+      items: arguments of `compute`; they are read in this thread, only as far as needed.
+      threads: number of threads that compute at the same time.
+      alone: function of one item that tells whether it, and all before it, are computed before the
+        next is read, such as one that needs much memory.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        for item in items:
+            most = 0 if alone(*item) else threads
+            waiting.append(pool.submit(compute, *item))
+            del item  # so that nothing holds it while the next is fetched
+            while len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
