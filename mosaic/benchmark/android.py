@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Sequence
 
@@ -106,10 +107,10 @@ class Phone:
           delegates: where to run it, keys of `DELEGATES`.
 
         Returns:
-          A result for each delegate.
+          A result for each delegate; without those that failed, of which a warning tells.
 
         Raises:
-          RunError: adb or benchmark_model failed.
+          RunError: adb failed, or benchmark_model did on each delegate.
         """
         # A new name: files that are there already may be somebody else's.
         remote = f"{FOLDER}/{uuid.uuid4().hex}.tflite"
@@ -118,14 +119,22 @@ class Phone:
             f"{BINARY} --graph={remote} --num_threads={threads} --num_runs={runs} "
             f"--warmup_runs={warmup}"
         )
+        results = []
         try:
-            outputs = [self._adb("shell", f"{command} {DELEGATES[name]}") for name in delegates]
+            for name in delegates:
+                try:
+                    output = self._adb("shell", f"{command} {DELEGATES[name]}")
+                    found = parse(output, self.name, path)
+                except RunError as error:
+                    # Not each phone has each delegate.
+                    if name == delegates[-1] and not results:
+                        raise
+                    print(f"warning: {name}: {error}", file=sys.stderr)
+                    continue
+                results.append(dataclasses.replace(found, delegate=name))
         finally:
             self._adb("shell", f"rm -f {remote}")
-        return [
-            dataclasses.replace(parse(output, self.name, path), delegate=name)
-            for name, output in zip(delegates, outputs)
-        ]
+        return results
 
 
 def parse(output: str, phone: str, path: str) -> PhoneResult:

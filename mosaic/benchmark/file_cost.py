@@ -11,6 +11,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from mosaic.inference.file_predictors import SavedModelPredictor
 from mosaic.tflite.model_file import TFLiteModel
+from mosaic.utils.quiet import quiet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,8 @@ def of_saved_model(path: str, size: tuple[int, int], allow_code: bool = False) -
     predictor = SavedModelPredictor(path, allow_code)
     shape = [1, *(predictor.input_size or size), 3]
     trace = tf.function(predictor.compute).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
-    frozen = convert_variables_to_constants_v2(trace)
+    with quiet():  # it says how many GPUs there are
+        frozen = convert_variables_to_constants_v2(trace)
     parameters, multiply_adds = {}, 0
     found = [op for op in frozen.graph.get_operations() if op.type in _KERNELS + _BIASES]
     kernels = [op for op in found if op.type in _KERNELS]

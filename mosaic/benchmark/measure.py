@@ -7,7 +7,8 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.model_format import format_of
 from mosaic.utils.progress import Progress
+from mosaic.utils.run_layout import CONFIG
 from mosaic.utils.settings import THREADS, between
 
 # Runs whose times are kept, and images, which are kept in memory and take turns in them.
@@ -109,6 +111,7 @@ def benchmark(
     known = {**of_files(paths), **dict(_score(text, paths, names) for text in scores)}
     phone = Phone() if delegates else None
     predictors = [_load(path, threads, allow_code) for path in paths]
+    _check_size(size, names, predictors)
     pictures = _pictures(images, min(runs + warmup, _MOST_PICTURES))
     size = size or _size(predictors, pictures)
     if not pictures:
@@ -133,17 +136,23 @@ def benchmark(
                 )
             )
             bar.update(1)
-    for index, (result, predictor) in enumerate(zip(results, predictors)):
-        if isinstance(predictor, TFLitePredictor):
-            more = {}
-            if profile:
-                image = fit_image(pictures[0], result.input_size)
-                fed = predictor.values(image)
-                more["operators"] = operator_profile.profile(predictor.file, fed, threads, runs)
-            if phone:
-                more["phone"] = phone.measure(result.path, threads, runs, warmup, delegates)
-            results[index] = dataclasses.replace(result, **more)
+    own = {i: p for i, p in enumerate(predictors) if isinstance(p, TFLitePredictor)}
+    if profile:
+        for index, predictor in _shown(own.items(), "profile"):
+            fed = predictor.values(fit_image(pictures[0], results[index].input_size))
+            found = operator_profile.profile(predictor.file, fed, threads, runs)
+            results[index] = dataclasses.replace(results[index], operators=found)
+    if phone:
+        for index in _shown(own, f"measure on {phone.name}"):
+            found = phone.measure(results[index].path, threads, runs, warmup, delegates)
+            results[index] = dataclasses.replace(results[index], phone=found)
     return results
+
+
+def _shown(items: Collection, what: str) -> Iterator:
+    """Yields items, one for each model, and shows how many are done."""
+    with Progress(len(items), what, "model") as bar:
+        yield from bar.over(items)
 
 
 def check_numbers(threads: int, runs: int, warmup: int) -> None:
@@ -162,10 +171,26 @@ def _check(paths: Sequence[str]) -> None:
     for path in paths:
         if not os.path.exists(path):
             raise UserError(f"{path}: no such file or folder")
+        if os.path.isfile(os.path.join(path, CONFIG)):
+            raise UserError(f"{path}: a run; --model_dir={path} exports and measures it")
         if format_of(path) == "network" or is_archive(path):
             raise UserError(
                 f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
             )
+
+
+def _check_size(
+    size: tuple[int, int] | None, names: Sequence[str], predictors: Sequence[Predictor]
+) -> None:
+    """Refuses a size that no model takes; tells of models that have another one."""
+    other = [(n, p.input_size) for n, p in zip(names, predictors) if p.input_size not in (None, size)]
+    if not size or not other:
+        return
+    told = ", ".join(f"{name} takes images of {h}x{w} only" for name, (h, w) in other)
+    line = f"--size={size[0]}x{size[1]}: {told}"
+    if len(other) == len(predictors):
+        raise UserError(f"{line}; leave it out")
+    print(f"warning: {line}", file=sys.stderr)
 
 
 def _size(predictors, pictures) -> tuple[int, int]:

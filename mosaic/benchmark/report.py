@@ -31,6 +31,10 @@ def table(results: Sequence[Result]) -> str:
         ]
         for result in results
     ]
+    if len({result.input_size for result in results}) > 1:
+        heads.insert(1, "input")
+        for row, result in zip(rows, results):
+            row.insert(1, "x".join(map(str, result.input_size)))
     if any(result.mean_iou is not None for result in results):
         heads.append("mIoU, %")
         for row, result in zip(rows, results):

@@ -76,7 +76,7 @@ def test_a_failed_run_on_the_phone():
 def adb(tmp_path, monkeypatch):
     """An `adb` on the PATH, with `devices` connected and `binary` on them, that logs its calls."""
 
-    def install(devices="P4\\tdevice\\n", binary="yes"):
+    def install(devices="P4\\tdevice\\n", binary="yes", broken="none"):
         folder = tmp_path / "bin"
         folder.mkdir()
         (tmp_path / "output").write_text(OUTPUT.format(quantiles=""))
@@ -88,6 +88,7 @@ def adb(tmp_path, monkeypatch):
             f"  devices) printf 'List of devices attached\\n{devices}\\n' ;;\n"
             '  *getprop*) echo "Pixel 4" ;;\n'
             f"  *'test -x'*) echo {binary} ;;\n"
+            f"  *{broken}*) echo 'ERROR: no such delegate' >&2; exit 1 ;;\n"
             f"  *--graph=*) cat {tmp_path}/output >&2 ;;\n"
             "esac\n"
         )
@@ -113,6 +114,16 @@ def test_phone(adb, files):
     assert lines[4].endswith("--use_xnnpack=true")
     assert lines[5].endswith("--use_gpu=true")
     assert lines[6] == f"shell rm -f {remote}"
+
+
+def test_a_delegate_that_a_phone_lacks_is_told_and_left_out(adb, files, capsys):
+    adb(broken="use_gpu")
+    path = str(files / "int8.tflite")
+    found = android.Phone().measure(path, 2, 1, 1, ["gpu", "cpu"])
+    assert [one.delegate for one in found] == ["cpu"]
+    assert capsys.readouterr().err == "warning: gpu: adb shell failed: ERROR: no such delegate\n"
+    with pytest.raises(RunError, match="no such delegate"):
+        android.Phone().measure(path, 2, 1, 1, ["gpu"])
 
 
 @pytest.mark.parametrize(

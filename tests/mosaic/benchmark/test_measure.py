@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mosaic.benchmark import report
 from mosaic.benchmark.measure import benchmark
 from mosaic.utils.errors import UserError
 
@@ -43,6 +44,8 @@ def test_score_from_a_report(files, tmp_path):
         ([], {}, "name the models"),
         (["absent.tflite"], {}, "absent.tflite: no such file"),
         (["folder"], {}, "folder: neither a .tflite file nor a SavedModel"),
+        (["run"], {}, "run: a run; --model_dir=.*run exports and measures it"),
+        (["int8.tflite"], {"size": (32, 32)}, "32x32: int8.tflite takes .* 64x96 only; leave it"),
         (["broken.tflite"], {}, "broken.tflite: the TFLite file cannot be read"),
         (["broken.tflite", "broken.tflite"], {}, "named twice"),
         (["int8.tflite"], {"threads": 0}, "--threads=0: it must be from 1 to 1,024"),
@@ -63,11 +66,26 @@ def test_score_from_a_report(files, tmp_path):
 )
 def test_bad_calls_are_told_in_one_line(files, tmp_path, names, arguments, message):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.gin").touch()
     (tmp_path / "broken.tflite").write_bytes(b"xxxxTFL3" + bytes(64))
     paths = [str((files if (files / n).exists() else tmp_path) / n) for n in names]
     with pytest.raises(UserError, match=message) as caught:
         benchmark(paths, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_a_size_is_for_models_that_take_any(files, capfd):
+    paths = [str(files / name) for name in ("int8.tflite", "saved_model")]
+    results = benchmark(paths, size=(80, 112), runs=1, warmup=0)
+    assert [result.input_size for result in results] == [SIZE, (80, 112)]
+    told = "warning: --size=80x112: int8.tflite takes images of 64x96 only"
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == told
+    # TensorFlow's own lines name GPUs.
+    assert [line for line in lines[1:] if not line.startswith("measure")] == []
+    heads, *rows = (line.split() for line in report.table(results).splitlines()[:3])
+    assert [heads[1], *(row[1] for row in rows)] == ["input", "64x96", "80x112"]
 
 
 def test_the_command(files, root, tmp_path):

@@ -1,7 +1,5 @@
 """The loop over a split: what its observers see."""
 
-import threading
-
 import numpy as np
 import pytest
 
