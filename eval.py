@@ -29,6 +29,9 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         return
     if values.watch:
         _check_watch(values)
+        from mosaic.evaluation.watch import wait_for_start
+
+        wait_for_start(values.model_dir)
     files, checkpoint, output_dir = cli.checkpoint_and_output(
         values, "watch" if values.watch else "eval"
     )

@@ -183,7 +183,8 @@ def _check_size(
     size: tuple[int, int] | None, names: Sequence[str], predictors: Sequence[Predictor]
 ) -> None:
     """Refuses a size that no model takes; tells of models that have another one."""
-    other = [(n, p.input_size) for n, p in zip(names, predictors) if p.input_size not in (None, size)]
+    sizes = [predictor.input_size for predictor in predictors]
+    other = [(name, own) for name, own in zip(names, sizes) if own not in (None, size)]
     if not size or not other:
         return
     told = ", ".join(f"{name} takes images of {h}x{w} only" for name, (h, w) in other)

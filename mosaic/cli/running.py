@@ -118,7 +118,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 2, told[1]
     if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
         return 2, f"{refused[1]}; use larger images"
-    if "Required bindings for" in text:
+    if "Required bindings for" in text or "No values supplied by Gin" in text:
         from mosaic.config import explain as explain_gin
 
         return 2, explain_gin(error)

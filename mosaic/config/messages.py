@@ -29,6 +29,12 @@ def explain(error: BaseException) -> str:
     if parameter:
         name, given = parameter[1], parameter[2]
         return f"gin: {where}{name!r} has no parameter {given!r}{nearest(given, parameters(name))}"
+    if lacking := re.match(
+        r"(\w+)\(\) missing \d+ required positional arguments?: (.*?) No val", text
+    ):
+        name, names = lacking[1], re.findall(r"'(\w+)'", lacking[2])
+        given = " ".join(f"--gin.{name}.{one}=VALUE" for one in names)
+        return f"gin: {name} needs values for {names}; set them: {given}"
     if macro := re.search(r"No bindings specified for '([^']+)/gin\.macro'", text):
         return f"gin: %{macro[1]} is used and has no value; set {macro[1]} in the gin file"
     missing = re.search(

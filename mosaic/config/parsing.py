@@ -51,6 +51,11 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
             _make_paths_absolute()
             _deduce()
         bound_settings.check(unset)
+        for name in bound_settings.idle(gin_text.bindings(current)):
+            print(
+                f"warning: {name} is set, and nothing uses {name.rpartition('.')[0]} here",
+                file=sys.stderr,
+            )
     except _GIN_ERRORS as error:
         if hasattr(error, "exit_code"):  # of this project's own code
             raise

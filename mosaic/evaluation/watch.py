@@ -15,10 +15,33 @@ import tf_keras
 from mosaic.checkpoints import loading, run_record
 from mosaic.utils.atomic_io import replacing, write_text
 from mosaic.utils.errors import UserError
-from mosaic.utils.run_layout import BEST_FOLDER, METRIC
+from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC
 
 # What it has scored, a line for each checkpoint.
 SCORES = "watch.jsonl"
+# Time without a new checkpoint after which this is told, in seconds and as a multiple of the
+# longest time between two so far.
+_LONG, _LONGER = 600.0, 3.0
+
+
+def wait_for_start(model_dir: str, pause: float = 2.0) -> None:
+    """Waits until a run has begun, which another process may do any time later.
+
+    Args:
+      model_dir: folder of the run.
+      pause: seconds between two looks.
+
+    Raises:
+      UserError: there is not even the folder for the run's own.
+    """
+    saved = os.path.join(model_dir, CONFIG)
+    parent = os.path.dirname(os.path.abspath(model_dir))
+    if not os.path.isdir(parent):
+        raise UserError(f"--model_dir={model_dir}: there is no folder {parent}")
+    if not os.path.isfile(saved):
+        print(f"{model_dir}: waiting for a run to begin there; Ctrl-C stops", file=sys.stderr)
+    while not os.path.isfile(saved):
+        time.sleep(pause)
 
 
 def watch(
@@ -41,9 +64,10 @@ def watch(
     out = pathlib.Path(output_dir)
     scores = _scores(out / SCORES)
     print(f"watching {model_dir}; Ctrl-C stops", file=sys.stderr)
+    news = _News()
     while True:
         # Looked at before the checkpoints: the last one is saved before the run's end is recorded.
-        is_over = _has_ended(model_dir)
+        ended = _ended(model_dir)
         for step, prefix in _checkpoints(model_dir):
             if step in scores:
                 continue
@@ -53,15 +77,44 @@ def watch(
             if value >= max(scores.values(), default=0.0):
                 _keep(prefix, step, value, out / BEST_FOLDER)
             scores[step] = value
+            news.came()
             lines = [json.dumps({"step": at, METRIC: scores[at]}) for at in sorted(scores)]
             write_text(out / SCORES, "".join(f"{line}\n" for line in lines))
             best = max(scores, key=scores.get)
             print(
                 f"step {step}: mIoU {value:.4f}, best {scores[best]:.4f} at step {best}", flush=True
             )
-        if is_over:
+        if ended is not None:
+            print(f"{model_dir}: training has ended at step {ended}", file=sys.stderr)
             return
+        if minutes := news.missed():
+            print(
+                f"{model_dir}: no new checkpoint for {minutes} minutes; if its training was "
+                "killed, start it again, or end this by Ctrl-C",
+                file=sys.stderr,
+            )
         time.sleep(pause)
+
+
+class _News:
+    """When checkpoints came, to tell once where none does for long."""
+
+    def __init__(self):
+        self._last, self._longest, self._is_told = time.monotonic(), 0.0, False
+
+    def came(self) -> None:
+        """Notes that one came."""
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last)
+        self._last, self._is_told = now, False
+
+    def missed(self) -> int | None:
+        """Returns for how many minutes none came, where that is long and was not told before."""
+        waited = time.monotonic() - self._last
+        if self._is_told or waited < max(_LONG, _LONGER * self._longest):
+            return None
+        self._is_told = True
+        return round(waited / 60)
 
 
 def _scores(path: pathlib.Path) -> dict[int, float]:
@@ -88,9 +141,10 @@ def _checkpoints(model_dir: str) -> Iterator[tuple[int, str]]:
             yield int(step), prefix
 
 
-def _has_ended(model_dir: str) -> bool:
+def _ended(model_dir: str) -> int | None:
+    """The step at which training has ended or was stopped; None while it goes on."""
     entries = run_record.entries_in(model_dir)
-    return bool(entries) and entries[-1].ended is not None
+    return entries[-1].ended if entries else None
 
 
 def _scored(prefix: str, folder: pathlib.Path, score: Callable[[str, str], dict]) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tf_keras
 
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, nearest
 
 
 def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> None:
@@ -22,8 +22,12 @@ def freeze(model: tf_keras.Model, prefixes: Sequence[str]) -> None:
     for prefix in prefixes:
         frozen = [layer for layer in model.layers if layer.name.startswith(prefix)]
         if not frozen:
-            raise UserError(f"frozen_prefixes: no layer of the network begins with {prefix!r}")
+            names = dict.fromkeys(layer.name.split("_")[0] + "_" for layer in model.layers)
+            raise UserError(
+                f"train.frozen_prefixes: no layer of the network begins with {prefix!r}"
+                f"{nearest(prefix, names)}; --show_config prints the layers"
+            )
         for layer in frozen:
             layer.trainable = False
     if not model.trainable_variables:
-        raise UserError(f"frozen_prefixes = {tuple(prefixes)!r} leaves nothing to train")
+        raise UserError(f"train.frozen_prefixes = {tuple(prefixes)!r} leaves nothing to train")

@@ -10,11 +10,13 @@ import tf_keras
 
 from mosaic import config
 from mosaic.models import cost, quantization_aware
+from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size
 from mosaic.training import step_memory
 from mosaic.training.task import SegmentationTask
 from mosaic.utils import bound_settings
 from mosaic.utils.errors import UserError
+from mosaic.utils.settings import as_names
 
 # Number of parts of the schedule at whose ends the learning rate is shown.
 _PARTS = 20
@@ -38,7 +40,7 @@ def show() -> str:
     """Returns the configured run as text, after the network was built and a step traced.
 
     Raises:
-      UserError: crops have no size, or the network does not take it.
+      UserError: crops have no size, or the network does not take it, or frozen layers are not its.
     """
     size = config.value("Augment.crop_size")
     if size in (None, gin.REQUIRED):
@@ -46,6 +48,7 @@ def show() -> str:
     height, width = size
     model = config.build("train.model")
     check_size(model, height, width)
+    freeze(model, as_names(config.value("train.frozen_prefixes")))
     optimizer, steps = config.build("train.optimizer"), config.value("train.steps")
     summary: list[str] = []
     model.summary(line_length=120, print_fn=summary.append)

@@ -41,9 +41,11 @@ class Ending:
         """
         scores = [entry["mean_iou"] for entry in history if "mean_iou" in entry]
         if self.patience and scores:
-            best = scores.index(max(scores))
-            if len(scores) - 1 - best >= self.patience:
-                return f"train.patience: no better mIoU in {len(scores) - 1 - best} evaluations"
+            since = len(scores) - 1 - scores.index(max(scores))
+            if since >= self.patience:
+                return (
+                    f"train.patience = {self.patience}: evaluations without a better mIoU: {since}"
+                )
         if self.is_late(times):
-            return f"train.hours: {self.hours:g} hours are over"
+            return f"train.hours = {self.hours:g}: this time is over"
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gin
@@ -106,13 +106,34 @@ def acting_names() -> set[str]:
     return names
 
 
-def acting() -> Iterator[Bound]:
-    """The bindings of configurables that act: those of training, and what a reference names."""
+def idle(names: Collection[str]) -> list[str]:
+    """Returns those of parameters such as `adam.beta_1` whose configurable nothing uses here.
+
+    Args:
+      names: parameters that were set, in gin's syntax; macros are left out.
+    """
+    modules = (*_NAMED_ONLY, "networks")
+    used = {bound.parameter.rpartition(".")[0] for bound in acting(modules)}
+    found = []
+    for name in names:
+        owner = name.rpartition(".")[0].rpartition("/")[2]
+        matches = gin.config._REGISTRY.matching_selectors(owner) if owner else []
+        if matches and not {match.rpartition(".")[2] for match in matches} & used:
+            found.append(name)
+    return found
+
+
+def acting(named_only: Sequence[str] = _NAMED_ONLY) -> Iterator[Bound]:
+    """The bindings of configurables that act: those of training, and what a reference names.
+
+    Args:
+      named_only: gin's modules of what acts only where a reference names it.
+    """
     bound: dict[str, list] = {}
     for (scope, selector), values in gin.config._CONFIG.items():
         if selector not in ("gin.macro", "gin.constant"):
             bound.setdefault(selector, []).append((scope, values))
-    waiting = [selector for selector in bound if selector.split(".")[0] not in _NAMED_ONLY]
+    waiting = [selector for selector in bound if selector.split(".")[0] not in named_only]
     seen = set(waiting)
     while waiting:
         selector = waiting.pop()

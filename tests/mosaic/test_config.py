@@ -516,3 +516,14 @@ def test_reference_inside_a_value_on_the_command_line(small):
     value = gin.query_parameter("probe.name")
     assert isinstance(value, tuple)
     assert isinstance(value[1], gin.config.ConfigurableReference)
+
+
+def test_an_optimizer_without_its_rate_is_told_with_the_binding():
+    config.parse([config.find("quickstart")], ["train.optimizer = @adamw()"])
+    with pytest.raises(TypeError) as caught:
+        config.build("train.optimizer")
+    code, line = cli.explain(caught.value)
+    assert code == 2
+    assert line == (
+        "gin: adamw needs values for ['learning_rate']; set them: --gin.adamw.learning_rate=VALUE"
+    )

@@ -59,6 +59,10 @@ def test_what_decides_no_result_is_faithful(binding):
     [
         ("mosaic.synchronized_norm = False", {"mosaic.synchronized_norm"}),
         ("train.accumulation_steps = 2", {"train.accumulation_steps"}),
+        ("train.patience = 5", {"train.patience"}),
+        ("train.hours = 8", {"train.hours"}),
+        ("train.average_decay = 0.999", {"train.average_decay"}),
+        ("train.frozen_prefixes = ('backbone_',)", {"train.frozen_prefixes"}),
         ("runtime.precision = 'mixed_bfloat16'", {"runtime.precision"}),
         ("runtime.compile = True", {"runtime.compile"}),
         ("mosaic.norm_momentum = 0.9", {"mosaic.norm_momentum"}),

@@ -70,6 +70,40 @@ def test_checkpoints_are_scored_as_they_appear_and_the_best_is_kept(
     assert "step 30: mIoU 0.4000, best 0.5000 at step 20" in capsys.readouterr().out
 
 
+def test_a_run_may_begin_later(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+
+    def begin(seconds):
+        folder.mkdir()
+        (folder / "config.gin").touch()
+
+    monkeypatch.setattr(watching.time, "sleep", begin)
+    watching.wait_for_start(str(folder))
+    watching.wait_for_start(str(folder))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"{folder}: waiting for a run to begin there; Ctrl-C stops"
+    with pytest.raises(UserError, match=r"there is no folder .*absent"):
+        watching.wait_for_start(str(tmp_path / "absent" / "run"))
+
+
+def test_a_run_without_news_is_told_once_and_its_end_too(run, tmp_path, monkeypatch, capsys):
+    """As one that was killed leaves no word."""
+    clock = [0.0]
+    monkeypatch.setattr(watching.time, "monotonic", lambda: clock[0])
+
+    def sleep(seconds):
+        clock[0] += 400
+        if clock[0] > 2000:
+            run.end()
+
+    monkeypatch.setattr(watching.time, "sleep", sleep)
+    run.save(10)
+    watch(str(run.folder), str(tmp_path / "out"), scored_with({10: 0.3}, []))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "no new checkpoint for 13 minutes" in line] == lines[1:2]
+    assert lines[2:] == [f"{run.folder}: training has ended at step 10"]
+
+
 def test_what_was_scored_before_is_not_scored_again(run, tmp_path):
     run.save(10)
     run.end()

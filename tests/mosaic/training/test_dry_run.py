@@ -2,6 +2,7 @@
 
 import re
 
+import gin
 import pytest
 
 from mosaic import cli, config
@@ -28,6 +29,17 @@ def test_everything_is_told(camvid):
     gibibytes = re.search(r"about ([\d.]+) GiB for steps of 2 images of 64x96", text)
     assert 0.9 < float(gibibytes[1]) < 1.5
     assert {"step 0: 0", "step 138: 0.0477", "step 2760: 0"} <= set(lines)
+
+
+def test_frozen_layers_are_shown_and_checked(camvid):
+    with gin.unlock_config():
+        gin.bind_parameter("train.frozen_prefixes", ("backbone_",))
+    trained, frozen = re.findall(r"rainable params: (\d+)", dry_run.show())
+    assert int(trained) < int(frozen)
+    with gin.unlock_config():
+        gin.bind_parameter("train.frozen_prefixes", ("backbon_",))
+    with pytest.raises(UserError, match=r"train\.frozen_prefixes: .* did you mean 'backbone_'\?"):
+        dry_run.show()
 
 
 def test_the_crops_must_have_a_size():

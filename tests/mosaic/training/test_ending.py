@@ -25,7 +25,7 @@ def evaluations(*scores):
 )
 def test_patience_counts_evaluations_without_a_better_one(scores, ends):
     reason = Ending(patience=2).reason(evaluations(*scores), [])
-    assert (reason == "train.patience: no better mIoU in 2 evaluations") == ends
+    assert (reason == "train.patience = 2: evaluations without a better mIoU: 2") == ends
     assert bool(reason) == ends
 
 
@@ -33,7 +33,7 @@ def test_time_is_that_of_all_starts():
     times = [{"step": 1, "seconds": 3599.0}]
     assert Ending(hours=1.0).reason([], times) is None
     times.append({"step": 2, "seconds": 3600.0})
-    assert Ending(hours=1.0).reason([], times) == "train.hours: 1 hours are over"
+    assert Ending(hours=1.0).reason([], times) == "train.hours = 1: this time is over"
     assert Ending().reason(evaluations(0.1), times) is None
 
 

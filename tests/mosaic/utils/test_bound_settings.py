@@ -123,3 +123,14 @@ def test_nothing_bound_is_no_error():
 def test_drawn_scenes_have_an_end(given):
     with pytest.raises(UserError, match=r"it must be .* from (1|64) to "):
         _configure(given, experiment="quickstart")
+
+
+def test_a_setting_that_nothing_uses_is_told(capsys):
+    _configure(
+        "adam.beta_1=0.1", "deeplab.output_stride=8", "sgd.clipnorm=1.0", "mosaic.dropout=0.1"
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "warning" in line] == [
+        "warning: adam.beta_1 is set, and nothing uses adam here",
+        "warning: deeplab.output_stride is set, and nothing uses deeplab here",
+    ]
