@@ -23,6 +23,7 @@ from mosaic.utils.provenance import command, provenance
 FILE, DATA = "compare.html", "compare.json"
 _REPORTS = ("report.json", os.path.join("eval", "report.json"))
 _COLORS = 6
+NOT_RECORDED, NOT_USED = "not recorded", "not used"
 # What compare.json has of each run.
 _SHOWN = ("name", "checkpoint", "mean_iou", "per_class_iou", "verdict", "training")
 # Levels of objects and lists in a report; this project's have six.
@@ -215,7 +216,7 @@ def render(
       pairs: differences between these.
     """
     reports = [run["report"] for run in runs]
-    settings = _rows([run["settings"] for run in runs], "not recorded")
+    settings = _rows([run["settings"] for run in runs], NOT_RECORDED)
     for row in settings:
         row["differs"] = len({plain(value) for value in row["values"]}) > 1
     return (
@@ -246,13 +247,19 @@ def _rows(tables: Sequence[Mapping], missing=None) -> list[dict]:
 
 
 def _differing(tables: Sequence[Mapping]) -> list[dict]:
-    """The rows of `_rows` in which the runs that are known differ."""
-    known = [table for table in tables if table]
-    return [
-        row
-        for row in _rows(tables, "not recorded")
-        if len({plain(table.get(row["name"], "not used")) for table in known}) > 1
-    ]
+    """The rows of `_rows` in which the runs that are known differ, sorted by name."""
+    owners = [{name.rpartition(".")[0] for name in table} for table in tables]
+    found = []
+    for name in sorted({name for table in tables for name in table}):
+        values = [
+            table.get(
+                name, NOT_USED if own and name.rpartition(".")[0] not in own else NOT_RECORDED
+            )
+            for table, own in zip(tables, owners)
+        ]
+        if len({plain(value) for value, table in zip(values, tables) if table}) > 1:
+            found.append({"name": name, "values": values})
+    return found
 
 
 def _best_rows(tables: Sequence[Mapping]) -> list[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 # Width and height of a drawing, in its own units, and the number of points that show in it.
 _WIDTH, _HEIGHT = 600, 220
 _POINTS = 300
+# The most parts that marks divide the axis of values into.
+_PARTS = 5
 _TITLES = {"mean_iou": "validation mIoU, %", "loss": "training loss"}
 
 
@@ -51,8 +54,8 @@ def charts(histories: Sequence[Sequence[dict]]) -> list[dict]:
 
     Returns:
       `title`, `width`, `height`, `lines` ({"run", its number, "points", as in SVG's polyline,
-      "last", the last point}), and `low`, `high` and `steps` for the axes; no drawing where no run
-      has such entries.
+      "last", the last point}), and `values` and `steps`, evenly spread marks of the axes, from the
+      lowest on; no drawing where no run has such entries.
     """
     found = []
     for name, title in _TITLES.items():
@@ -66,17 +69,18 @@ def charts(histories: Sequence[Sequence[dict]]) -> list[dict]:
 
 
 def _chart(title: str, series: Sequence[Sequence[tuple]], factor: float) -> dict:
-    steps = max(step for points in series for step, _ in points) or 1
-    values = sorted(value for points in series for _, value in points)
+    last = max(step for points in series for step, _ in points) or 1
+    found = sorted(factor * value for points in series for _, value in points)
     # The first losses without training would squeeze all others.
-    low, high = min(values[0], 0.0), values[min(len(values) - 1, int(0.99 * len(values)))]
-    height = (high - low) or 1.0
+    highest = found[min(len(found) - 1, int(0.99 * len(found)))]
+    values = _marks(min(found[0], 0.0), highest)
+    low, high = values[0], values[-1]
     lines = []
     for run, points in enumerate(series):
         places = [
             (
-                round(_WIDTH * step / steps, 1),
-                round(_HEIGHT * (1 - min(value - low, height) / height), 1),
+                round(_WIDTH * step / last, 1),
+                round(_HEIGHT * (1 - (min(factor * value, high) - low) / (high - low)), 1),
             )
             for step, value in _thinned(points)
         ]
@@ -88,10 +92,18 @@ def _chart(title: str, series: Sequence[Sequence[tuple]], factor: float) -> dict
         "width": _WIDTH,
         "height": _HEIGHT,
         "lines": lines,
-        "low": f"{factor * low:.3g}",
-        "high": f"{factor * high:.3g}",
-        "steps": f"{steps:,}",
+        "values": [f"{value:.4g}" for value in values],
+        "steps": [f"{last * part / 4:,.0f}" for part in range(5)],
     }
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Round numbers, evenly spread, from at most `low` to at least `high`."""
+    wanted = max((high - low) / _PARTS, 1e-9)
+    unit = 10.0 ** math.floor(math.log10(wanted))
+    part = next(unit * times for times in (1, 2, 5, 10) if unit * times > 0.999 * wanted)
+    first = math.floor(low / part)
+    return [part * at for at in range(first, max(math.ceil(high / part), first + 1) + 1)]
 
 
 def _thinned(points: Sequence[tuple]) -> list[tuple]:

@@ -88,7 +88,7 @@ def points(value: float | None) -> str:
 
 def plain(value) -> str:
     """A setting's value as readable text."""
-    if value is None or value == "":
+    if value is None or value in ("", (), []):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

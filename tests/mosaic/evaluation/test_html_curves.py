@@ -6,7 +6,10 @@ import pytest
 
 from mosaic.evaluation import html_curves
 from mosaic.evaluation.html_comparison import FILE, compare
-from pages import made_report, needs_nothing
+from pages import Page, made_report, needs_nothing
+
+# Of mIoU in percent and of its steps, and of the loss and its.
+MARKS = ("50 40 30 20 10 0", "0 8 15 22 30", "2 1.5 1 0.5 0", "0 18 35 52 70")
 
 
 def write_run(folder, scores, momentum, at="eval"):
@@ -29,10 +32,20 @@ def test_runs_show_their_curves_and_what_differs(tmp_path):
     compare(list(map(str, runs)), str(tmp_path / "out"))
     page = (tmp_path / "out" / FILE).read_text()
     assert page.count("<polyline") == 4
-    assert "validation mIoU, %, from 0 to 50, over 30 steps" in page
-    assert "training loss, from 0 to 1.9, over 70 steps" in page
+    marks = ["".join(f"<span>{text}</span>" for text in row.split()) for row in MARKS]
+    assert all(row in page for row in marks)
     assert "sgd.momentum" in page and "sgd.nesterov" not in page
     needs_nothing(page)
+
+
+def test_a_setting_of_what_a_run_lacks_is_not_used_there(tmp_path):
+    runs = [write_run(tmp_path / name, (0.1, 0.2), 0.9) for name in "ab"]
+    (runs[1] / "config.gin").write_text("adam.beta_1 = 0.9\ntrain.frozen_prefixes = ()\n")
+    compare(list(map(str, runs)), str(tmp_path / "out"))
+    rows = {row[0]: row[1:] for row in Page((tmp_path / "out" / FILE).read_text()).rows()}
+    assert rows["adam.beta_1"] == ["not used", "0.9"]
+    assert rows["sgd.momentum"] == ["0.9", "not used"]
+    assert rows["train.frozen_prefixes"] == ["not used", "none"]
 
 
 def test_reports_without_a_run_show_none(tmp_path):
