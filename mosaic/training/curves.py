@@ -23,6 +23,7 @@ def draw(entries: Sequence[dict], path: str | os.PathLike) -> None:
       path: path of the PNG.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     losses = [e for e in entries if "loss" in e]
     scores = [e for e in entries if "mean_iou" in e]
@@ -32,6 +33,10 @@ def draw(entries: Sequence[dict], path: str | os.PathLike) -> None:
     _rate(upper.twinx(), losses)
     _scores(lower, scores)
     lower.set_xlabel("step")
+    # From the start on, so that a single evaluation stands at its place in the run.
+    lower.set_xlim(0, 1.02 * max((e["step"] for e in entries), default=1) or 1)
+    lower.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    lower.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     for axis in (upper, lower):
         axis.grid(axis="y", alpha=0.3)
     with replacing(path) as aside:
@@ -55,7 +60,8 @@ def _loss(axis, losses: Sequence[dict]) -> None:
 def _rate(axis, losses: Sequence[dict]) -> None:
     known = [e for e in losses if "learning_rate" in e]
     steps, rates = [e["step"] for e in known], [e["learning_rate"] for e in known]
-    axis.plot(steps, rates, color="tab:gray", linewidth=1.2, linestyle="--")
+    marker = {"marker": ".", "markersize": 6} if len(rates) < 2 else {}
+    axis.plot(steps, rates, color="tab:gray", linewidth=1.2, linestyle="--", **marker)
     axis.set_ylim(0, 1.1 * max(rates, default=0) or 1)
     axis.set_ylabel("learning rate (dashed)", color="tab:gray")
 
@@ -68,7 +74,9 @@ def _scores(axis, scores: Sequence[dict]) -> None:
     marker = {"marker": "o", "markersize": 4} if len(values) <= _MANY else {}
     axis.plot(steps, values, color="tab:orange", **marker)
     best = int(np.argmax(values))
-    axis.plot(steps[best], values[best], marker="*", markersize=14, color="tab:red")
+    # Whole, also at 0 or 100 %.
+    star = {"marker": "*", "markersize": 14, "clip_on": False, "zorder": 3}
+    axis.plot(steps[best], values[best], color="tab:red", **star)
     axis.set_title(f"best {values[best]:.2f} % at step {steps[best]:,}", fontsize=10)
     low, high = min(values), max(values)
     margin = max(0.15 * (high - low), 1.0)

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mosaic.training.curves import draw, running_mean
 
@@ -25,6 +26,18 @@ def test_it_is_drawn_with_few_points_as_with_many(tmp_path, count, evaluations):
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", content[16:24]) == (960, 720)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_single_evaluation_stands_at_its_step(tmp_path, monkeypatch):
+    """The axis begins at 0 and has whole steps, not a tenth on either side of the only one."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, dpi: drawn.append((figure, path)))
+    with pytest.raises(FileNotFoundError):  # nothing was saved
+        draw([{"step": 20_000, "mean_iou": 0.0}], tmp_path / "curves.png")
+    _, lower, _ = drawn[0][0].axes
+    assert lower.get_xlim()[0] == 0
+    drawn[0][0].canvas.draw()
+    assert [t.get_text() for t in lower.get_xticklabels()][:3] == ["0", "5,000", "10,000"]
 
 
 def test_losses_without_a_learning_rate_are_drawn(tmp_path):
