@@ -66,7 +66,7 @@ def segment(
       UserError: the image or a tile is too small for the model, or a class index is above 255.
     """
     height, width = image.shape[:2]
-    if tile is None and predictor.keeps_size and not input_size and height * width > LARGE:
+    if tile is None and is_cut(predictor, image, input_size):
         tile = TILE
     if tile is None or (height <= tile[0] and width <= tile[1]):
         return _whole(predictor, image, input_size, with_confidence)
@@ -80,6 +80,14 @@ def segment(
         if confidence is not None:
             confidence[kept_y, kept_x] = part.confidence[inner]
     return Segmentation(labels, confidence)
+
+
+def is_cut(
+    predictor: Predictor, image: np.ndarray, input_size: Sequence[int] | None = None
+) -> bool:
+    """Whether an image, uint8 [height, width, 3], is cut into tiles without being asked to."""
+    height, width = image.shape[:2]
+    return predictor.keeps_size and not input_size and height * width > LARGE
 
 
 def check_gives_confidence(predictor: Predictor) -> None:

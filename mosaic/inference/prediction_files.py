@@ -112,9 +112,17 @@ def _segmented(
     bar: Progress,
 ) -> Iterator[_Segmented]:
     """Segments all images; tells of videos that end early."""
+    is_told = options.tile is not None
     for source in sources:
         done = 0
         for name, image in read(source):
+            if not is_told and any_size.is_cut(predictor, image, options.input_size):
+                is_told = True
+                bar.say(
+                    f"{source.path}: {image.shape[0]}x{image.shape[1]} pixels, in tiles; where the "
+                    "network learnt from much smaller images, --size=HEIGHTxWIDTH, about theirs, "
+                    "is faster and mostly better"
+                )
             found = _segment(predictor, image, source, options)
             known = _known(predictor, found, source, classes)
             yield _Segmented(source, name, done, image, found, known)

@@ -208,3 +208,17 @@ def test_two_videos_in_a_row_have_a_file_each(tmp_path):
     predict(RED, image_files.find([str(tmp_path)]), str(tmp_path / "out"))
     videos = image_files.find([str(tmp_path / "out" / "overlays" / f"{n}.webm") for n in "ab"])
     assert [len(list(image_files.read(video))) for video in videos] == [3, 2]
+
+
+def test_a_photograph_that_is_cut_into_tiles_is_told_once(tmp_path, capsys):
+    for name in "ab":
+        half_red(tmp_path / f"{name}.png", (1500, 3000))
+    predictor = Predictor(RED.run, "network", 2, check=lambda height, width: None)
+    sources = image_files.find([str(tmp_path)])
+    predict(predictor, sources, str(tmp_path / "out"))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "--size" in line]
+    assert [line.partition(": 1500x3000 pixels, in tiles")[0] for line in lines] == [
+        str(tmp_path / "a.png")
+    ]
+    predict(predictor, sources, str(tmp_path / "out"), options=Options((96, 128)))
+    assert "--size" not in capsys.readouterr().err
