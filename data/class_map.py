@@ -41,7 +41,10 @@ def class_map(name: NAME_OR_JSON) -> ClassMap:
         source, target = (LabelMap.named(table[key]).names for key in ("source", "target"))
         classes = dict(table["classes"])
     except OSError as error:
-        raise DataError(f"{path}: no readable class map ({error.strerror})") from None
+        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.json")))
+        raise DataError(
+            f"{name}: no readable class map ({error.strerror}); give a .json file or one of {known}"
+        ) from None
     except DataError:
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -213,6 +213,7 @@ def test_classes_without_an_answer_are_marked(drawn, tmp_path):
     assert "(without 2 it has no answer for)" in text
     page = (tmp_path / "report.html").read_text()
     assert page.count("(no answer)") == 2 and "no answer of the network stands for" in page
+    assert "<dt>mean IoU without 2 it has no answer for</dt>" in page
 
 
 def test_a_network_with_the_classes_of_the_data_lacks_none(drawn, tmp_path):
