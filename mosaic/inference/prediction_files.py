@@ -17,6 +17,7 @@ from mosaic.inference.image_files import Source, read
 from mosaic.inference.predictors import Predictor
 from mosaic.utils import visualize
 from mosaic.utils.ahead import ahead
+from mosaic.utils.atomic_io import Replacing
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -155,6 +156,10 @@ class _Files(contextlib.ExitStack):
     def __init__(self, out: pathlib.Path, options: Options, rows: list[class_fractions.Row]):
         super().__init__()
         self._out, self._options, self._rows = out, options, rows
+        self._pictures = Replacing(out)
+        self._video = contextlib.ExitStack()
+        self.enter_context(self._pictures)
+        self.push(self._video)
         self._add: Callable[[np.ndarray], None] | None = None
 
     def write(
@@ -168,15 +173,22 @@ class _Files(contextlib.ExitStack):
     ) -> None:
         """Writes the files of one image or frame."""
         if not index:
-            self.close()  # the video before
+            self._video.close()  # that before
         if source.is_video and not index:
             path = self._out / "overlays" / f"{source.name}{video_files.SUFFIX}"
-            self._add = self.enter_context(video_files.writing(path, source.rate))
+            self._add = self._video.enter_context(video_files.writing(path, source.rate))
         if self._options.frames or not source.is_video:
-            _write(self._out, name, image, found, classes)
+            self._put("labels", name, found.labels)
+            if found.confidence is not None:
+                self._put("confidence", name, found.confidence)
+            picture = visualize.overlay(*_smaller(image, found.labels), classes)
+            self._put("overlays", name, picture)
         if source.is_video:
             self._add(_frame(image, found.labels, classes))
         self._rows.append(class_fractions.Row.of(name, str(source.path), found))
+
+    def _put(self, kind: str, name: str, picture: np.ndarray) -> None:
+        self._pictures.write(self._out / kind / f"{name}.png", visualize.png(picture))
 
 
 def _segment(
@@ -206,16 +218,6 @@ def _known(
             f"{len(known.class_names)}; give the network's own with --label_map"
         )
     return known
-
-
-def _write(
-    out: pathlib.Path, name: str, image: np.ndarray, found: Segmentation, classes: Classes
-) -> None:
-    visualize.write_png(out / "labels" / f"{name}.png", found.labels)
-    if found.confidence is not None:
-        visualize.write_png(out / "confidence" / f"{name}.png", found.confidence)
-    picture = visualize.overlay(*_smaller(image, found.labels), classes)
-    visualize.write_png(out / "overlays" / f"{name}.png", picture)
 
 
 def _smaller(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -60,6 +61,47 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         raise
     shutil.rmtree(folder, ignore_errors=True)
     os.close(mark)
+
+
+class Replacing:
+    """Writes many files, each complete under its name or not there; faster than `replacing`.
+
+    In its block, `write` does it, by a single temporary folder in `folder`, which is removed at the
+    end.
+
+    Args:
+      folder: folder that the files lie in or below.
+    """
+
+    # What is written is called so until it is complete.
+    _NAME = "file"
+
+    def __init__(self, folder: str | os.PathLike):
+        self._folder, self._stack = pathlib.Path(folder), contextlib.ExitStack()
+        self._aside: pathlib.Path | None = None
+
+    def __enter__(self) -> Replacing:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stack.close()
+
+    def write(self, path: pathlib.Path, content: bytes) -> None:
+        """Writes a file; its folders are made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self._aside is None:
+            aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{self._NAME}.", dir=self._folder))
+            self._stack.callback(os.close, _marked(aside))
+            self._stack.callback(shutil.rmtree, aside, ignore_errors=True)
+            self._aside = aside / self._NAME
+        self._aside.write_bytes(content)
+        try:
+            os.replace(self._aside, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # a folder below is linked to another file system
+                raise
+            with replacing(path) as beside:
+                beside.write_bytes(content)
 
 
 def _check_here(path: str | os.PathLike) -> None:

@@ -39,12 +39,13 @@ def blend(
     Pixels with the ignore label keep the image's own colours.
     """
     blended = np.empty_like(image)
-    # Some rows at a time: floats of a whole photograph would take many times its memory.
+    # Some rows at a time: a whole photograph's colours would take its memory once more.
     for top in range(0, len(image), _ROWS):
         rows = slice(top, top + _ROWS)
-        mixed = image[rows] * (1.0 - share) + table[labels[rows]] * share
+        colors = np.take(table, labels[rows], axis=0)
+        mixed = cv2.addWeighted(image[rows], 1.0 - share, colors, share, 0.0)
         ignored = (labels[rows] == ignore_label)[..., None]
-        blended[rows] = np.where(ignored, image[rows], mixed).round()
+        blended[rows] = np.where(ignored, image[rows], mixed)
     return blended
 
 
@@ -187,11 +188,16 @@ def shrunk(picture: np.ndarray, width: int) -> np.ndarray:
 def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
     """Writes uint8 [height, width, 3] RGB, or [height, width] grey or class indices, as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside:
+        aside.write_bytes(png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """Returns the PNG of uint8 [height, width, 3] RGB, or [height, width] grey or class indices."""
     rgb = picture.ndim == 3
     encoded, data = cv2.imencode(
         ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if rgb else picture
     )
     if not encoded:
-        raise OSError(f"{path}: the picture could not be encoded")
-    with replacing(path) as aside:
-        aside.write_bytes(data)
+        raise OSError(f"a picture of {picture.shape} could not be encoded")
+    return data.tobytes()

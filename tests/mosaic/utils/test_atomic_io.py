@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from mosaic.utils.atomic_io import (
+    Replacing,
     check_writable,
     locked,
     remove_leftovers,
@@ -247,3 +249,29 @@ def test_temporary_files_of_killed_processes_go_at_the_next_start(tmp_path, monk
         with scratch() as other:
             assert os.path.isdir(folder) and other != folder
     assert os.listdir(tmp_path) == ["mosaic_others"]
+
+
+def test_many_files_are_written_by_one_folder(tmp_path):
+    with Replacing(tmp_path) as files:
+        for name in ("a", "b", "a"):
+            files.write(tmp_path / "in" / name, name.encode() * 3)
+        (aside,) = tmp_path.glob(".file.*")
+        remove_leftovers(tmp_path)
+        assert aside.is_dir()  # of a process that runs
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b", "in"]
+    assert (tmp_path / "in" / "a").read_bytes() == b"aaa"
+
+
+def test_a_folder_on_another_file_system_takes_files_too(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def strict(source, target):
+        if os.path.basename(source) == "file":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", strict)
+    with Replacing(tmp_path) as files:
+        files.write(tmp_path / "a", b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
