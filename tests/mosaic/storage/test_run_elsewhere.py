@@ -101,6 +101,12 @@ def test_what_must_be_here_is_told(root, monkeypatch, capsys):
     assert "--scores=a=ram://x/report.json: it must be on this machine" in capsys.readouterr().err
 
 
+def test_a_pattern_is_for_paths_of_this_machine(root, monkeypatch, capsys):
+    arguments = ["--model=a.tflite", "--images=ram://x/*.jpg", "--output_dir=out"]
+    assert command(root, monkeypatch, "predict.py", *arguments) == 2
+    assert "ram://x/*.jpg: patterns are for paths of this machine" in capsys.readouterr().err
+
+
 def test_data_that_cannot_be_read(root, monkeypatch, capsys, tmp_path):
     run = ["--gin_file=mosaic_camvid", f"--model_dir={tmp_path / 'run'}"]
     assert command(root, monkeypatch, "train.py", *run, "--data_dir=ram://nothing/here") == 2
