@@ -45,8 +45,8 @@ def local_root(data_dir: str) -> pathlib.Path:
         except tf.errors.OpError as error:
             # The storage's own words, if it has said any.
             text = " ".join(str(error).split())
-            said = re.search(r'"message": ?"([^"]*)"', text)
-            reason = (said[1] if said else text)[:240]
+            said = re.search(r'"message": ?"([^"]*)"|error details: (.*)', text)
+            reason = ((said[1] or said[2]) if said else text)[:240]
             raise DataError(f"{data_dir}: cannot be read ({reason})") from None
     return folder
 

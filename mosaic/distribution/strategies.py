@@ -41,23 +41,31 @@ def build(
         raise UserError(f"runtime.tpu = {tpu!r} is for runtime.strategy = 'tpu', not {kind!r}")
     if kind == TPU or tpu is not None:
         return _tpu(tpu, devices)
-    workers = cluster.of_tf_config()
+    workers = workers_of(kind)
     if kind == MULTI_WORKER and workers is None:
-        workers = cluster.of_slurm()
-        if workers is None:
-            raise UserError(
-                f"runtime.strategy = {MULTI_WORKER!r}: neither TF_CONFIG nor SLURM names the "
-                "workers; docs/distributed.md shows how to start them"
-            )
+        raise UserError(
+            f"runtime.strategy = {MULTI_WORKER!r}: neither TF_CONFIG nor SLURM names the workers; "
+            "docs/distributed.md shows how to start them"
+        )
     several = workers is not None and len(workers.addresses) > 1
     if several and kind in (AUTO, MULTI_WORKER):
         return _multi_worker(workers, devices, seconds)
-    _tell_alone(kind, several)
+    tell_alone(kind, several)
     return _local(kind, devices)
 
 
-def _tell_alone(kind: str, several: bool) -> None:
-    """Warns where others may be meant to train the same network."""
+def workers_of(kind: str | None) -> cluster.Cluster | None:
+    """Returns the workers that the environment names, of SLURM where the strategy asks for it.
+
+    Raises:
+      UserError: it names them wrongly.
+    """
+    found = cluster.of_tf_config()
+    return cluster.of_slurm() if found is None and kind == MULTI_WORKER else found
+
+
+def tell_alone(kind: str, several: bool = False) -> None:
+    """Warns where others may be meant to work together with this process."""
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
     if several:
         named = "TF_CONFIG names other workers"
@@ -66,8 +74,8 @@ def _tell_alone(kind: str, several: bool) -> None:
     else:
         return
     print(
-        f"warning: {named}, and each trains alone; runtime.strategy = {MULTI_WORKER!r} lets them "
-        "train one network together",
+        f"warning: {named}, and each works alone, perhaps in one folder; "
+        f"--gin.runtime.strategy={MULTI_WORKER} makes one job of them",
         file=sys.stderr,
     )
 

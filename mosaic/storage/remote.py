@@ -27,8 +27,8 @@ def told(path: str) -> Iterator[None]:
     except tf.errors.OpError as error:
         # The storage's own words, if it has said any.
         text = " ".join(str(error).split())
-        said = re.search(r'"message": ?"([^"]*)"', text)
-        reason = (said[1] if said else text)[:240]
+        said = re.search(r'"message": ?"([^"]*)"|error details: (.*)', text)
+        reason = ((said[1] or said[2]) if said else text)[:240]
         denied = isinstance(error, tf.errors.PermissionDeniedError)
         mend = "; give this account the right to, or take another's credentials" if denied else ""
         raise UserError(f"{path}: cannot be read or written ({reason}){mend}") from None

@@ -88,14 +88,14 @@ class Built:
 def test_one_worker_that_wants_to_train_alone_is_warned(monkeypatch, capsys):
     monkeypatch.setenv("TF_CONFIG", TWO % '{"type": "worker", "index": 0}')
     runtime(exact_graph=False, strategy="one_device")
-    assert "warning: TF_CONFIG names other workers, and each trains" in capsys.readouterr().err
+    assert "warning: TF_CONFIG names other workers, and each works" in capsys.readouterr().err
 
 
 def test_tasks_of_slurm_that_train_alone_are_warned(monkeypatch, capsys):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     runtime(exact_graph=False)
-    assert "warning: SLURM has started 4 tasks, and each trains alone" in capsys.readouterr().err
+    assert "warning: SLURM has started 4 tasks, and each works alone" in capsys.readouterr().err
 
 
 def test_a_cluster_of_one_is_this_machine(monkeypatch):
