@@ -49,6 +49,9 @@ def of_tf_config() -> Cluster | None:
       UserError: TF_CONFIG is damaged, or has tasks that do not train together.
     """
     text = os.environ.get(_VARIABLE, "").strip()
+    if not text:
+        # TensorFlow reads it too, and takes an empty one for a damaged one.
+        os.environ.pop(_VARIABLE, None)
     try:
         jobs, kind, index = _parsed(text or "{}")
         others = sorted({*jobs, kind} - {*_JOBS, ""})
