@@ -81,7 +81,7 @@ def _compare(values, bindings):
     cli.check_writable(values.output_dir)
     from mosaic.evaluation.html_comparison import FILE, compare
 
-    print(compare(values.compare, values.output_dir))
+    print(compare(values.compare, values.output_dir, cli.original))
     print(f"see {values.output_dir}/{FILE}")
 
 

@@ -30,6 +30,12 @@ def check_writable(folder: str) -> None:
         copies.check_writable(folder)
 
 
+def original(path: str) -> str:
+    """Returns the path on other storage that a path in a copy stands for; others as given."""
+    copies = sys.modules.get("mosaic.storage.copies")
+    return copies.original(path) if copies else path
+
+
 class Places:
     """Paths of copies and what they are copies of; texts for users name the latter."""
 

@@ -23,12 +23,14 @@ from mosaic.utils.errors import UserError
 from mosaic.utils.storage_paths import is_remote
 
 # Texts that name the folder in which they were written.
-_TEXTS = (".json", ".jsonl", ".html", ".gin", ".txt")
+_TEXTS = (".json", ".jsonl", ".html", ".gin", ".txt", ".csv")
 _STATE = "checkpoint"
 # TensorBoard's files and exports of a run: they are added to, and never read again.
 _NOT_READ = ("train", "validation", "saved_model")
 
 _open: dict[str, Copy] = {}
+# What each copy of this process is of: one names files of another, which may be gone by then.
+_originals: dict[str, str] = {}
 
 
 class Copy:
@@ -72,6 +74,7 @@ class Copy:
                 here.parent.mkdir(parents=True, exist_ok=True)
                 tf.io.gfile.copy(self._there(name), str(here), overwrite=True)
         self._known = self._files()
+        _originals[self.local] = self.remote
 
     def deliver(self) -> None:
         """Takes new and changed files to the storage, and removes there what was removed here.
@@ -146,10 +149,12 @@ class Copy:
             tf.io.gfile.makedirs(os.path.dirname(path))
 
     def _portable(self, name: str, text: bytes) -> bytes:
-        """A text with the storage's paths; a list of checkpoints has those beside it."""
+        """A text with the paths of all storage; a list of checkpoints has those beside it."""
         if os.path.basename(name) == _STATE:
             return text.replace(f"{self._here(name).parent}/".encode(), b"")
-        return text.replace(self.local.encode(), self.remote.encode())
+        for local, remote in _originals.items():
+            text = text.replace(local.encode(), remote.encode())
+        return text
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Size and time of each file of the copy, by its path relative to the copy."""
@@ -225,6 +230,15 @@ def at_hand(path: str) -> Iterator[str]:
         copy = Copy(path, os.path.join(folder, os.path.basename(path.rstrip("/"))))
         copy.fetch()
         yield copy.local
+
+
+def original(path: str) -> str:
+    """Returns the path on the storage that a path in an opened copy stands for; others as given."""
+    for copy in _open.values():
+        local = os.path.realpath(copy.local)
+        if pathlib.Path(os.path.realpath(path)).is_relative_to(local):
+            return copy.remote + os.path.realpath(path)[len(local) :]
+    return path
 
 
 def deliver(folder: str) -> None:
