@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -124,7 +125,8 @@ class Copy:
         Raises:
           UserError: it cannot.
         """
-        probe = self._there("/.being_written")
+        # Of its own name: several workers try at once.
+        probe = self._there(f"/.being_written_{uuid.uuid4().hex}")
         with storage.told(self.remote):
             self._make_folder(probe)
             with tf.io.gfile.GFile(probe, "wb") as file:

@@ -121,6 +121,16 @@ def test_whether_it_can_be_written_is_known_before_the_work(url, fails, tmp_path
                 copies.check_writable(folder)
 
 
+def test_several_workers_may_try_to_write_at_once(url, monkeypatch):
+    remove = gfile.remove
+    with copies.opened(url) as first, copies.opened(url) as second:
+        monkeypatch.setattr(gfile, "remove", lambda path: (again.pop()(), remove(path)))
+        again = [lambda: None, lambda: copies.check_writable(second.local)]
+        copies.check_writable(first.local)
+    monkeypatch.undo()
+    assert again == [] and gfile.listdir(url) == ["config.gin"]
+
+
 def test_a_storage_that_does_not_answer_for_a_while_ends_no_run(url, fails, monkeypatch, capsys):
     with copies.opened(url) as copy:
         pathlib.Path(copy.local, "history.jsonl").write_text("1\n")
