@@ -18,7 +18,6 @@ import types
 from absl import flags
 
 from mosaic import cli
-from mosaic.utils.atomic_io import check_writable
 from mosaic.utils.run_layout import CONFIG
 
 
@@ -35,7 +34,7 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
         raise cli.UserError("--delegates is for a phone; add --adb")
     size = cli.parse_size(values.size)
     if values.output_dir:
-        check_writable(values.output_dir)
+        cli.check_writable(values.output_dir)
     from mosaic.benchmark import report
     from mosaic.benchmark.latency import use_threads
     from mosaic.benchmark.measure import benchmark, check_numbers

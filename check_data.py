@@ -13,7 +13,6 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.utils.atomic_io import check_writable
 
 
 def main(values: cli.Values, bindings: list[str]) -> None:
@@ -23,7 +22,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         return
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for the contact sheets")
-    check_writable(values.output_dir)
+    cli.check_writable(values.output_dir)
     cli.configure(
         cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING
     )

@@ -19,7 +19,6 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.utils.atomic_io import check_writable
 
 
 def main(values: cli.Values, bindings: list[str]) -> None:
@@ -36,7 +35,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         values, "watch" if values.watch else "eval"
     )
     for folder in filter(None, (output_dir, values.submission_dir)):
-        check_writable(folder)
+        cli.check_writable(folder)
     cli.check_normalization(values, checkpoint, values.as_network)
     cli.configure(files, bindings, values.data_dir, cli.NOT_TRAINING)
     devices = cli.inference_devices(several=True)
@@ -82,10 +81,10 @@ def _compare(values, bindings):
         raise cli.UserError(f"--compare only reads reports; leave out --{', --'.join(others)}")
     if not values.output_dir:
         raise cli.UserError("give --output_dir=DIR, the folder for compare.html")
-    check_writable(values.output_dir)
+    cli.check_writable(values.output_dir)
     from mosaic.evaluation.html_comparison import FILE, compare
 
-    print(compare(values.compare, values.output_dir))
+    print(compare(values.compare, values.output_dir, cli.original))
     print(f"see {values.output_dir}/{FILE}")
 
 

@@ -13,7 +13,6 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.utils.atomic_io import check_writable
 
 _IMAGES = (
     "Images, folders, videos, patterns ('photos/*.jpg'), text files (.txt) with one path a line, "
@@ -26,7 +25,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     for name in ("model", "images", "output_dir"):
         if not getattr(values, name):
             raise cli.UserError(f"give --{name}")
-    check_writable(values.output_dir)
+    cli.check_writable(values.output_dir)
     size, tile = cli.parse_size(values.size), cli.parse_size(values.tile, "tile")
     path, files = cli.model_and_files(values)
     cli.check_normalization(values, path)

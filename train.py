@@ -11,7 +11,6 @@ import sys
 from absl import flags
 
 from mosaic import cli
-from mosaic.utils.atomic_io import check_writable
 
 
 def main(values: cli.Values, bindings: list[str]) -> None:
@@ -19,7 +18,7 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     if not values.model_dir and not values.show_config:
         raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
     if not values.show_config:
-        check_writable(values.model_dir)
+        cli.check_writable(values.model_dir)
     files = cli.experiment_files(values)
     cli.configure(files, bindings, values.data_dir, cli.NO_FILES if values.show_config else ())
     from mosaic.training import dry_run, warm_up

@@ -63,6 +63,8 @@ class LabelMap:
           DataError: there is no such file, or it does not have that format; the message names the
             class and what it may have.
         """
+        if "://" in name:
+            raise DataError(f"LABEL_MAP={name}: a label map must be on this machine; copy it here")
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
         try:
             label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))

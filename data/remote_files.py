@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -34,20 +35,25 @@ def local_root(data_dir: str) -> pathlib.Path:
             "be on this machine; name a folder here"
         )
     url = data_dir.rstrip("/")
+    if "://" not in url:
+        raise DataError(f"{data_dir}: no bucket or folder is named; write one after it")
     name = f"{os.path.basename(url)}_{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     folder = pathlib.Path(records_dir()) / "copies" / name
     if not folder.is_dir():
         try:
             _copy(url, folder)
         except tf.errors.OpError as error:
-            reason = " ".join(str(error).split())[:160]
+            # The storage's own words, if it has said any.
+            text = " ".join(str(error).split())
+            said = re.search(r'"message": ?"([^"]*)"|error details: (.*)', text)
+            reason = ((said[1] or said[2]) if said else text)[:240]
             raise DataError(f"{data_dir}: cannot be read ({reason})") from None
     return folder
 
 
 def _copy(url: str, folder: pathlib.Path) -> None:
     """Copies a folder; it gets its name once it is complete."""
-    files = [f"{top}/{name}" for top, _, names in tf.io.gfile.walk(url) for name in names]
+    files = _files(url)
     if not files:
         raise DataError(f"{url}: no such folder, or nothing in it")
     num_bytes = sum(tf.io.gfile.stat(file).length for file in files)
@@ -65,10 +71,41 @@ def _copy(url: str, folder: pathlib.Path) -> None:
     )
     try:
         for file in files:
-            here = aside / file.removeprefix(f"{url}/")
+            inside = file.removeprefix(f"{url}/")
+            if ".." in inside.split("/"):
+                raise DataError(f"{file}: such a name leads out of any folder; rename it")
+            here = aside / inside
             here.parent.mkdir(parents=True, exist_ok=True)
             tf.io.gfile.copy(file, str(here))
-        aside.rename(folder)
+        _rename(aside, folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _files(url: str) -> list[str]:
+    """The files in a folder and those in it; none where it is not there.
+
+    Only `stat` tells that from a folder that cannot be read: `walk` finds nothing in both, and
+    leaves out what it cannot read for a moment.
+    """
+    try:
+        tf.io.gfile.stat(url)
+    except tf.errors.NotFoundError:
+        return []
+    found = tf.io.gfile.walk(url, onerror=_raise)
+    return [f"{top.rstrip('/')}/{name}" for top, _, names in found for name in names]
+
+
+def _raise(error: tf.errors.OpError) -> None:
+    raise error
+
+
+def _rename(aside: pathlib.Path, folder: pathlib.Path) -> None:
+    """Gives a complete copy its name, if another process has not made the same one meanwhile."""
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(aside, ignore_errors=True)

@@ -20,6 +20,7 @@ from mosaic.cli.models import (
     model_and_files,
     parse_size,
 )
+from mosaic.cli.remote import check_writable, original
 from mosaic.cli.running import explain, run
 from mosaic.utils.errors import UserError
 
@@ -32,6 +33,7 @@ __all__ = [
     "Values",
     "allows_code",
     "check_normalization",
+    "check_writable",
     "checkpoint_and_output",
     "common_flags",
     "configure",
@@ -40,6 +42,7 @@ __all__ = [
     "find_model",
     "inference_devices",
     "model_and_files",
+    "original",
     "parse_size",
     "run",
     "split_bindings",

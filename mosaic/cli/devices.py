@@ -20,9 +20,10 @@ def inference_devices(several: bool = False) -> list[str] | None:
       UserError: a device is not there.
     """
     from mosaic import config
-    from mosaic.distribution import cluster, strategies
+    from mosaic.distribution import strategies
 
-    workers = cluster.of_tf_config()
+    kind = config.value("runtime.strategy")
+    workers = strategies.workers_of(kind)
     if workers is not None and workers.index:
         print(
             f"worker {workers.index} of {len(workers.addresses)}: nothing to do here; "
@@ -30,10 +31,12 @@ def inference_devices(several: bool = False) -> list[str] | None:
             file=sys.stderr,
         )
         return None
-    if config.value("runtime.tpu") is not None or config.value("runtime.strategy") == "tpu":
+    if workers is None:
+        strategies.tell_alone(kind or strategies.AUTO)
+    if config.value("runtime.tpu") is not None or kind == strategies.TPU:
         print("warning: TPUs train only; this runs on the machine's own devices", file=sys.stderr)
     return strategies.for_inference(
-        config.value("runtime.strategy"),
+        kind,
         config.value("runtime.devices") or (),
         config.value("runtime.threads"),
         several,

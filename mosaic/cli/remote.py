@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from mosaic.cli.flags import PATH_FLAGS, Values
+from mosaic.utils import atomic_io
 from mosaic.utils.errors import UserError
 from mosaic.utils.settings import as_names
 from mosaic.utils.storage_paths import is_remote
@@ -15,6 +16,24 @@ from mosaic.utils.storage_paths import is_remote
 # A data set's files are copied where its records are prepared (`data`).
 _ELSEWHERE = ("data_dir",)
 _NOT_SERVED = ("scores", "draft_label_map")
+
+
+def check_writable(folder: str) -> None:
+    """Checks before long work that a folder can be written to, here and on the storage it is from.
+
+    Raises:
+      UserError: it cannot.
+    """
+    atomic_io.check_writable(folder)
+    # Where nothing is elsewhere, TensorFlow need not be imported yet.
+    if copies := sys.modules.get("mosaic.storage.copies"):
+        copies.check_writable(folder)
+
+
+def original(path: str) -> str:
+    """Returns the path on other storage that a path in a copy stands for; others as given."""
+    copies = sys.modules.get("mosaic.storage.copies")
+    return copies.original(path) if copies else path
 
 
 class Places:
@@ -36,7 +55,8 @@ class Places:
         What the command writes into them is taken to the storage at the end.
 
         Raises:
-          UserError: a path cannot be read, or its flag takes paths of this machine only.
+          UserError: a path cannot be read, or its flag takes paths of this machine only; or it is
+            a pattern.
         """
         flags = [name for name in PATH_FLAGS if name in values and values[name].value]
         given = {name: as_names(values[name].value) for name in flags if name not in _ELSEWHERE}
@@ -59,6 +79,8 @@ class Places:
     def _copy(self, stack: contextlib.ExitStack, path: str, is_run: bool = False) -> str:
         if not is_remote(path):
             return path
+        if "*" in path:
+            raise UserError(f"{path}: patterns are for paths of this machine; name the folder")
         from mosaic.storage import copies
 
         copy = stack.enter_context(copies.opened(path, is_run))

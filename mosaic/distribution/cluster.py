@@ -39,7 +39,7 @@ class Cluster:
     @property
     def port(self) -> int:
         """Port at which this worker serves the others."""
-        return int(self.addresses[self.index].rpartition(":")[2])
+        return _parts(self.addresses[self.index])[1]
 
 
 def of_tf_config() -> Cluster | None:
@@ -49,6 +49,9 @@ def of_tf_config() -> Cluster | None:
       UserError: TF_CONFIG is damaged, or has tasks that do not train together.
     """
     text = os.environ.get(_VARIABLE, "").strip()
+    if not text:
+        # TensorFlow reads it too, and takes an empty one for a damaged one.
+        os.environ.pop(_VARIABLE, None)
     try:
         jobs, kind, index = _parsed(text or "{}")
         others = sorted({*jobs, kind} - {*_JOBS, ""})
@@ -73,22 +76,34 @@ def _parsed(text: str) -> tuple[dict[str, list[str]], str, int]:
     jobs = {job: list(tasks) for job, tasks in (found.get("cluster") or {}).items() if tasks}
     if not jobs:
         return {}, "", 0
-    return jobs, found["task"]["type"], int(found["task"]["index"])
+    # As text, since `int` takes 0.7 for 0.
+    return jobs, found["task"]["type"], int(str(found["task"]["index"]))
+
+
+def _parts(address: str) -> tuple[str, int]:
+    """The host and the port of an address; raises a ValueError where it has none."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
 
 
 def _numbered(jobs: Mapping[str, Sequence[str]], kind: str, index: int) -> Cluster:
     """The workers in TensorFlow's order.
 
     Raises:
-      ValueError, LookupError: this task is none of them, or has no port.
+      ValueError, LookupError: this task is none of them, or they have no addresses of their own.
     """
     if not 0 <= index < len(jobs[kind]):
         raise ValueError(f"there is no {kind} {index}")
     before = sum(len(jobs.get(job, ())) for job in _JOBS[: _JOBS.index(kind)])
-    found = Cluster([address for job in _JOBS for address in jobs.get(job, ())], before + index)
-    if not 0 < found.port < 2**16:
-        raise ValueError(f"{found.addresses[found.index]} has no port")
-    return found
+    if sum(len(jobs.get(job, ())) for job in _JOBS[:-1]) > 1:
+        raise ValueError("more than one chief")
+    addresses = [address for job in _JOBS for address in jobs.get(job, ())]
+    for number, (host, port) in enumerate(map(_parts, addresses)):
+        if (host, port) in map(_parts, addresses[:number]):
+            raise ValueError(f"{addresses[number]!r} is named twice")
+    return Cluster(addresses, before + index)
 
 
 def of_slurm() -> Cluster | None:
@@ -149,7 +164,7 @@ def meet(cluster: Cluster, seconds: float) -> None:
     with _answering(meeting, listener):
         deadline, is_told = time.monotonic() + seconds, False
         while missing := meeting.reach():
-            names = ", ".join(f"worker {i} ({cluster.addresses[i]})" for i in missing)
+            names = ", ".join(map(meeting.told, missing))
             if time.monotonic() > deadline:
                 raise RunError(
                     f"{names} did not come within {seconds:g} s; start all "
@@ -188,6 +203,12 @@ class _Meeting:
         self._cluster = cluster
         self._reached = {cluster.index}
         self._heard = {cluster.index}
+        self._trouble: dict[int, str] = {}
+
+    def told(self, index: int) -> str:
+        """Returns a worker's name for messages, with what keeps this one from reaching it."""
+        trouble = self._trouble.get(index, "it was reached, and has not reached this one")
+        return f"worker {index} ({self._cluster.addresses[index]}: {trouble})"
 
     def answer(self, listener: socket.socket) -> None:
         """Answers each worker that comes, until the listener is shut down."""
@@ -210,15 +231,21 @@ class _Meeting:
         """Tries to reach the workers that were not reached yet; returns those that are missing."""
         everybody = range(len(self._cluster.addresses))
         for index in set(everybody) - self._reached:
-            host, _, port = self._cluster.addresses[index].rpartition(":")
+            host, port = _parts(self._cluster.addresses[index])
             try:
-                with socket.create_connection((host.strip("[]"), int(port)), _ANSWER) as connection:
+                with socket.create_connection((host, port), _ANSWER) as connection:
                     connection.sendall(self._greeting)
                     found = _number(connection)
-            except OSError:  # not there yet, or its name not known yet
+            except socket.gaierror:  # perhaps not known yet
+                self._trouble[index] = "no host of this name is known"
                 continue
-            if found is None:
-                continue  # something else, perhaps what an earlier run has left
+            except OSError as error:  # not there yet
+                self._trouble[index] = (error.strerror or str(error)).lower()
+                continue
+            if found is None:  # perhaps what an earlier run has left
+                self._trouble[index] = "something else answers there"
+                continue
+            self._trouble.pop(index, None)
             if found != index:
                 raise UserError(
                     f"{host}:{port} is worker {found} and not worker {index}; give all workers "

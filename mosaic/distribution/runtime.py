@@ -52,7 +52,8 @@ def runtime(
         workers where TF_CONFIG names several, on a TPU where `tpu` names one, else over the
         devices.
       tpu: name or address of a TPU; `local` for that of this machine.
-      wait_for_workers: longest time to wait at the start for the other workers, in seconds.
+      wait_for_workers: longest time to wait at the start for the other workers, or for a TPU, in
+        seconds.
       precision: precision that training computes in (`mosaic.training.precision`). Weights, losses,
         checkpoints and exports are float32.
       compile: whether XLA compiles the training steps of each replica.

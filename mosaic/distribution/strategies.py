@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import pathlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 from official.common import distribute_utils
 
 from mosaic.distribution import cluster
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import RunError, UserError
 from mosaic.utils.settings import as_names
 
 AUTO, ONE_DEVICE, MIRRORED = "auto", "one_device", "mirrored"
@@ -31,7 +33,7 @@ def build(
       kind: one of `STRATEGIES`.
       devices: names of devices of this worker; empty for all GPUs, or the CPU without any.
       tpu: name or address of a TPU, `local` for those of this machine.
-      seconds: longest time to wait for other workers.
+      seconds: longest time to wait for other workers, or for a TPU.
 
     Raises:
       UserError: what it needs is not there.
@@ -40,24 +42,32 @@ def build(
     if tpu is not None and kind not in (AUTO, TPU):
         raise UserError(f"runtime.tpu = {tpu!r} is for runtime.strategy = 'tpu', not {kind!r}")
     if kind == TPU or tpu is not None:
-        return _tpu(tpu, devices)
-    workers = cluster.of_tf_config()
+        return _tpu(tpu, devices, seconds)
+    workers = workers_of(kind)
     if kind == MULTI_WORKER and workers is None:
-        workers = cluster.of_slurm()
-        if workers is None:
-            raise UserError(
-                f"runtime.strategy = {MULTI_WORKER!r}: neither TF_CONFIG nor SLURM names the "
-                "workers; docs/distributed.md shows how to start them"
-            )
+        raise UserError(
+            f"runtime.strategy = {MULTI_WORKER!r}: neither TF_CONFIG nor SLURM names the workers; "
+            "docs/distributed.md shows how to start them"
+        )
     several = workers is not None and len(workers.addresses) > 1
     if several and kind in (AUTO, MULTI_WORKER):
         return _multi_worker(workers, devices, seconds)
-    _tell_alone(kind, several)
+    tell_alone(kind, several)
     return _local(kind, devices)
 
 
-def _tell_alone(kind: str, several: bool) -> None:
-    """Warns where others may be meant to train the same network."""
+def workers_of(kind: str | None) -> cluster.Cluster | None:
+    """Returns the workers that the environment names, of SLURM where the strategy asks for it.
+
+    Raises:
+      UserError: it names them wrongly.
+    """
+    found = cluster.of_tf_config()
+    return cluster.of_slurm() if found is None and kind == MULTI_WORKER else found
+
+
+def tell_alone(kind: str, several: bool = False) -> None:
+    """Warns where others may be meant to work together with this process."""
     tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
     if several:
         named = "TF_CONFIG names other workers"
@@ -66,8 +76,8 @@ def _tell_alone(kind: str, several: bool) -> None:
     else:
         return
     print(
-        f"warning: {named}, and each trains alone; runtime.strategy = {MULTI_WORKER!r} lets them "
-        "train one network together",
+        f"warning: {named}, and each works alone, perhaps in one folder; "
+        f"--gin.runtime.strategy={MULTI_WORKER} makes one job of them",
         file=sys.stderr,
     )
 
@@ -161,7 +171,7 @@ def _divide_cpu(names: Sequence[str]) -> None:
         )
 
 
-def _tpu(address: str | None, devices: Sequence[str]) -> tf.distribute.Strategy:
+def _tpu(address: str | None, devices: Sequence[str], seconds: float) -> tf.distribute.Strategy:
     if address is None:
         raise UserError(
             "runtime.strategy = 'tpu': which one? Set runtime.tpu to its name or address, or to "
@@ -169,8 +179,13 @@ def _tpu(address: str | None, devices: Sequence[str]) -> tf.distribute.Strategy:
         )
     if devices:
         raise UserError("runtime.devices is for CPUs and GPUs; leave it out with a TPU")
+    silent = (
+        f"runtime.tpu = {address!r}: no answer within {seconds:g} s; give the name or grpc:// "
+        "address of one that runs, or raise runtime.wait_for_workers"
+    )
     try:
-        return distribute_utils.get_distribution_strategy(TPU, tpu_address=address)
+        with _no_longer_than(seconds, silent):
+            return distribute_utils.get_distribution_strategy(TPU, tpu_address=address)
     except (tf.errors.OpError, OSError, ValueError, RuntimeError, LookupError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
@@ -186,7 +201,11 @@ def _multi_worker(
         _show_only(devices)
     cluster.meet(workers, seconds)
     # Should one end in this moment, the others would wait for it without an end.
-    with _no_longer_than(seconds), _own_signals():
+    silent = (
+        f"another worker has ended, or does not answer within {seconds:g} s; start all "
+        f"{len(workers.addresses)} again"
+    )
+    with _no_longer_than(seconds, silent), _own_signals():
         strategy = distribute_utils.get_distribution_strategy(MULTI_WORKER)
     each = len(strategy.extended.worker_devices)
     print(
@@ -214,14 +233,24 @@ def _gpus() -> list:
 
 
 @contextlib.contextmanager
-def _no_longer_than(seconds: float) -> Iterator[None]:
-    """Ends the process if its block takes longer, even if it cannot be interrupted."""
+def _no_longer_than(seconds: float, line: str) -> Iterator[None]:
+    """Ends the process with a line if its block takes longer, even if it cannot be interrupted."""
+    timer = threading.Timer(seconds, _end, [line])
+    timer.daemon = True
     with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        # For a block that lets no other thread of Python run.
+        faulthandler.dump_traceback_later(seconds + 5, exit=True, file=nowhere)
+        timer.start()
         try:
             yield
         finally:
+            timer.cancel()
             faulthandler.cancel_dump_traceback_later()
+
+
+def _end(line: str) -> None:
+    print(f"{pathlib.Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
+    os._exit(RunError.exit_code)
 
 
 @contextlib.contextmanager

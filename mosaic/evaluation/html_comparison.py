@@ -7,7 +7,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jinja2
 
@@ -140,12 +140,13 @@ def _run(
     }
 
 
-def compare(paths: Sequence[str], output_dir: str) -> str:
+def compare(paths: Sequence[str], output_dir: str, original: Callable[[str], str] = str) -> str:
     """Writes compare.html and compare.json from several reports.
 
     Args:
       paths: paths of at least two reports, as for `find`.
       output_dir: folder for the page.
+      original: gives the path of which one is a copy; reports are named after it.
 
     Returns:
       A table of the runs' names, mean IoU and verdicts, and what chance may do between them.
@@ -157,7 +158,7 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
         raise UserError("--compare=RUN: give it at least twice, once for each run")
     reports = [read(path) for path in paths]
     files = [find(path) for path in paths]
-    names = _names(files)
+    names = _names(files, original)
     folders = [run_folder(file, report) for file, report in zip(files, reports)]
     runs = [
         _run(name, report, index, folder, file)
@@ -188,16 +189,19 @@ def compare(paths: Sequence[str], output_dir: str) -> str:
     return "\n".join(table + lines(found, pairs))
 
 
-def _names(files: Sequence[str]) -> list[str]:
+def _names(files: Sequence[str], original: Callable[[str], str]) -> list[str]:
     """Names that distinguish the reports: their paths without the part that all have in common."""
-    places = [os.path.dirname(os.path.realpath(file)) for file in files]
-    if len(set(map(os.path.realpath, files))) < len(files):
+    files = [original(os.path.realpath(file)) for file in files]
+    places = [os.path.dirname(file) for file in files]
+    if len(set(files)) < len(files):
         raise UserError("--compare: a report is named twice; leave one out")
     if len(set(places)) < len(places):
-        places = [os.path.realpath(file) for file in files]
+        places = files
     # A run's own folder says more than the `eval` in it, as long as the names stay different.
     runs = [os.path.dirname(p) if os.path.basename(p) == "eval" else p for p in places]
     places = runs if len(set(runs)) == len(runs) else places
+    if len({p.rpartition("://")[0].partition("/")[0] for p in places}) > 1:
+        return places  # on several storages
     common = os.path.commonpath(places)
     return [os.path.basename(p) if p == common else os.path.relpath(p, common) for p in places]
 

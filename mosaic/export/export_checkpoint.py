@@ -21,6 +21,7 @@ from mosaic.export.tolerances import LIMITS, Limit
 from mosaic.models import batch_norm, quantization_aware
 from mosaic.models.inputs import check_size
 from mosaic.models.variables import Variables
+from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import memory
 from mosaic.utils.atomic_io import check_writable
@@ -84,6 +85,7 @@ def export_checkpoint(
         for value in values:
             tflite.check_choice(name, value, known)
     check_writable(export_dir)
+    copies.check_writable(export_dir)
     source = opened(checkpoint)
     if photographs:
         found = experiment.load_with_photographs(source, photographs, classes, size)

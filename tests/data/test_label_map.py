@@ -170,6 +170,11 @@ def test_a_class_without_a_colour_gets_one_for_pictures_alone(tmp_path):
     assert label_map.color_labels() == {(128, 0, 0): 2}
 
 
+def test_a_map_on_other_storage_is_refused_by_its_own_name():
+    with pytest.raises(DataError, match=r"LABEL_MAP=gs://b/ab\.json: a label map must be on this"):
+        LabelMap.named("gs://b/ab.json")
+
+
 def test_colours_may_be_written_in_hexadecimal(tmp_path):
     file = tmp_path / "own.json"
     file.write_text('{"classes": [{"name": "a", "color": "#80ff0A", "label": 5}]}')

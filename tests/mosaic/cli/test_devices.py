@@ -12,7 +12,8 @@ TWO = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("TF_CONFIG", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_tensorflow_chooses_where_there_is_nothing_to_choose():
@@ -23,6 +24,19 @@ def test_of_several_workers_the_chief_alone_works(monkeypatch, capsys):
     monkeypatch.setenv("TF_CONFIG", TWO % 0)
     assert cli.inference_devices() == []
     monkeypatch.setenv("TF_CONFIG", TWO % 1)
+    assert cli.inference_devices() is None
+    assert "worker 1 of 2: nothing to do here" in capsys.readouterr().err
+
+
+def test_of_slurm_s_tasks_the_first_works_where_the_strategy_is_named(monkeypatch, capsys):
+    step = {"NUM_TASKS": "2", "NODELIST": "n[1-2]", "TASKS_PER_NODE": "1(x2)"}
+    for name, value in step.items():
+        monkeypatch.setenv(f"SLURM_STEP_{name}", value)
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert cli.inference_devices() == []
+    assert "warning: SLURM has started 2 tasks, and each works alone" in capsys.readouterr().err
+    monkeypatch.setenv("TF_CONFIG", "")  # it is set to SLURM's workers
+    cli.configure([config.find("quickstart")], ["runtime.strategy = 'multi_worker_mirrored'"], None)
     assert cli.inference_devices() is None
     assert "worker 1 of 2: nothing to do here" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """The workers that the environment names, and how they find each other."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -52,6 +53,13 @@ def test_workers_come_after_the_chief(monkeypatch, kind, index, expected):
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
         '{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0.7}}',
+        '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b:x"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b:70000"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}',
     ],
 )
 def test_a_damaged_cluster_is_told_in_a_line(monkeypatch, text):
@@ -115,10 +123,17 @@ def test_workers_meet_and_leave_their_ports_free(addresses):
 
 
 def test_a_worker_that_never_comes(addresses, capsys):
-    line = rf"worker 1 \({addresses[1]}\) did not come within 0.3 s; start all 2 workers"
+    refused = f"{addresses[1]}: connection refused"
+    line = rf"worker 1 \({refused}\) did not come within 0.3 s; start all 2 workers"
     with pytest.raises(RunError, match=line):
         cluster.meet(Cluster(addresses, 0), 0.3)
-    assert f"waiting up to 0.3 s for worker 1 ({addresses[1]})" in capsys.readouterr().err
+    assert f"waiting up to 0.3 s for worker 1 ({refused})" in capsys.readouterr().err
+
+
+def test_a_worker_whose_host_is_not_known(addresses):
+    line = r"worker 1 \(nohost.invalid:1: no host of this name is known\) did not come"
+    with pytest.raises(RunError, match=line):
+        cluster.meet(Cluster([addresses[0], "nohost.invalid:1"], 0), 0.3)
 
 
 def test_a_port_that_is_taken(addresses):
@@ -134,12 +149,14 @@ def test_something_else_that_answers_is_no_worker(addresses):
     other = socket.create_server(("localhost", int(addresses[1].rpartition(":")[2])))
 
     def answer():
-        connection, _ = other.accept()
-        with connection:
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                connection, _ = other.accept()
+                with connection:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n")
 
     threading.Thread(target=answer, daemon=True).start()
-    with other, pytest.raises(RunError, match=r"worker 1 .* did not come"):
+    with other, pytest.raises(RunError, match=r"worker 1 .*: something else answers there\) did"):
         cluster.meet(Cluster(addresses, 0), 0.3)
 
 

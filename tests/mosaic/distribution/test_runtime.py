@@ -1,5 +1,7 @@
 """Which devices a run takes."""
 
+import time
+
 import pytest
 import tensorflow as tf
 
@@ -88,20 +90,34 @@ class Built:
 def test_one_worker_that_wants_to_train_alone_is_warned(monkeypatch, capsys):
     monkeypatch.setenv("TF_CONFIG", TWO % '{"type": "worker", "index": 0}')
     runtime(exact_graph=False, strategy="one_device")
-    assert "warning: TF_CONFIG names other workers, and each trains" in capsys.readouterr().err
+    assert "warning: TF_CONFIG names other workers, and each works" in capsys.readouterr().err
+
+
+def test_an_empty_tf_config_is_none(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", " ")
+    assert isinstance(strategies.build("mirrored", ()), tf.distribute.MirroredStrategy)
 
 
 def test_tasks_of_slurm_that_train_alone_are_warned(monkeypatch, capsys):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     runtime(exact_graph=False)
-    assert "warning: SLURM has started 4 tasks, and each trains alone" in capsys.readouterr().err
+    assert "warning: SLURM has started 4 tasks, and each works alone" in capsys.readouterr().err
 
 
 def test_a_cluster_of_one_is_this_machine(monkeypatch):
     config = '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}'
     monkeypatch.setenv("TF_CONFIG", config)
     assert runtime(exact_graph=False) is tf.distribute.get_strategy()
+
+
+def test_a_tpu_that_does_not_answer(monkeypatch):
+    lines = []
+    monkeypatch.setattr(strategies, "_end", lines.append)  # it ends the process
+    builder = "get_distribution_strategy"
+    monkeypatch.setattr(strategies.distribute_utils, builder, lambda *_, **__: time.sleep(0.3))
+    strategies.build("tpu", (), "grpc://a:1", 0.1)
+    assert lines and "runtime.tpu = 'grpc://a:1': no answer within 0.1 s" in lines[0]
 
 
 @pytest.mark.parametrize("settings", [{"strategy": "tpu", "tpu": "local"}, {"tpu": "none-here"}])

@@ -50,6 +50,16 @@ def test_what_is_there_is_copied_and_what_is_new_is_taken_back(url):
     assert not here.exists()
 
 
+def test_texts_name_what_other_copies_are_of(url):
+    put(f"{url}/images/a.png", "")
+    with copies.opened(f"{url}/out") as out:
+        with copies.opened(f"{url}/images") as images:
+            path = os.path.join(images.local, "a.png")
+        os.makedirs(out.local)
+        pathlib.Path(out.local, "class_fractions.csv").write_text(path)
+    assert text(f"{url}/out/class_fractions.csv") == f"{url}/images/a.png"
+
+
 def test_of_a_run_old_exports_and_boards_stay_where_they_are(url):
     put(f"{url}/config.gin", "")
     put(f"{url}/train/events.out.tfevents.1", "old")

@@ -84,6 +84,14 @@ def test_a_run_from_start_to_export(root, monkeypatch, capsys, place, tmp_path):
         report = json.load(file)
     assert report["num_images"] == 3 and report["checkpoint"] == f"{place}/run/best_ckpt"
 
+    score = [f"--model_dir={place}/run", f"--output_dir={place}/again"]
+    assert command(root, monkeypatch, "eval.py", *score) == 0
+    two = [f"--compare={place}/run/eval", f"--compare={place}/again", f"--output_dir={place}/both"]
+    capsys.readouterr()
+    assert command(root, monkeypatch, "eval.py", *two) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("run  ") and "\nagain  " in said
+
     export = [f"--model_dir={place}/run", f"--export_dir={place}/out", "--quantize=none"]
     assert command(root, monkeypatch, "export.py", *export) == 0
     assert gfile.exists(f"{place}/out/tiny_float32_logits.tflite")
@@ -99,6 +107,12 @@ def test_what_must_be_here_is_told(root, monkeypatch, capsys):
     code = command(root, monkeypatch, "benchmark.py", "a.tflite", "--scores=a=ram://x/report.json")
     assert code == 2
     assert "--scores=a=ram://x/report.json: it must be on this machine" in capsys.readouterr().err
+
+
+def test_a_pattern_is_for_paths_of_this_machine(root, monkeypatch, capsys):
+    arguments = ["--model=a.tflite", "--images=ram://x/*.jpg", "--output_dir=out"]
+    assert command(root, monkeypatch, "predict.py", *arguments) == 2
+    assert "ram://x/*.jpg: patterns are for paths of this machine" in capsys.readouterr().err
 
 
 def test_data_that_cannot_be_read(root, monkeypatch, capsys, tmp_path):
