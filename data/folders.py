@@ -158,7 +158,7 @@ def _add(
     elif not mask_folder.is_dir():
         found.problems.append(f"{mask_folder}: no such folder; the masks of {split} belong there")
         return
-    pairs = []
+    pairs, missing = [], []
     for name in images if names is None else names:
         stem = _stem(name)
         if stem not in images:
@@ -171,18 +171,27 @@ def _add(
             continue
         if stem not in masks:
             path = mask_folder / f"{stem}.png"
-            found.problems.append(
+            missing.append(
                 f"{path}: missing; it is the mask of {images[stem][0]}{_near(stem, masks)}"
             )
             continue
         mask = masks[stem]
         pairs += [Pair(stem, File(image), File(mask)) for image in images[stem]]
         found.files += [*images[stem], mask]
+    found.problems += _once(missing, not pairs, f"masks of {split}")
     if pairs:
         found.add(split, pairs)
     if names is None and masks:
-        found.strays += [
+        strays = [
             f"{mask}: a mask without an image in {image_folder}"
             for stem, mask in masks.items()
             if stem not in images
         ]
+        found.strays += _once(strays, not pairs, f"masks of {split}")
+
+
+def _once(lines: list[str], is_all: bool, of: str) -> list[str]:
+    """Lines on files; the first alone where it is all of them, whose names follow another rule."""
+    if not is_all or len(lines) < 2:
+        return lines
+    return [f"{lines[0]} (the same for all {len(lines)} {of})"]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -547,6 +548,18 @@ def test_masks_with_more_in_their_names_are_told(tmp_path, label_map):
     (line,) = problems("folders", str(tmp_path), label_map=label_map)
     assert line.startswith(f"{masks / 'x3.png'}: missing; it is the mask of ")
     assert line.endswith("is it x3_mask.png? Masks have their images' names: rename them")
+
+
+def test_another_rule_for_the_names_of_all_masks_is_told_once(tmp_path, label_map):
+    by_folder(tmp_path)
+    for split in ("train", "val"):
+        for mask in [*(tmp_path / f"{split}annot").iterdir()]:
+            mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
+    layout = check.layout_of("folders", str(tmp_path), {"label_map": label_map})
+    for lines in (layout.problems, layout.strays):
+        assert len(lines) == 2
+        assert re.search(r"\(the same for all \d+ masks of train\)$", lines[0])
+    assert "_mask.png? Masks have their images' names: rename them" in layout.problems[0]
 
 
 def test_one_class_alone_is_refused(tmp_path):
