@@ -289,6 +289,7 @@ def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_damaged_best_checkpoint_is_told_first_and_its_mend_ends_the_run(
     root, tmp_path, uninterrupted
 ):
