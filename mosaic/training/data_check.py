@@ -50,5 +50,6 @@ def check_content(dataset: SegmentationDataset, split: str) -> None:
         )
     if not isinstance(dataset, SurveyedDataset):
         return
-    for line in [*dataset.check_labels("train"), *dataset.check_labels(split)]:
-        print(f"warning: {line}", file=sys.stderr)
+    for name in dict.fromkeys(("train", split)):
+        for line in dataset.check_labels(name):
+            print(f"warning: {line}", file=sys.stderr)

@@ -399,6 +399,8 @@ def test_classes_that_cannot_be_learnt_are_told(drawn, capsys):
     check_content(_surveyed(drawn, remarks=remarks), "val")
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["warning: train: no pixel of absent", "warning: val: 1 image is in train"]
+    check_content(_surveyed(drawn, remarks=remarks), "train")
+    assert capsys.readouterr().err.splitlines() == lines[:1]
 
 
 def test_nothing_to_score_on_is_told(drawn, tmp_path):
