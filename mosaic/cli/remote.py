@@ -24,10 +24,8 @@ def check_writable(folder: str) -> None:
     Raises:
       UserError: it cannot.
     """
-    atomic_io.check_writable(folder)
     # Where nothing is elsewhere, TensorFlow need not be imported yet.
-    if copies := sys.modules.get("mosaic.storage.copies"):
-        copies.check_writable(folder)
+    sys.modules.get("mosaic.storage.copies", atomic_io).check_writable(folder)
 
 
 def original(path: str) -> str:

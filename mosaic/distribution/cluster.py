@@ -100,9 +100,10 @@ def _numbered(jobs: Mapping[str, Sequence[str]], kind: str, index: int) -> Clust
     if sum(len(jobs.get(job, ())) for job in _JOBS[:-1]) > 1:
         raise ValueError("more than one chief")
     addresses = [address for job in _JOBS for address in jobs.get(job, ())]
-    for number, (host, port) in enumerate(map(_parts, addresses)):
-        if (host, port) in map(_parts, addresses[:number]):
-            raise ValueError(f"{addresses[number]!r} is named twice")
+    parts = [*map(_parts, addresses)]
+    for number, address in enumerate(addresses):
+        if parts[number] in parts[:number]:
+            raise ValueError(f"{address!r} is named twice")
     return Cluster(addresses, before + index)
 
 

@@ -24,7 +24,6 @@ from mosaic.models.variables import Variables
 from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import memory
-from mosaic.utils.atomic_io import check_writable
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -84,7 +83,6 @@ def export_checkpoint(
     ):
         for value in values:
             tflite.check_choice(name, value, known)
-    check_writable(export_dir)
     copies.check_writable(export_dir)
     source = opened(checkpoint)
     if photographs:

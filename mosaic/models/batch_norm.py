@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from mosaic.models.exchange import Kinds, made
 from mosaic.models.layers import AddByChannel, Normalize
 from mosaic.utils.errors import UserError
 
@@ -16,11 +16,7 @@ _CONVOLUTIONS = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
 
 
 def folded(
-    model: tf_keras.Model,
-    divided: bool = True,
-    kinds: Mapping[
-        type[tf_keras.layers.Layer], type[tf_keras.layers.Layer]
-    ] = types.MappingProxyType({}),
+    model: tf_keras.Model, divided: bool = True, kinds: Kinds | None = None
 ) -> tf_keras.Model:
     """Simplifies a network for inference; outputs differ by rounding alone.
 
@@ -33,7 +29,7 @@ def folded(
       model: functional model of plain layers.
       divided: whether the first convolution takes over the division; without, normalisation keeps
         its meaning and is a product and a sum.
-      kinds: class that takes the place of each class of layers that is not kept.
+      kinds: class that takes the place of each class of layers that is not kept; None keeps all.
 
     Returns:
       A network for inference with the weights that `model` has now; `model` itself if it has no
@@ -58,7 +54,7 @@ def folded(
         settings = layer.get_config()
         if layer.name in norms:
             settings["use_bias"] = True
-        return kinds.get(type(layer), type(layer)).from_config(settings)
+        return made(layer, settings, kinds or {})
 
     copy = tf_keras.models.clone_model(model, clone_function=copied)
     for layer in model.layers:

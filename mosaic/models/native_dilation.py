@@ -8,16 +8,16 @@ with it. TensorFlow's kernels of oneDNN know dilation themselves; its other kern
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 
 import tensorflow as tf
 import tf_keras
 from tf_keras import layers as keras
 
+from mosaic.models.exchange import Kinds
 from mosaic.models.layers import PACKAGE
 
 
-def kinds() -> Mapping[type[keras.Layer], type[keras.Layer]]:
+def kinds() -> Kinds:
     """Returns the classes of layers that others should stand for on this machine, with those."""
     return {keras.DepthwiseConv2D: NativelyDilated} if _supported() else {}
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from mosaic.storage import remote as storage
-from mosaic.utils.atomic_io import scratch
+from mosaic.utils import atomic_io
 from mosaic.utils.errors import UserError
 from mosaic.utils.storage_paths import is_remote
 
@@ -204,7 +204,7 @@ def opened(remote: str, is_run: bool = False) -> Iterator[Copy]:
     Raises:
       UserError: as for `fetch` and `close`; after another error `close`'s is only told.
     """
-    with scratch() as folder:
+    with atomic_io.scratch() as folder:
         copy = Copy(remote, os.path.join(folder, os.path.basename(remote.rstrip("/")) or "files"))
         copy.fetch(is_run)
         _open[copy.local] = copy
@@ -228,7 +228,7 @@ def at_hand(path: str) -> Iterator[str]:
     if not is_remote(path):
         yield path
         return
-    with scratch() as folder:
+    with atomic_io.scratch() as folder:
         copy = Copy(path, os.path.join(folder, os.path.basename(path.rstrip("/"))))
         copy.fetch()
         yield copy.local
@@ -257,7 +257,12 @@ def deliver(folder: str) -> None:
 
 
 def check_writable(folder: str) -> None:
-    """Checks a folder of an opened copy as `Copy.check_writable`; others stay as they are."""
+    """Checks that a folder can be written to, here and, for that of an opened copy, there.
+
+    Raises:
+      UserError: it cannot.
+    """
+    atomic_io.check_writable(folder)
     for copy in _open.values():
         if pathlib.Path(folder).is_relative_to(copy.local):
             copy.check_writable()
