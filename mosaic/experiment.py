@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints import loading
+from mosaic.checkpoints import asked_settings, loading
 from mosaic.checkpoints.run_folder import saved_configuration
 from mosaic.inference import file_predictors, model_classes, predictors
 from mosaic.inference.letterbox import letterbox
@@ -52,7 +52,7 @@ def load_experiment(
       UserError: the checkpoint does not fit, or network and data set disagree on the classes.
     """
     dataset = config.build("train.dataset")
-    model = config.build("train.model")
+    model = _network(checkpoint)
     check_classes(model, dataset)
     return model, dataset, config.build("train.evaluation"), _load(model, checkpoint)
 
@@ -79,7 +79,7 @@ def load_with_photographs(
     Raises:
       UserError: as `load_experiment`; or the size is not known, or `classes` are not the network's.
     """
-    model = config.build("train.model")
+    model = _network(checkpoint)
     evaluation = config.build("train.evaluation")
     size = size or evaluation.padded_size or evaluation.input_size
     size = size or config.value("Augment.crop_size")
@@ -96,6 +96,12 @@ def load_with_photographs(
     loaded = _load(model, checkpoint)
     evaluation = dataclasses.replace(evaluation, split="val", padded_size=None)
     return model, Photographs(paths, classes, tuple(size)), evaluation, loaded
+
+
+def _network(checkpoint: str | TFLiteModel) -> tf_keras.Model:
+    """The configured network, with the settings that a checkpoint asks for."""
+    asked_settings.take(checkpoint)
+    return config.build("train.model")
 
 
 def _load(model: tf_keras.Model, checkpoint: str | TFLiteModel) -> Variables:
@@ -154,7 +160,7 @@ def load_predictor(
     """
     is_file = isinstance(path, TFLiteModel)
     if as_network or (not is_file and format_of(path) == "network"):
-        model = config.build("train.model")
+        model = _network(path)
         loaded = loading.load(model, path)
         _tell_other_settings(path)
         predictor = predictors.of_network(model)

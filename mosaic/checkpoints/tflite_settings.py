@@ -38,6 +38,28 @@ def candidates(kind: str, outputs: tuple[Node, ...], here: Settings) -> Iterator
         yield {name: value for name, value in shown.items() if name in here}
 
 
+def pooling_limit(outputs: tuple[Node, ...]) -> float | None:
+    """The value at which a file cuts DeepLab's image-level features; None where it has none.
+
+    Args:
+      outputs: the file's outputs, as for `candidates`.
+    """
+    nodes = graph.ancestors(outputs)
+    features = (
+        source.inputs[0]
+        for node in nodes
+        if node.kind == "concat"
+        for source in node.inputs
+        if _is_resize(source)
+    )
+    limits = [
+        node.limit
+        for node in features
+        if node.kind == "conv" and node.inputs[0].kind == "pool" and node.limit
+    ]
+    return max(limits, default=None)
+
+
 def _mosaic(nodes: Sequence[Node], here: Settings) -> Iterator[Settings]:
     concats = [n for n in nodes if n.kind == "concat" and any(_is_resize(i) for i in n.inputs)]
     encoder, decoder = concats

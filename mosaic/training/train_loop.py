@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic import config
-from mosaic.checkpoints import origin, run_record
+from mosaic.checkpoints import asked_settings, origin, run_record
 from mosaic.checkpoints.run_folder import (
     announce_first,
     check_best,
@@ -89,6 +89,7 @@ def run(model_dir: str) -> None:
         return
     check_start(model_dir, config.value("train.init_checkpoint"))
     run_record.entries_in(model_dir)  # a damaged one is told before the work
+    asked_settings.take_for_run(model_dir)
     with runtime().scope(), precision.configured(), workers.ending_together():
         if workers.count() > 1:
             # Records are written once where the workers share their folder.

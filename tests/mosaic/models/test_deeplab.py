@@ -22,8 +22,6 @@ from mosaic import config
 from mosaic.export import tflite
 from mosaic.models.cost import count
 from mosaic.models.deeplab import deeplab
-from mosaic.tflite import weights
-from mosaic.tflite.model_file import TFLiteModel
 from networks import RESNET, randomize, shapes
 
 
@@ -338,17 +336,8 @@ def test_settings_that_contradict_each_other(arguments, bindings, message):
         deeplab(3, **arguments)
 
 
-def test_image_level_features_can_be_cut(tmp_path):
-    """And come back so from a TFLite file."""
-    small = {"width_multiplier": 0.1, "aspp_filters": 8}
-    network = deeplab(3, **small, pooling_limit=0.5)
+def test_image_level_features_can_be_cut():
+    network = deeplab(3, width_multiplier=0.1, aspp_filters=8, pooling_limit=0.5)
     randomize(network.variables)
     cut = tf_keras.Model(network.input, network.get_layer("aspp_resize").output)(pixels(33, 33))
     assert np.max(cut) == 0.5 > np.min(cut)
-    path = tmp_path / "cut.tflite"
-    images = list(np.uint8(pixels(33, 33)))
-    tflite.write(network, images, str(path), tflite.TFLiteOptions((33, 33)))
-    again = deeplab(3, **small, pooling_limit=0.5)
-    weights.load(again, TFLiteModel.open(path))
-    expected = network(pixels(33, 33), training=False)
-    np.testing.assert_allclose(again(pixels(33, 33), training=False), expected, atol=1e-3)

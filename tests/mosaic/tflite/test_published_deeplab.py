@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mosaic import config
+from mosaic.checkpoints import asked_settings
 from mosaic.inference.file_predictors import TFLitePredictor
 from mosaic.models.resizing import predictions, rule_of
 from mosaic.tflite import weights
@@ -36,8 +37,9 @@ def test_a_files_classes_are_its_networks(
         gin.bind_parameter("deeplab.output_stride", stride)
     weights.load(config.build("train.model"), file)
     assert (f"`deeplab.pooling_limit = {limit}`" in capsys.readouterr().err) == (limit is not None)
-    with gin.unlock_config():
-        gin.bind_parameter("deeplab.pooling_limit", limit)
+    asked_settings.take(file)
+    assert config.value("deeplab.pooling_limit") == limit
+    capsys.readouterr()
     network = config.build("train.model")
     weights.load(network, file)
     assert "pooling_limit" not in capsys.readouterr().err
