@@ -272,9 +272,10 @@ def _load_checkpoint(
     checkpoint = read(path)
     if "" in prefixes:
         _check_kind(model, checkpoint)
+    values = checkpoint
     if quantization_aware.is_quantized(model) and checkpoint.format == "garden_qat":
-        checkpoint = model_garden_qat.with_rounded_depthwise(checkpoint)
-    pairs, left_out = fit.pairs(model, checkpoint, prefixes, optional)
+        values = model_garden_qat.with_rounded_depthwise(checkpoint)
+    pairs, left_out = fit.pairs(model, values, prefixes, optional)
     for variable, array in pairs:
         variable.assign(array)
     return checkpoint, left_out

@@ -156,7 +156,9 @@ def _start(training: Mapping[str, Any], first: Stretch) -> Found:
     if run:
         here += f" trained by this project on {run['dataset']}, {run['step']} steps"
     is_other = not expected.startswith(start["holds"]) or (run and expected == BACKBONE)
-    if expected == OTHER_CLASSES and classes == (first.entry.data or {}).get("classes"):
+    if start.get("format") == "garden_qat":
+        here, is_other = f"{here} after quantization-aware training", True
+    elif expected == OTHER_CLASSES and classes == (first.entry.data or {}).get("classes"):
         # It was trained for what this run is scored on.
         is_other = classes is not None
     if is_other:

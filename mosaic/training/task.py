@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from mosaic.inference.letterbox import boxed
 from mosaic.models import feature_rescaling, quantization_aware
 from mosaic.models.recompute import Recomputing
 from mosaic.models.resizing import predictions, resize_bilinear, rule_of, size_of
+from mosaic.models.variables import Variables
 from mosaic.training import losses
 from mosaic.training.loss_by_image import by_image
 from mosaic.training.precision import LossScaleOptimizer
@@ -97,14 +99,13 @@ class SegmentationTask(base_task.Task):
             return
         network = quantization_aware.float_network(model)
         if network is not model and loading.brings_ranges(self.initial.checkpoint, network):
-            loading.load(model, self.initial.checkpoint)
+            self._keep_start(loading.load(model, self.initial.checkpoint), ("",))
             return
         prefixes = self.initial.prefixes
         found, left_out = loading.start_from(
             network, self.initial.checkpoint, prefixes, self._some_images()
         )
-        # Past TensorFlow's tracking, whose lists `dataclasses.asdict` cannot copy.
-        object.__setattr__(self, "start", origin.start_of(found, prefixes))
+        self._keep_start(found, prefixes)
         if self.initial.rescale_features_above is not None:
             scaled = feature_rescaling.rescale_features(
                 network,
@@ -119,6 +120,10 @@ class SegmentationTask(base_task.Task):
                 )
         if network is not model:
             quantization_aware.start(model, self._some_images())
+
+    def _keep_start(self, found: Variables, prefixes: Sequence[str]) -> None:
+        # Past TensorFlow's tracking, whose lists `dataclasses.asdict` cannot copy.
+        object.__setattr__(self, "start", origin.start_of(found, prefixes))
 
     def _some_images(self):
         """Augmented training images, to measure statistics on that a file may lack."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from checkpoints import stored
 from loss_inputs import own_dataset
-from mosaic.checkpoints import loading, model_garden_qat
+from mosaic.checkpoints import loading, model_garden_qat, origin
 from mosaic.export import tflite, tolerances
 from mosaic.models import quantization_aware, quantizer_placement
 from mosaic.models.mosaic import mosaic
@@ -126,6 +126,8 @@ def test_training_starts_from_its_ranges(golden, rounding, values):
     task.initialize(rounding)
     for variable in rounding.variables:
         np.testing.assert_array_equal(variable, values[variable_name(variable)])
+    assert task.start == origin.start_of(loading.read(str(golden / "ckpt")), ("",))
+    assert (task.start["format"], task.start["holds"]) == ("garden_qat", origin.NETWORK)
 
 
 def test_a_network_of_other_classes_has_other_ranges(golden, rounding):

@@ -181,6 +181,13 @@ def test_quantization_aware_training_of_an_own_network_is_faithful():
     assert result == run_departures.Found([], [])
 
 
+def test_quantization_aware_training_of_what_had_it_already_departs():
+    start = {**BACKBONE, "holds": "a network", "format": "garden_qat"}
+    key = "mosaic_cityscapes_qat"
+    (departure,) = found(entry(key, start=start), experiment=key, steps=20000).departures
+    assert departure["here"] == "a network after quantization-aware training"
+
+
 def test_settings_of_the_first_steps_depart():
     entries = (
         entry("mosaic_cityscapes", 0, ["sgd.momentum = 0.5"]),
