@@ -51,7 +51,8 @@ def ade20k(
         grey (127) and the class of label 0 (see data/resize_and_pad.py). They keep their sizes if
         None.
       resize_factor: number of which each side is a multiple, plus one, before the padding, as in
-        research/deeplab; None for the sides that keep the aspect.
+        research/deeplab, and with its padding (127.5) and pixels that are not rounded; None for the
+        sides that keep the aspect.
 
     Raises:
       DataError: none of these is there, or a file is wrong; the message names it.

@@ -173,10 +173,10 @@ class Dataset:
     def example(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns one image and its class indices as for evaluation.
 
-        They are uint8 [height, width, 3] and [height, width].
+        They are uint8 [height, width, 3] and [height, width]; pixels are rounded.
         """
         image, label = self._load(split, self._fit)(tf.constant(index, tf.int64))
-        return image.numpy(), label.numpy()
+        return np.rint(image.numpy()).astype(np.uint8), label.numpy()
 
     def train_batches(
         self,
@@ -206,6 +206,7 @@ class Dataset:
     ) -> tf.data.Dataset:
         """Returns all images of a split once, in order (`data.pipeline.eval_batches`).
 
+        Pixels are float32 where they are resized as in research/deeplab (`data.resize_and_pad`).
         The batch is divided among the workers and the replicas of each; each replica gets 1 where
         images differ in size.
         """

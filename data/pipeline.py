@@ -242,8 +242,8 @@ def eval_batches(
         ignored.
 
     Returns:
-      Batches (uint8 [batch, height, width, 3], uint8 [batch, height, width]); the last may be
-      smaller.
+      Batches ([batch, height, width, 3] of the type that `load` gives, uint8 [batch, height,
+      width]); the last may be smaller.
     """
     shard = shard or Shard()
     end = num_records

@@ -13,20 +13,20 @@ class Fit:
 
     As MLPerf prepares ADE20K (vision/deeplab in mlcommons/mobile_open, by DeepLab's
     `resize_to_range`): each side times the same factor, rounded up; pixels by bilinear, labels by
-    nearest-neighbour interpolation, corners of both aligned; pixels truncated to whole numbers.
+    nearest-neighbour interpolation, corners of both aligned; pixels truncated to whole numbers, 127
+    in the padding.
 
     Attributes:
       size: (height, width) of the result.
       label: class index of padding.
-      level: value of padding in the image, 0 to 255, in all three channels.
       factor: number of which each side is a multiple, plus one, as by the flag resize_factor of
         research/deeplab: sides are rounded down, and then up to the next such number, so that the
-        aspect changes a little; pixels are rounded to whole numbers. None for MLPerf's way.
+        aspect changes a little; pixels stay as they come out, 127.5 in the padding. None for
+        MLPerf's way.
     """
 
     size: tuple[int, int]
     label: int
-    level: int = 127
     factor: int | None = None
 
     def __call__(self, image, label):
@@ -37,7 +37,7 @@ class Fit:
           label: uint8 [height, width], class indices.
 
         Returns:
-          (image, label), uint8 [*size, 3] and [*size].
+          (image, label), [*size, 3], uint8 or with a factor float32 in 0..255, and uint8 [*size].
         """
         target = tf.constant(self.size, tf.int32)
         most = target if self.factor is None else target - (target - 1) % self.factor
@@ -55,11 +55,9 @@ class Fit:
         label = tf.compat.v1.image.resize_nearest_neighbor(
             label[tf.newaxis, ..., tf.newaxis], size, align_corners=True
         )[0, ..., 0]
-        image = image if self.factor is None else tf.round(image)
+        image, level = (tf.cast(image, tf.uint8), 127) if self.factor is None else (image, 127.5)
         (bottom, right) = tf.unstack(target - size)
-        image = tf.pad(
-            tf.cast(image, tf.uint8), [[0, bottom], [0, right], [0, 0]], constant_values=self.level
-        )
+        image = tf.pad(image, [[0, bottom], [0, right], [0, 0]], constant_values=level)
         label = tf.pad(label, [[0, bottom], [0, right]], constant_values=self.label)
         image.set_shape([*self.size, 3])
         label.set_shape(self.size)

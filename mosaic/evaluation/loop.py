@@ -46,8 +46,8 @@ class ScoredImage:
 
     @functools.cached_property
     def image(self) -> np.ndarray:
-        """Pixels, uint8 [height, width, 3]."""
-        return self._tensors[0].numpy()
+        """Pixels, rounded to uint8 [height, width, 3]."""
+        return np.rint(self._tensors[0].numpy()).astype(np.uint8)
 
     @functools.cached_property
     def truth(self) -> np.ndarray:
@@ -95,9 +95,9 @@ def run(
     """Segments every image of a split once and shows it to the observers.
 
     Args:
-      segment: function of a batch of images and labels, uint8 [batch, height, width, 3] and [batch,
-        height, width], that returns predictions: class indices [batch, height, width], the number
-        of classes for none.
+      segment: function of a batch of images and labels, [batch, height, width, 3] and [batch,
+        height, width] as the data set has them, that returns predictions: class indices [batch,
+        height, width], the number of classes for none.
       dataset: data set to segment.
       split: name of the split.
       observers: observers that look at each image.

@@ -75,7 +75,7 @@ class Predictor:
         """Segments a batch.
 
         Args:
-          images: uint8 [batch, height, width, 3].
+          images: uint8 [batch, height, width, 3], or float32 in 0..255, which a file gets rounded.
           size: (height, width) of the prediction; the images' own if None.
           input_size: (height, width) that images are resized to first, bilinearly and rounded to
             uint8; their own if None. A model that takes only one size gets that.
@@ -90,6 +90,8 @@ class Predictor:
           UserError: the input is too small.
         """
         images = tf.convert_to_tensor(images)
+        if self.format != "network" and images.dtype != tf.uint8:
+            images = tf.cast(tf.round(images), tf.uint8)
         # Integers, not TensorShapes: each new TensorShape would be traced again.
         size = tuple(map(int, size_of(images) if size is None else size))
         input_size = self.input_size or input_size

@@ -81,7 +81,8 @@ class SegmentationDataset(Protocol):
           context: `tf.distribute.InputContext`, as for `train_batches`.
 
         Returns:
-          A `tf.data.Dataset` of batches like those of `train_batches`.
+          A `tf.data.Dataset` of batches like those of `train_batches`; images may be float32 in
+          0..255 too.
         """
 
 

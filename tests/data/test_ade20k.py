@@ -147,6 +147,16 @@ def test_evaluation_at_one_size(tree, size, fitted, classes, pad):
         assert (label[:, width:] == pad).all()
 
 
+def test_scoring_as_research_deeplab_rounds_no_pixel(tree):
+    """Pictures, and what exports are checked on, are bytes."""
+    dataset = ade20k(str(tree), classes="all_and_other", size=(49, 49), resize_factor=16)
+    (images, _), *_ = dataset.eval_batches("val", 2).as_numpy_iterator()
+    assert images.dtype == np.float32
+    assert np.any(images != np.rint(images))
+    image, _ = dataset.example("val", 0)
+    np.testing.assert_array_equal(image, np.uint8(np.rint(images[0])))
+
+
 def test_training_is_at_the_images_own_size(tree):
     augment = Augment((30, 30), scale=(1.0, 1.0), flip=False)
     images = [

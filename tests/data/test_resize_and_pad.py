@@ -34,10 +34,11 @@ def test_sides_are_a_multiple_plus_one(found, size):
     np.testing.assert_array_equal(np.all(image == 9, -1), label == 3)
 
 
-def test_pixels_are_rounded_with_a_factor():
+@pytest.mark.parametrize(("factor", "pixel", "level"), [(None, 15, 127), (16, 255 / 16, 127.5)])
+def test_pixels_stay_as_they_come_out_with_a_factor(factor, pixel, level):
+    """As in research/deeplab, which pads with the mean of its normalisation."""
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, 1] = 255
-    row = [
-        Fit((17, 17), 255, factor=factor)(image, image[..., 0])[0][0, 1, 0] for factor in (None, 16)
-    ]
-    assert row == [15, 16]  # of 15.94
+    found, _ = Fit((17, 33), 255, factor=factor)(image, image[..., 0])
+    assert found[0, 1, 0] == pixel
+    assert found[0, 32, 0] == level

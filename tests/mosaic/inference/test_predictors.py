@@ -21,6 +21,13 @@ def test_labels_first_is_nearest_neighbour(small_network):
     np.testing.assert_array_equal(answer, whole[:, 1::2, 1::2])
 
 
+@pytest.mark.parametrize(("format", "seen"), [("network", 76), ("tflite", 80)])
+def test_a_file_gets_pixels_rounded(format, seen):
+    predictor = predictors.Predictor(lambda x: tf.cast(10 * x[..., 0], tf.int32), format, None)
+    images = np.full((1, 2, 2, 3), 7.6, np.float32)
+    assert np.all(predictor(images).numpy() == seen)
+
+
 def test_logits_of_a_network_are_resized_before_the_decision(small_network, drawn):
     """Not the labels: at stride 4 they would come in blocks of 4x4."""
     labels = predictors.of_network(small_network)(drawn.images[:1]).numpy()[0]
