@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import numpy as np
 from PIL import Image
 
 from data.decoding import RepeatedFault, decode, png_depth
 from data.errors import DataError
-from data.label_map import LabelMap
+from data.label_map import LabelMap, ranges
 
 # Number of values that are shown in messages; and from which on they come from smoothing.
 _SHOWN, _SMOOTHED = 5, 20
@@ -22,7 +22,8 @@ class ValueFault(RepeatedFault):
       kind: what the values are: `label` or `colour`.
       counts: number of pixels of each value.
       pixels: number of all pixels of the masks.
-      explain: function of the shares as text that returns the rest of the message.
+      explain: function of the shares as text, and of `held`, that returns the rest of the message.
+      held: all values of the masks, those with a class too.
     """
 
     def __init__(
@@ -31,19 +32,21 @@ class ValueFault(RepeatedFault):
         kind: str,
         counts: Mapping,
         pixels: int,
-        explain: Callable[[str], str],
+        explain: Callable[[str, Set], str],
+        held: Set = frozenset(),
     ):
         self.kind = kind
         self.counts = dict(counts)
         self.pixels = pixels
         self.explain = explain
+        self.held = held
         shown = sorted(counts, key=lambda value: (-counts[value], value))
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         shares = [f"{percent(counts[value], pixels)}" for value in shown[:_SHOWN]]
         values = ", ".join(map(str, shown[:_SHOWN]))
         are = "is no class" if len(shown) == 1 else "are no classes"
         text = f"{kind}{'s' * (len(shown) > 1)} {values}{more} {are}; "
-        text += explain(f"{', '.join(shares)} of the pixels")
+        text += explain(f"{', '.join(shares)} of the pixels", held)
         if len(shown) > _SMOOTHED:
             text += "; so many come from JPEG or from resizing with smoothing; or is it an image?"
         super().__init__(name, text)
@@ -54,7 +57,8 @@ class ValueFault(RepeatedFault):
             for value in {**self.counts, **other.counts}
         }
         pixels = self.pixels + other.pixels
-        return ValueFault(self.name, self.kind, counts, pixels, self.explain)
+        held = self.held | other.held
+        return ValueFault(self.name, self.kind, counts, pixels, self.explain, held)
 
 
 def percent(part: int, whole: int) -> str:
@@ -99,11 +103,30 @@ def read_label(name: str, content: bytes, label_map: LabelMap) -> np.ndarray:
             "label",
             {value: int(counts[value]) for value in unknown},
             pixels.size,
-            lambda share: f"{label_map.known()}; {share}; {label_map.advice}",
+            lambda share, held: (
+                f"{label_map.known()}; {share}; {label_map.advice}{_guess(label_map, held)}"
+            ),
+            frozenset(np.flatnonzero(counts).tolist()),
         )
     if image.mode == "P":
         _check_palette(name, image, label_map)
     return pixels
+
+
+def _guess(label_map: LabelMap, held: Set[int]) -> str:
+    """What masks with these values mean that count classes from 1, or from 0, unlike the map."""
+    count = len(label_map.labels)
+    unknown = label_map.unknown(np.array(sorted(held), np.uint8))
+    for first, other in ((0, 1), (1, 0)):
+        is_map = not label_map.merged and {*label_map.labels} == {*range(first, first + count)}
+        # Masks that hold all of the map's labels, and 0, have it where nothing is labelled.
+        if is_map and unknown == [count * other] and (other or count not in held):
+            void = ", and list 0 in `void_labels`" if other else ""
+            return (
+                f"; or, if {ranges(range(other, other + count))} are the {count} classes in this "
+                f"order, give them these labels{void}"
+            )
+    return ""
 
 
 def _labels_of_colors(name: str, pixels: np.ndarray, label_map: LabelMap) -> np.ndarray:
@@ -126,7 +149,7 @@ def _labels_of_colors(name: str, pixels: np.ndarray, label_map: LabelMap) -> np.
             "colour",
             unknown,
             inverse.size,
-            lambda share: (
+            lambda share, _: (
                 f"an RGB mask holds colours of the label map only (`color` and `void_colors`); "
                 f"{share}"
             ),

@@ -521,6 +521,29 @@ def test_only_what_is_declared_is_ignored(tmp_path, label_map):
     assert (found[:3] == 255).all()
 
 
+@pytest.mark.parametrize(
+    "labels, values, guess",
+    [
+        ((0, 1, 2), (1, 2, 3), "if 1 to 3 are the 3 classes in this order, .* list 0 in"),
+        ((0, 1, 2), (0, 1, 3), "if 1 to 3 are the 3 classes in this order, .* list 0 in"),
+        ((1, 2, 3), (0, 1, 2), "if 0 to 2 are the 3 classes in this order, give them these labels"),
+        ((1, 2, 3), (0, 1, 3), None),
+        ((0, 1, 2), (1, 2, 4), None),
+        ((0, 1, 4), (1, 2, 4), None),
+    ],
+)
+def test_masks_that_count_classes_from_another_number_are_told(tmp_path, labels, values, guess):
+    classes = [{"name": f"c{label}", "label": label} for label in labels]
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps({"classes": classes}))
+    _, masks = by_folder(tmp_path / "own")
+    for mask in masks.parent.rglob("*annot/*.png"):
+        index_mask(np.tile(values, (12, 16))[:, : SIZE[1]].astype(np.uint8)).save(mask)
+    with pytest.raises(DataError) as error:
+        folders(str(tmp_path / "own"), str(path))
+    assert re.search(guess or "void_labels` in [^;]*$", str(error.value))
+
+
 def test_unknown_values_are_told_once_for_all_masks(tmp_path, label_map):
     _, masks = by_folder(tmp_path)
     index_mask(np.full(SIZE, 200, np.uint8)).save(masks / "x3.png")
