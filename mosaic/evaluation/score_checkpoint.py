@@ -146,7 +146,9 @@ def score(
         evaluation = dataclasses.replace(evaluation, split=split)
     dataset = config.build("train.dataset")
     if isinstance(dataset, SurveyedDataset) and submission_dir is None:
-        dataset.check_labels(evaluation.split)
+        for line in dataset.check_labels(evaluation.split):
+            if evaluation.split != "train":  # what training lacks matters to training alone
+                print(f"warning: {line}", file=sys.stderr)
     if as_network or not path.endswith(".tflite"):
         memory_check.check(dataset, evaluation)  # files have a size of their own
     if all_overlays:

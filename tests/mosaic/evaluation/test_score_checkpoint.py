@@ -188,6 +188,22 @@ def test_a_split_without_labels_is_told_before_a_network_is_built(monkeypatch, d
         score_checkpoint.score(str(tmp_path), str(tmp_path), submission_dir=str(tmp_path))
 
 
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_images_that_were_trained_on_are_told_with_the_score(
+    monkeypatch, drawn, tmp_path, capsys, split
+):
+    dataset = type(drawn)()
+    dataset.check_labels = lambda split: [f"{split}: 2 of 5 images are in another split too"]
+    dataset.fingerprint, dataset.first_of_sizes = lambda split: "f", lambda split: {}
+    parts = {"train.evaluation": Evaluation(), "train.dataset": dataset}
+    monkeypatch.setattr(score_checkpoint.config, "build", parts.get)
+    monkeypatch.setattr(score_checkpoint, "load_predictor", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        score_checkpoint.score(str(tmp_path), str(tmp_path), split=split)
+    line = "warning: val: 2 of 5 images are in another split too\n"
+    assert capsys.readouterr().err == ("" if split == "train" else line)
+
+
 def test_overlays_of_all_images_on_request(monkeypatch, drawn, tmp_path):
     built = {"train.evaluation": Evaluation(num_pictures=1), "train.dataset": drawn}
     monkeypatch.setattr(score_checkpoint.config, "build", built.get)
