@@ -6,7 +6,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from mosaic.config import CONFIGS
+from mosaic.config import CONFIGS, settings_called
 
 # Width of a line about an experiment.
 _WIDTH = 95
@@ -36,20 +36,26 @@ def _one_line(sentence: str) -> str:
     return sentence[: cuts[-1]] if cuts else sentence[:_WIDTH]
 
 
-def suggested_macro(flag: str, arguments: Sequence[str]) -> str:
-    """Returns a message for an unknown flag that is meant as a macro; empty if it is none.
+def suggested_setting(flag: str, arguments: Sequence[str]) -> str:
+    """Returns a message for an unknown flag that is meant as a setting; empty if it is none.
 
     Args:
-      flag: name of the flag, such as `learning_rate`.
+      flag: name of the flag, such as `learning_rate`, `patience` or `train.patience`.
       arguments: arguments of the command, whose --gin_file may hold further macros.
     """
+    name = flag.replace("-", "_")
+    if name.upper() in _macros(arguments):
+        return f"--{flag}: no such flag; it is a macro: write --gin.{name.upper()}=VALUE"
+    if settings := [f"--gin.{setting}=VALUE" for setting in settings_called(name)]:
+        return f"--{flag}: no such flag; it is a setting: write {' or '.join(settings)}"
+    return ""
+
+
+def _macros(arguments: Sequence[str]) -> set[str]:
+    """The macros in capitals of configs/ and of the gin files among the arguments."""
     own = [text.partition("=")[2] for text in arguments if text.lstrip("-").startswith("gin_file=")]
-    paths = [*CONFIGS.rglob("*.gin"), *(p for p in map(pathlib.Path, own) if p.is_file())]
     known = set()
-    for path in paths:
+    for path in (*CONFIGS.rglob("*.gin"), *(p for p in map(pathlib.Path, own) if p.is_file())):
         text = path.read_text(encoding="utf-8", errors="replace")
         known.update(re.findall(r"^([A-Z][A-Z0-9_]*) *=", text, re.MULTILINE))
-    name = flag.upper().replace("-", "_")
-    if name not in known:
-        return ""
-    return f"--{flag}: no such flag; it is a macro: write --gin.{name}=VALUE"
+    return known

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from mosaic.cli.bindings import split_bindings
-from mosaic.cli.experiments import experiments, suggested_macro
+from mosaic.cli.experiments import experiments, suggested_setting
 from mosaic.cli.flags import Values, at_home, expand, help_text
 from mosaic.cli.remote import Places
 from mosaic.utils.errors import TOO_SMALL, UserError
@@ -49,8 +49,8 @@ def run(
         try:
             extra = [at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.UnrecognizedFlagError as error:
-            macro = suggested_macro(error.flagname, rest) if takes_gin else ""
-            raise UserError(f"{macro or error} (see {program} --help)") from None
+            setting = suggested_setting(error.flagname, rest) if takes_gin else ""
+            raise UserError(f"{setting or error} (see {program} --help)") from None
         except flags.Error as error:
             told = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", str(error))
             raise UserError(f"{told} (see {program} --help)") from None
@@ -111,6 +111,10 @@ def explain(error: BaseException) -> tuple[int, str]:
     if "Exception encountered when calling layer" in line:
         parts = [part.strip() for part in text.split("\n") if part.strip()]
         line = parts[1] if len(parts) > 1 else line
+    if "in user code:" in text:
+        # AutoGraph lists the places in code first, and Keras what a layer got last.
+        parts = re.split(r"\n *(?:Call arguments received|In call to configurable)", text)[0]
+        line = parts.strip().rpartition("\n")[2].strip()
     if code is not None:
         return code, line
     # What the input pipeline raises in its threads comes out as TensorFlow's error around it.

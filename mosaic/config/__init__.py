@@ -11,6 +11,7 @@ from mosaic.config.saved_runs import (
     optimizer_changes,
     save,
 )
+from mosaic.config.settable import settings_called
 from mosaic.config.values import (
     arguments,
     build,
@@ -45,6 +46,7 @@ __all__ = [
     "resolve",
     "save",
     "saved",
+    "settings_called",
     "statements",
     "value",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mosaic.config.files import statements
+from mosaic.config.settable import settings_called
 from mosaic.utils import gin_text
 from mosaic.utils.errors import UserError, nearest
 
@@ -28,6 +29,9 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     own = {name for name in gin_text.bound(found) if name.isidentifier()}
     for name in sorted(_given(bindings) - known - own):
         hint = nearest(name if name.isupper() else name.upper(), known)
+        settings = [f"--gin.{setting}=VALUE" for setting in settings_called(name)]
+        if settings and name.upper() not in known:
+            hint = f"; it is a setting: write {' or '.join(settings)}"
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{hint}")
     unset = missing(files, bindings)
     if unset:

@@ -11,7 +11,7 @@ import tf_keras
 
 from mosaic.distribution import strategies
 from mosaic.distribution.strategies import AUTO, STRATEGIES
-from mosaic.utils.settings import POSITIVE, SEED, THREADS, Range, as_names, check_arguments
+from mosaic.utils.settings import POSITIVE, SEED, THREADS, as_names, check_arguments, one_of
 
 # TensorFlow's graph optimizer folds and reorders arithmetic of the training step, which changes the
 # last bits, and within three steps the third digit of the loss. Without it a compiled step gives
@@ -20,8 +20,6 @@ from mosaic.utils.settings import POSITIVE, SEED, THREADS, Range, as_names, chec
 _EXACT = {"disable_meta_optimizer": True}
 # Keras' names of its policies.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_PRECISION = Range(f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS)
-_STRATEGY = Range(f"one of {', '.join(STRATEGIES)}", lambda value: value in STRATEGIES)
 
 
 @gin.configurable(module="mosaic")
@@ -31,10 +29,10 @@ def runtime(
     exact_graph: bool = True,
     threads: Annotated[int, THREADS] | None = None,
     devices: str | Sequence[str] | None = None,
-    strategy: Annotated[str, _STRATEGY] = AUTO,
+    strategy: Annotated[str, one_of(STRATEGIES)] = AUTO,
     tpu: str | None = None,
     wait_for_workers: Annotated[float, POSITIVE] = 300.0,
-    precision: Annotated[str, _PRECISION] = "float32",
+    precision: Annotated[str, one_of(PRECISIONS)] = "float32",
     compile: bool = False,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow up and returns the strategy that networks are built and trained under.

@@ -86,8 +86,6 @@ def evaluate(
     Raises:
       UserError: a setting does not fit the data set or the predictor.
     """
-    if evaluation.published:
-        results.result(evaluation.published)  # an unknown key is reported before the work
     size_check.check(predictor, dataset, evaluation)
     baselines = Baselines(dataset) if evaluation.baselines else None
     taken, devices = predictor.input_size, len(predictor.copies)

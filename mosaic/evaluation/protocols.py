@@ -8,8 +8,8 @@ from typing import Annotated
 
 import gin
 
+from mosaic.evaluation import published as results
 from mosaic.models.inputs import NORMALIZATIONS
-from mosaic.utils.errors import UserError, nearest
 from mosaic.utils.settings import (
     AT_LEAST_0,
     AT_LEAST_1,
@@ -20,6 +20,7 @@ from mosaic.utils.settings import (
     SCALES,
     SIZE,
     check_arguments,
+    one_of,
 )
 
 # For each protocol the names of the classes whose pixels are left out of the truth.
@@ -68,7 +69,7 @@ class Evaluation:
 
     split: str = "val"
     batch_size: Annotated[int, AT_LEAST_1] = 4
-    protocol: str = "plain"
+    protocol: Annotated[str, one_of(PROTOCOLS)] = "plain"
     published: str | None = None
     num_pictures: Annotated[int, AT_LEAST_0] = 6
     num_best_and_worst: Annotated[int, AT_LEAST_0] = 4
@@ -87,13 +88,9 @@ class Evaluation:
 
     def __post_init__(self):
         check_arguments(type(self), vars(self))
+        if self.published:
+            results.result(self.published)  # an unknown key is told before the work
 
     def ignored_classes(self, class_names: Sequence[str]) -> list[int]:
-        """Returns the indices of the classes whose pixels the protocol leaves out of the truth.
-
-        Raises:
-          UserError: there is no such protocol.
-        """
-        if self.protocol not in PROTOCOLS:
-            raise UserError(f"no protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
+        """Returns the indices of the classes whose pixels the protocol leaves out of the truth."""
         return [i for i, name in enumerate(class_names) if name in PROTOCOLS[self.protocol]]

@@ -13,7 +13,7 @@ from mosaic.models.layers import ChannelSlice, Dropout, Norm, conv_bn, depthwise
 from mosaic.models.mobilenet import mobilenet
 from mosaic.models.pooling import PoolToBins
 from mosaic.models.resizing import ResizeLike
-from mosaic.utils.settings import AT_LEAST_0, BELOW_1, CLASSES, FRACTION, Count
+from mosaic.utils.settings import AT_LEAST_0, BELOW_1, BINS, CLASSES, FRACTION, Count
 
 
 @gin.configurable(module="networks")
@@ -22,7 +22,7 @@ def mosaic(
     backbone: str = "MobileNetMultiAVGSeg",
     branch_filters: Sequence[Count] = (64, 64),
     kernel_sizes: Sequence[Count] = (3, 5),
-    bins: Sequence[Count] = (1, 4, 8, 16),
+    bins: Annotated[Sequence[Count], BINS] = (1, 4, 8, 16),
     shared_group_convs: bool = True,
     backbone_map_first: bool = True,
     half_pixel_centers: bool = True,

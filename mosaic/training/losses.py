@@ -15,8 +15,9 @@ from mosaic.utils.settings import (
     ABOVE_0_TO_1,
     AT_LEAST_0,
     BELOW_1,
-    NOT_EMPTY,
+    LOSSES,
     check_arguments,
+    one_of,
 )
 
 # The Model Garden's `SegmentationLoss` adds this to the number of pixels, so that the loss of a
@@ -101,14 +102,9 @@ class CrossEntropy(ByImage):
         class_weights: Sequence[Annotated[float, AT_LEAST_0]] | None = None,
         label_smoothing: Annotated[float, BELOW_1] = 0.0,
         top_k: Annotated[float, ABOVE_0_TO_1] = 1.0,
-        normalization: str = "replica",
+        normalization: Annotated[str, one_of(NORMALIZATIONS)] = "replica",
     ):
         check_arguments(CrossEntropy, locals())
-        if normalization not in NORMALIZATIONS:
-            raise UserError(
-                f"CrossEntropy.normalization = {normalization!r}: not one of "
-                f"{', '.join(NORMALIZATIONS)}"
-            )
         self.ignore_label = ignore_label
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
@@ -262,7 +258,7 @@ class SoftJaccard(ByImage):
 class SumOfLosses:
     """The sum of several losses of the same (labels, logits)."""
 
-    def __init__(self, losses: Annotated[Sequence, NOT_EMPTY]):
+    def __init__(self, losses: Annotated[Sequence[Loss], LOSSES]):
         check_arguments(SumOfLosses, locals())
         self.losses = tuple(losses)
 

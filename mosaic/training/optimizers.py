@@ -23,7 +23,7 @@ def polynomial_decay(
 ) -> Schedule:
     """(learning_rate - end) * (1 - step / steps) ** power + end, and `end` after `steps`."""
     return lr_schedule.PolynomialDecayWithOffset(
-        initial_learning_rate=learning_rate,
+        initial_learning_rate=float(learning_rate),  # Keras computes a whole one in integers
         decay_steps=steps,
         end_learning_rate=end_learning_rate,
         power=power,
@@ -38,7 +38,7 @@ def cosine_decay(
 ) -> Schedule:
     """Half a cosine from `learning_rate` to `end_fraction` of it over `steps`."""
     return lr_schedule.CosineDecayWithOffset(
-        initial_learning_rate=learning_rate, decay_steps=steps, alpha=end_fraction
+        initial_learning_rate=float(learning_rate), decay_steps=steps, alpha=end_fraction
     )
 
 

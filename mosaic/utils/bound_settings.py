@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gin
 
-from mosaic.utils import settings
+from mosaic.utils import reference_types, settings
 from mosaic.utils.errors import UserError
 
 # Gin's modules of what acts only where a reference names it: a camvid.data_dir that an included
@@ -51,9 +51,12 @@ def check(unset: Collection[str] = ()) -> None:
         if hint is None or name in unset:
             continue
         place = "" if name == parameter else f" ({parameter})"
-        if isinstance(value, _REFERENCE) and not value.evaluate:
-            raise UserError(f"{name} = {value}: it must be called: {value}(){place}")
-        # What a reference gives is known when gin calls it.
+        for reference, wanted in reference_types.places(value, hint):
+            if not reference.evaluate:
+                raise UserError(f"{name} = {value}: it must be called: {reference}(){place}")
+            if says := reference_types.problem(reference.configurable.selector, wanted):
+                raise UserError(settings.told(name, value, says) + place)
+        # The value that a reference gives is known when gin calls it.
         if any(True for _ in _references(value)):
             continue
         says = settings.problem(value, hint)
@@ -61,7 +64,7 @@ def check(unset: Collection[str] = ()) -> None:
             with gin.unlock_config():
                 gin.bind_parameter(key, int(value))
         elif says:
-            raise UserError(settings.told(name, value, says) + place)
+            raise UserError(settings.told(name, value, reference_types.suggest(says, hint)) + place)
 
 
 def find(parameter: str) -> Bound | None:

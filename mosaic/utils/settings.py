@@ -13,7 +13,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from mosaic.utils.errors import UserError
@@ -44,13 +44,18 @@ class Path:
     says: str = "a path"
 
     def check(self, value: str) -> bool:
-        """Any text may be a path."""
-        return True
+        """Any text may be a path, but without any there is none."""
+        return bool(value)
 
 
 def between(low: float, high: float) -> Range:
     """Returns the range of numbers from `low` to `high`, both included."""
     return Range(f"from {_plain(low)} to {_plain(high)}", lambda value: low <= value <= high)
+
+
+def one_of(names: Collection[str]) -> Range:
+    """Returns the range of some texts."""
+    return Range(f"one of {', '.join(names)}", lambda value: value in names)
 
 
 def _plain(number: float) -> str:
@@ -74,8 +79,15 @@ CLASSES = between(1, 256)
 WIDTH = Range("above 0 and at most 16", lambda value: 0 < value <= 16)
 # A number of filters, bins and the like: more than any network has.
 Count = Annotated[int, between(1, 65536)]
+BINS = Range(
+    "different whole numbers from 1 to 65,536 in brackets, such as (1, 4, 8)",
+    lambda value: 0 < len(value) == len(set(value)),
+)
 SEED = between(0, 2**32 - 1)
-NOT_EMPTY = Range("at least one", lambda value: len(value) > 0)
+LOSSES = Range(
+    "one loss or more in brackets, such as (@CrossEntropy(), @SoftJaccard())",
+    lambda value: len(value) > 0,
+)
 SIZE = Range(
     "(height, width), two whole numbers from 1, such as (512, 1024)",
     lambda value: len(value) == 2 and min(value) >= 1,
@@ -111,7 +123,7 @@ def problem(value: Any, hint: Any) -> str | None:
             return describe(hint)
         says = [part.says for part in ranges if not part.check(value)]
         return " and ".join(says) or None
-    if origin in (typing.Union, types.UnionType):
+    if is_union(hint):
         found = [problem(value, part) for part in parts]
         if None in found:
             return None
@@ -152,6 +164,11 @@ def as_names(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
 
 
+def is_union(hint: Any) -> bool:
+    """Whether an annotation stands for one of several."""
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
 def is_sequence(hint: Any) -> bool:
     """Whether an annotation stands for several values in brackets."""
     return (typing.get_origin(hint) or hint) in (Sequence, list, tuple)
@@ -166,7 +183,7 @@ def describe(hint: Any) -> str:
         is_path = any(hasattr(part, "suffix") for part in parts[1:])
         own = [] if (is_sequence(parts[0]) or is_path) and says else [describe(parts[0])]
         return ", ".join(own + says)
-    if origin in (typing.Union, types.UnionType):
+    if is_union(hint):
         said = [describe(part) for part in parts]
         return (", or " if "," in said[0] else " or ").join(said)
     if is_sequence(hint):

@@ -255,6 +255,20 @@ def test_a_macro_in_small_letters_is_told(small):
     assert message.endswith("did you mean 'LEARNING_RATE'?")
 
 
+def test_a_parameter_without_its_configurable_is_told(small):
+    message = _fails(config.check_macros, [small], ["patience = 3"])
+    assert message.endswith("it is a setting: write --gin.train.patience=VALUE")
+
+
+def test_every_parameter_that_gin_configures_is_found_in_the_source():
+    gin.get_configurable("train")
+    for selector, found in gin.config._REGISTRY.items():
+        if found.wrapped.__module__.split(".")[0] in ("mosaic", "data"):
+            name = selector.rpartition(".")[2]
+            for parameter in config.parameters(name):
+                assert f"{name}.{parameter}" in config.settings_called(parameter)
+
+
 @pytest.mark.parametrize("where", ["binding", "later file", "including file"])
 def test_required_macro_that_is_given(small, tmp_path, where):
     files, bindings = [small], []

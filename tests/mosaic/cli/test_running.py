@@ -142,6 +142,51 @@ def test_a_macro_given_as_a_flag_is_told(run, flag):
     assert f"{flag.partition('=')[0]}: no such flag; it is a macro: write --gin.{name}=" in err
 
 
+@pytest.mark.parametrize(
+    "flag, settings",
+    [
+        ("--patience=3", ["train.patience"]),
+        ("--train.patience=3", ["train.patience"]),
+        ("--flip=True", ["Evaluation.flip", "Augment.flip"]),
+        ("--top-k=0.5", ["CrossEntropy.top_k"]),
+    ],
+)
+def test_a_setting_given_as_a_flag_is_told(run, flag, settings):
+    code, _, err = run(_raise(AssertionError("not called")), flag)
+    assert code == 2 and err.count("\n") == 1
+    written = " or ".join(f"--gin.{setting}=VALUE" for setting in settings)
+    assert f"no such flag; it is a setting: write {written} " in err
+
+
+IN_USER_CODE = """in user code:
+
+    File "/lib/loop_fns.py", line 124, in loop_fn  *
+        step_fn(iterator)
+
+    TypeError: 'str' object is not callable
+
+  In call to configurable 'train' (<function train at 0x7f>)"""
+IN_A_LAYER = """in user code:
+
+    File "/lib/task.py", line 9, in step  *
+        model(images)
+
+    ValueError: Exception encountered when calling layer 'bins' (type Bins).
+
+    no bins
+
+    Call arguments received by layer 'bins' (type Bins):
+      * x=1"""
+
+
+@pytest.mark.parametrize(
+    "text, told", [(IN_USER_CODE, "'str' object is not callable"), (IN_A_LAYER, "no bins")]
+)
+def test_errors_in_graphs_are_told_without_places_in_code(run, text, told):
+    _, _, err = run(_raise(TypeError(text)))
+    assert told in err and "File" not in err and err.count("\n") == 1
+
+
 def test_a_command_without_configuration_takes_no_bindings(capsys):
     main = _raise(AssertionError("not called"))
     assert cli.run("", cli.common_flags(), main, ["--gin.A=1"], takes_gin=False) == 2

@@ -14,9 +14,16 @@ def test_ignored_classes_are_those_that_the_protocol_names(protocol):
     assert found == ([0] if "ade20k" in protocol else [])
 
 
-def test_an_unknown_protocol_is_named():
-    with pytest.raises(UserError, match="no protocol 'plane'; did you mean 'plain'"):
-        Evaluation(protocol="plane").ignored_classes(NAMES)
+@pytest.mark.parametrize(
+    "setting, told",
+    [
+        ({"protocol": "plane"}, r"^Evaluation\.protocol = 'plane': it must be one of plain, city"),
+        ({"published": "mosaic_cityscape"}, "^no published .*; did you mean 'mosaic_cityscapes'"),
+    ],
+)
+def test_unknown_names_are_told_before_anything_is_scored(setting, told):
+    with pytest.raises(UserError, match=told):
+        Evaluation(**setting)
 
 
 def test_a_batch_of_no_images_is_named():

@@ -219,7 +219,7 @@ def test_an_image_without_labelled_pixels_costs_nothing():
 
 
 def test_an_unknown_normalization_is_named():
-    with pytest.raises(UserError, match="'pixel': not one of replica, image, batch"):
+    with pytest.raises(UserError, match="'pixel': it must be one of replica, image, batch"):
         CrossEntropy(normalization="pixel")
 
 

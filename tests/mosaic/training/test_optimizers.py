@@ -25,6 +25,13 @@ def test_polynomial_decay_counts_from_step_0(step):
     np.testing.assert_allclose(_published()(step), expected, rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.parametrize("decay", [optimizers.polynomial_decay, optimizers.cosine_decay])
+def test_whole_numbers_are_rates_too(decay):
+    schedule = optimizers.linear_warmup(decay(1, 100), 3, 0)
+    assert float(schedule(tf.constant(0))) == 0.0
+    np.testing.assert_allclose(schedule(tf.constant(50)), decay(1.0, 100)(50), rtol=1e-6)
+
+
 def test_polynomial_decay_ends():
     schedule = optimizers.polynomial_decay(0.1, 100, power=2.0, end_learning_rate=0.02)
     np.testing.assert_allclose(schedule(0), 0.1, rtol=1e-6)

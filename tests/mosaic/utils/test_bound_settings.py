@@ -15,6 +15,11 @@ from mosaic.utils.errors import UserError
 FOLDERS = ("DATA_DIR=x", "LABEL_MAP=camvid", "NUM_CLASSES=3", "CROP_SIZE=(96,96)")
 
 
+@gin.configurable(module="tests")
+def anything():
+    return 3
+
+
 def _configure(*given, experiment="mosaic_folders"):
     """Configures as the command line does, where later values win."""
     own = FOLDERS if experiment == "mosaic_folders" else ()
@@ -37,8 +42,10 @@ def _configure(*given, experiment="mosaic_folders"):
         ("NUM_CLASSES=100000", "NUM_CLASSES = 100000: it must be from 1 to 256"),
         ("TRAIN_STEPS=1e12", "TRAIN_STEPS = 1000000000000.0: it must be"),
         ("SCALE=(1,1e9)", "SCALE = (1, 1000000000.0): it must be (smallest, largest)"),
-        ("mosaic.bins=(1,10**9)", "mosaic.bins = '(1,10**9)': it must be values in brackets"),
-        ("mosaic.bins=(1,99999)", "mosaic.bins = (1, 99999): it must be values in brackets"),
+        ("mosaic.bins=(1,10**9)", "mosaic.bins = '(1,10**9)': it must be different whole"),
+        ("mosaic.bins=(1,99999)", "mosaic.bins = (1, 99999): it must be different whole"),
+        ("mosaic.bins=()", "mosaic.bins = (): it must be different whole numbers from 1"),
+        ("mosaic.bins=(4,4)", "mosaic.bins = (4, 4): it must be different whole numbers from 1"),
         ("LEARNING_RATE=1e-2x", "LEARNING_RATE = '1e-2x': it must be a number"),
         ("LEARNING_RATE=-0.01", "LEARNING_RATE = -0.01: it must be at least 0"),
         ("LEARNING_RATE=nan", "LEARNING_RATE = 'nan': it must be a number"),
@@ -51,8 +58,19 @@ def _configure(*given, experiment="mosaic_folders"):
         ("runtime.threads=-1", "runtime.threads = -1: it must be from 1 to 1,024"),
         ("runtime.threads=100000", "runtime.threads = 100000: it must be from 1 to 1,024"),
         ("train.checkpoint_interval=-5", "train.checkpoint_interval = -5: it must be from 1 to"),
-        ("train.model=mosaic", "train.model = 'mosaic': it must be a reference such as @NAME()"),
+        ("train.model=mosaic", "train.model = 'mosaic': it must be a reference such as @"),
+        ("train.loss=0.5", "train.loss = 0.5: it must be a reference such as @CrossEntropy() or @"),
+        ("train.loss=@mosaic()", "train.loss = @mosaic(): it must be a reference such as @Cross"),
+        ("train.loss=@sgd()", "train.loss = @sgd(): it must be a reference such as @Cross"),
+        ("train.optimizer=@mosaic()", "train.optimizer = @mosaic(): it must be a reference such"),
+        ("train.dataset=@sgd()", "train.dataset = @sgd(): it must be a reference such as @"),
+        ("train.steps=@mosaic()", "train.steps = @mosaic(): it must be a whole number, from 1"),
+        ("Augment.flip=@class_count()", "Augment.flip = @class_count(): it must be True or"),
+        ("folders.augment=@sgd()", "folders.augment = @sgd(): it must be a reference such as @Aug"),
+        ("train.loss=@SumOfLosses()", "SumOfLosses.losses = (1,): it must be one loss or more"),
         ("train.model=@mosaic", "train.model = @mosaic: it must be called: @mosaic()"),
+        ("INIT_CHECKPOINT=", "INIT_CHECKPOINT = '': it must be a path or None"),
+        ("Evaluation.protocol=plane", "Evaluation.protocol = 'plane': it must be one of plain"),
         ("LABEL_MAP=None", "LABEL_MAP = None: it must be a path (folders.label_map)"),
         ("CROP_SIZE=(%NUM_CLASSES, 5.5)", "CROP_SIZE = (3, 5.5): it must be (height, width)"),
         ("BATCH_SIZE=%LEARNING_RATE", "LEARNING_RATE = 0.05: it must be a whole number"),
@@ -60,9 +78,23 @@ def _configure(*given, experiment="mosaic_folders"):
 )
 def test_a_wrong_value_is_named_with_what_is_taken(given, start):
     with pytest.raises(UserError) as caught:
-        _configure(given)
+        _configure(given, "SumOfLosses.losses=(1,)")
     assert str(caught.value).startswith(start)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("losses", ["(@mosaic(),)", "(@CrossEntropy(), @sgd())", "()"])
+def test_references_in_brackets_are_checked_too(losses):
+    with pytest.raises(
+        UserError, match=r"^SumOfLosses.losses = .*: it must be (a reference|one loss)"
+    ):
+        _configure("train.loss=@SumOfLosses()", f"SumOfLosses.losses={losses}")
+
+
+def test_references_are_taken_whose_kind_fits_or_is_not_known():
+    losses = "SumOfLosses.losses=(@CrossEntropy(), @tests.anything())"
+    others = ("sgd.learning_rate=@cosine_decay()", "train.model=@tests.anything()")
+    _configure("train.loss=@SumOfLosses()", losses, *others, "BATCH_SIZE=@tests.anything()")
 
 
 @pytest.mark.parametrize("given", ["NUM_TRAIN=0", "IMAGE_SIZE=(32, 64)", "SEED=-1"])
