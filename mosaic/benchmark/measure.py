@@ -23,7 +23,7 @@ from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.archives import is_archive
 from mosaic.utils.errors import UserError, nearest
-from mosaic.utils.model_format import format_of
+from mosaic.utils.model_format import format_of, other_format
 from mosaic.utils.progress import Progress
 from mosaic.utils.run_layout import CONFIG
 from mosaic.utils.settings import THREADS, between
@@ -174,9 +174,8 @@ def _check(paths: Sequence[str]) -> None:
         if os.path.isfile(os.path.join(path, CONFIG)):
             raise UserError(f"{path}: a run; --model_dir={path} exports and measures it")
         if format_of(path) == "network" or is_archive(path):
-            raise UserError(
-                f"{path}: neither a .tflite file nor a SavedModel folder; see export.py --help"
-            )
+            what = "neither a .tflite file nor a SavedModel folder; see export.py --help"
+            raise UserError(f"{path}: {other_format(path) or what}")
 
 
 def _check_size(

@@ -74,7 +74,7 @@ def _folder(path: str) -> Iterator[pathlib.Path | None]:
     if archives.is_archive(path) and os.path.isfile(path):
         if format_of(path) == "saved_model":
             with archives.unpacked(path) as top:
-                yield pathlib.Path(archives.saved_model_folder(top))
+                yield pathlib.Path(archives.saved_model_folder(top, path))
         else:
             with loading.located(path) as prefix:
                 yield pathlib.Path(prefix).parent

@@ -67,9 +67,12 @@ def check_normalization(values: Values, path: str, as_network: bool = False) -> 
     """Checks that --normalization is for a file that runs as it is.
 
     Raises:
-      UserError: the model at the path is a checkpoint, or is loaded into a network.
+      UserError: the model at the path is a checkpoint, or is loaded into a network, or is a file
+        that is not read.
     """
     if values.normalization and (as_network or format_of(path) == "network"):
+        if other := other_format(path):
+            raise UserError(f"{path}: {other}")
         raise UserError(
             f"--normalization={values.normalization} is for .tflite files as they are; the network "
             f"that {path} is loaded into has its own: leave it out"

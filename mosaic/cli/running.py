@@ -16,7 +16,7 @@ from mosaic.cli.bindings import split_bindings
 from mosaic.cli.experiments import experiments, suggested_setting
 from mosaic.cli.flags import Values, at_home, expand, help_text
 from mosaic.cli.remote import Places
-from mosaic.utils.errors import TOO_SMALL, UserError
+from mosaic.utils.errors import REFUSED, TOO_SMALL, UserError
 from mosaic.utils.pipes import reader_is_gone
 
 
@@ -122,6 +122,8 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 2, told[1]
     if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
         return 2, f"{refused[1]}; use larger images"
+    if refused := re.search(rf"\[{REFUSED}([^\]]*)\]", text):
+        return 2, refused[1]
     if "Required bindings for" in text or "No values supplied by Gin" in text:
         from mosaic.config import explain as explain_gin
 

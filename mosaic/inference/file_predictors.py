@@ -17,7 +17,7 @@ from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.models.resizing import HALF_PIXEL
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import REFUSED, UserError
 
 
 def of_file(
@@ -40,6 +40,10 @@ def of_file(
     return SavedModelPredictor(model, allow_code, normalization)
 
 
+# Types of a SavedModel's input that hold an image's bytes exactly.
+_TAKEN = (tf.float32, tf.uint8, tf.float16, tf.float64, tf.int32, tf.int64)
+
+
 class SavedModelPredictor(Predictor):
     """A SavedModel, a folder or an archive, by TF Hub's contract or similar.
 
@@ -60,6 +64,7 @@ class SavedModelPredictor(Predictor):
     def __init__(self, path: str, allow_code: bool = False, normalization: str | None = None):
         # The loaded object must live as long as its functions do.
         self._loaded = _load(path, allow_code)
+        self._path = path
         name, self._serve = _signature(path, self._loaded)
         inputs = self._serve.structured_input_signature[1]
         outputs = self._serve.structured_outputs
@@ -67,17 +72,17 @@ class SavedModelPredictor(Predictor):
         if len(inputs) != 1 or (self._output != "logits" and len(outputs) > 1):
             raise UserError(
                 f"{path}: {name} takes {', '.join(inputs)} and gives {', '.join(outputs)}, not one "
-                "batch of images and one answer"
+                "batch of images and one answer; of several, one called logits is taken"
             )
         ((self._input, self._spec),) = inputs.items()
         prediction = outputs[self._output]
         normalization = None if normalization == "none" else normalization
-        if normalization and self._spec.dtype == tf.uint8:
+        if normalization and self._spec.dtype.is_integer:
             raise UserError(f"{path}: it takes the image's bytes; leave out --normalization")
         self._scale = NORMALIZATIONS[normalization] if normalization else None
         shape = self._spec.shape.as_list()
         self._channels_first, shape = _channels_last(shape)
-        _check_input(path, shape, self._spec.dtype in (tf.float32, tf.uint8))
+        _check_input(path, shape, self._spec.dtype.name, self._spec.dtype in _TAKEN)
         if prediction.shape.rank is None:
             raise UserError(f"{path}: its output has no known rank; it is not a segmentation")
         self._answer_spec = tf.TensorSpec(prediction.shape[1:], prediction.dtype)
@@ -98,9 +103,22 @@ class SavedModelPredictor(Predictor):
         )
 
     def _segment(self, images):
-        prediction = self.compute(images)
+        prediction = self._without_nan(self.compute(images))
         is_labels = self._form.num_classes is None and prediction.shape.rank == 4
         return tf.squeeze(prediction, -1) if is_labels else prediction
+
+    def _without_nan(self, prediction: tf.Tensor) -> tf.Tensor:
+        """A prediction; a UserError, which a graph raises when it runs, where some of it is NaN."""
+        if not prediction.dtype.is_floating:
+            return prediction
+        is_sound = tf.logical_not(tf.reduce_any(tf.math.is_nan(prediction)))
+        told = f"{self._path}: its output holds NaN"
+        if tf.executing_eagerly():
+            if not is_sound:
+                raise UserError(told)
+            return prediction
+        with tf.control_dependencies([tf.debugging.Assert(is_sound, [REFUSED + told])]):
+            return tf.identity(prediction)
 
     def _segment_each(self, images) -> np.ndarray:
         images = tf.convert_to_tensor(images)
@@ -113,7 +131,7 @@ class SavedModelPredictor(Predictor):
         images = tf.cast(images, self._spec.dtype)
         if self._scale:
             mean, std = self._scale
-            images = (images - tf.constant(mean)) / tf.constant(std)
+            images = (images - tf.cast(mean, images.dtype)) / tf.cast(std, images.dtype)
         if self._channels_first:
             images = tf.transpose(images, [0, 3, 1, 2])
         if self._spec.shape[0] != 1 or images.shape[0] == 1:
@@ -156,12 +174,13 @@ class TFLitePredictor(Predictor):
         sources, targets = self._interpreter.inputs, self._interpreter.outputs
         if len(sources) != 1 or len(targets) != 1:
             raise UserError(
-                f"{file}: {len(sources)} inputs and {len(targets)} outputs instead of one"
+                f"{file}: it takes {_listed(sources)} and gives {_listed(targets)}; convert it "
+                "with one batch of images as its input, and the logits or the labels alone"
             )
         (source,), (target,) = sources, targets
         shape, dtype = list(map(int, source["shape_signature"])), source["dtype"]
         self._channels_first, shape = _channels_last(shape)
-        _check_input(file.path, shape, dtype in TYPES)
+        _check_input(file.path, shape, np.dtype(dtype).name, dtype in TYPES)
         self.prepare, normalization = preparation(
             file, dtype, source["quantization"], normalization
         )
@@ -211,13 +230,13 @@ def _load(path: str, allow_code: bool):
     is_archive = archives.is_archive(path)
     try:
         with archives.unpacked(path) if is_archive else contextlib.nullcontext(path) as folder:
-            folder = archives.saved_model_folder(folder)
+            folder = archives.saved_model_folder(folder, path)
             if not allow_code:
                 saved_model_check.check(folder, path)
             return tf.saved_model.load(folder)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: the SavedModel cannot be loaded ({reason})") from None
 
@@ -227,13 +246,29 @@ def _signature(path: str, loaded) -> tuple[str, tf.types.experimental.ConcreteFu
     signatures = loaded.signatures
     name = "serving_default" if "serving_default" in signatures else next(iter(signatures), None)
     if name is None or (name != "serving_default" and len(signatures) > 1):
-        raise UserError(f"{path}: the SavedModel has no signature serving_default")
+        there = f"{', '.join(signatures)}; export it with one of them" if signatures else "none"
+        raise UserError(f"{path}: no signature serving_default in this SavedModel (there: {there})")
     return name, signatures[name]
 
 
-def _check_input(path: str, shape: list, is_pixels: bool) -> None:
-    if not (is_pixels and len(shape) == 4 and shape[3] == 3 and shape[0] in (None, -1, 1)):
+def _listed(tensors: list[dict]) -> str:
+    shapes = (f"{tensor['name']} {tensor['shape_signature'].tolist()}" for tensor in tensors)
+    return ", ".join(shapes)
+
+
+def _check_input(path: str, shape: list, kind: str, is_pixels: bool) -> None:
+    """Checks the shape of an input, channels last, and its type, which is called `kind`."""
+    if len(shape) != 4 or shape[3] != 3:
         raise UserError(f"{path}: its input of {shape} is not RGB images [batch, height, width, 3]")
+    if not is_pixels:
+        raise UserError(
+            f"{path}: its input of {shape} is of the type {kind}; export it for float32 or uint8"
+        )
+    if shape[0] not in (None, -1, 1):
+        raise UserError(
+            f"{path}: its input of {shape} is {shape[0]} images at once; export it for one image, "
+            "[1, height, width, 3]"
+        )
 
 
 def _channels_last(shape: list) -> tuple[bool, list]:

@@ -12,7 +12,7 @@ from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.errors import UserError
 
-TYPES = (np.float32, np.uint8, np.int8, np.int16)
+TYPES = (np.float32, np.float16, np.uint8, np.int8, np.int16)
 
 
 def preparation(
@@ -43,8 +43,9 @@ def preparation(
         raise UserError(
             f"--normalization={normalization}: not one of {', '.join([*NORMALIZATIONS, 'none'])}"
         )
-    if dtype == np.float32:
-        return _to_real(file, "float", normalization, lambda: _normalizes_inside(file))
+    if np.issubdtype(dtype, np.floating):
+        to_real, name = _to_real(file, "float", normalization, lambda: _normalizes_inside(file))
+        return lambda images: to_real(images).astype(dtype, copy=False), name
     (scale, zero), limits = quantization, np.iinfo(dtype)
     low, high = scale * (limits.min - zero), scale * (limits.max - zero)
     # A range measured on images without white ends a little below.

@@ -16,7 +16,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from mosaic.models import resizing
 from mosaic.utils.errors import UserError
-from mosaic.utils.model_format import format_of
+from mosaic.utils.model_format import TFLITE_MARK, format_of, kind_of
 
 # Errors that the reader of a damaged flatbuffer raises.
 DAMAGE = (
@@ -58,8 +58,8 @@ class TFLiteModel:
             content = pathlib.Path(path).read_bytes()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or error}") from None
-        if content[4:8] != b"TFL3":
-            raise UserError(f"{path}: not a TFLite file")
+        if content[4:8] != TFLITE_MARK:
+            raise UserError(f"{path}: not a TFLite file" + _instead(content))
         try:
             return cls(path, content, flatbuffer_utils.read_model_from_bytearray(content))
         except DAMAGE as error:
@@ -142,7 +142,12 @@ def pack(model: schema.ModelT) -> bytes:
 
 def unreadable(path: str, error: Exception) -> UserError:
     """Returns the error to raise where a file turns out to be damaged."""
-    return UserError(f"{path}: the TFLite file cannot be read ({error})")
+    return UserError(f"{path}: the TFLite file cannot be read, copy it again ({error})")
+
+
+def _instead(content: bytes) -> str:
+    kind = kind_of(content[:64])
+    return f"; {kind}" if kind else ""
 
 
 def names(enumeration) -> dict[int, str]:

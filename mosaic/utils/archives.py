@@ -25,7 +25,7 @@ from typing import BinaryIO
 from mosaic.utils.atomic_io import scratch
 from mosaic.utils.errors import UserError
 
-ENDINGS = (".tar.gz", ".tgz")
+ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 # Limits on what an archive may hold, in bytes unpacked and in entries.
 MAX_BYTES = 20 * 2**30
 MAX_MEMBERS = 100_000
@@ -182,10 +182,25 @@ def zip_member(archive: zipfile.ZipFile, name: str, path: str) -> bytes:
     return archive.read(name)
 
 
-def saved_model_folder(folder: str) -> str:
-    """Returns the uppermost folder with a SavedModel, the given folder or one below it."""
+def saved_model_folder(folder: str, path: str) -> str:
+    """Returns the uppermost folder with a SavedModel, the given folder or one below it.
+
+    Args:
+      folder: folder of what was unpacked.
+      path: path of the archive, for messages.
+
+    Raises:
+      UserError: there are several, none above the others.
+    """
     found = [root for root, _, files in os.walk(folder) if is_saved_model(files)]
-    return min(found, key=lambda root: root.count(os.sep), default=folder)
+    depth = min((root.count(os.sep) for root in found), default=0)
+    uppermost = sorted(root for root in found if root.count(os.sep) == depth)
+    if len(uppermost) > 1:
+        names = ", ".join(os.path.relpath(root, folder) for root in uppermost)
+        raise UserError(
+            f"{path}: several SavedModels in it ({names}); unpack it and give one of them"
+        )
+    return (uppermost or [folder])[0]
 
 
 def is_index(path: str) -> bool:

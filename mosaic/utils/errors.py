@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 # Beginning of the message of a graph that refuses images whose size it only gets when it runs.
 TOO_SMALL = "the input is too small"
+# Beginning of a message that a graph raises when it runs, and that is told without it.
+REFUSED = "refused: "
 
 
 class UserError(ValueError):

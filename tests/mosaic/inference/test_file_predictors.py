@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mosaic import cli
 from mosaic.export import saved_model, tflite
 from mosaic.inference import predictors
 from mosaic.inference.file_predictors import TFLitePredictor, of_file
@@ -20,10 +21,12 @@ SIZE = (64, 96)
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 12, 3), np.uint8)
 
 
-def converted(tmp_path, function, shape=(1, 8, 12, 3), saved=False):
+def converted(tmp_path, function, shape=(1, 8, 12, 3), saved=False, dtype=tf.float32):
     """A file of a function of images."""
     module = tf.Module()
-    module.serve = tf.function(function, input_signature=[tf.TensorSpec(shape, name="images")])
+    module.serve = tf.function(
+        function, input_signature=[tf.TensorSpec(shape, dtype, name="images")]
+    )
     concrete = module.serve.get_concrete_function()
     if saved:
         tf.saved_model.save(module, str(tmp_path / "saved"), {"serving_default": module.serve})
@@ -37,6 +40,11 @@ def converted(tmp_path, function, shape=(1, 8, 12, 3), saved=False):
 
 def test_flat_logits(tmp_path):
     file = converted(tmp_path, lambda x: tf.reshape(x * 2.0, [1, -1, 3]))
+    np.testing.assert_array_equal(of_file(file, "none")(IMAGES), IMAGES.argmax(-1))
+
+
+def test_numbers_of_half_precision_are_taken(tmp_path):
+    file = converted(tmp_path, lambda x: tf.cast(x, tf.float32) * 2.0, dtype=tf.float16)
     np.testing.assert_array_equal(of_file(file, "none")(IMAGES), IMAGES.argmax(-1))
 
 
@@ -73,6 +81,8 @@ def test_files_for_any_size_normalise_inside(tmp_path, size):
         (lambda x: tf.reduce_mean(x, [1, 2]), (1, 8, 12, 3), r"\[1, 3\] .* is not a segmentation"),
         (lambda x: x[:, :5, :4, 0], (1, 8, 32, 3), r"\[1, 5, 4\] .* is not a segmentation"),
         (lambda x: x * 2.0, (1, 8, 12, 4), r"its input of \[1, 8, 12, 4\] is not RGB"),
+        (lambda x: x * 2.0, (2, 8, 12, 3), r"is 2 images at once; export it for one image"),
+        (lambda x: (x, x[..., 0]), (1, 8, 12, 3), r"gives .*\[1, 8, 12\].*; convert it with one"),
     ],
 )
 def test_other_files_are_told(tmp_path, function, shape, message):
@@ -300,6 +310,50 @@ def test_a_saved_model_from_elsewhere_may_be_fed_normalized(tmp_path):
     assert predictor.normalization == "symmetric"
     with pytest.raises(UserError, match=r"takes the image's bytes; leave out --normalization"):
         _saved(tmp_path, brightness, dtype=tf.uint8, normalization="symmetric")
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.float64, tf.int32, tf.int64])
+def test_saved_models_take_images_in_every_type_that_holds_them(tmp_path, dtype):
+    predictor = _saved(tmp_path, lambda x: tf.cast(x, tf.float32), dtype=dtype)
+    np.testing.assert_array_equal(predictor(IMAGES), IMAGES.argmax(-1))
+
+
+@pytest.mark.parametrize(
+    "shape, dtype, message",
+    [
+        ((None, 8, 12, 3), tf.int8, "is of the type int8; export it for float32 or uint8"),
+        ((4, 8, 12, 3), tf.float32, "is 4 images at once; export it for one image"),
+    ],
+)
+def test_what_is_wrong_with_a_saved_models_input_is_told(tmp_path, shape, dtype, message):
+    with pytest.raises(UserError, match=message):
+        _saved(tmp_path, lambda x: tf.cast(x, tf.float32), shape, dtype)
+
+
+def test_nan_of_a_saved_model_is_told(tmp_path):
+    predictor = _saved(tmp_path, lambda x: tf.math.log(x - 300.0))
+    with pytest.raises(UserError, match="its output holds NaN"):
+        predictor.coarse(IMAGES[0])
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        predictor(IMAGES)
+    assert cli.explain(error.value) == (2, f"{tmp_path}: its output holds NaN")
+
+
+def test_a_saved_model_of_several_signatures_is_told_with_them(tmp_path):
+    module = tf.Module()
+    module.serve = tf.function(lambda x: {"y": x}, [tf.TensorSpec([1, 8, 8, 3], name="x")])
+    tf.saved_model.save(module, str(tmp_path), {"big": module.serve, "small": module.serve})
+    with pytest.raises(UserError, match=r"no signature serving_default .*there: big, small"):
+        of_file(str(tmp_path))
+
+
+def test_a_saved_model_that_is_cut_off_is_told(tmp_path):
+    module = tf.Module()
+    module.v = tf.Variable(tf.zeros([1000]))
+    tf.saved_model.save(module, str(tmp_path))
+    (tmp_path / "variables/variables.data-00000-of-00001").write_bytes(bytes(10))
+    with pytest.raises(UserError, match="the SavedModel cannot be loaded"):
+        of_file(str(tmp_path))
 
 
 def test_a_saved_model_of_other_numbers_is_told(tmp_path):

@@ -27,7 +27,13 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a.tar.gz", True), ("a.tgz", True), ("a.gz", False), ("tar.gz/ckpt-1", False)],
+    [
+        ("a.tar.gz", True),
+        ("a.tgz", True),
+        ("a.tar.bz2", True),
+        ("a.gz", False),
+        ("tar.gz/ckpt-1", False),
+    ],
 )
 def test_an_archive_is_told_by_its_name(path, expected):
     assert archives.is_archive(path) == expected
@@ -84,11 +90,19 @@ def test_the_nearest_saved_model_counts(tmp_path):
     for folder in ("run/saved_model", "run/exports/old/saved_model"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "saved_model.pb").touch()
-    assert archives.saved_model_folder(str(tmp_path)) == str(tmp_path / "run/saved_model")
+    assert archives.saved_model_folder(str(tmp_path), "x") == str(tmp_path / "run/saved_model")
+
+
+def test_several_saved_models_side_by_side_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=r"^x: several SavedModels in it \(a, b\); unpack it"):
+        archives.saved_model_folder(str(tmp_path), "x")
 
 
 def test_a_folder_without_a_saved_model_is_returned_as_it_is(tmp_path):
-    assert archives.saved_model_folder(str(tmp_path)) == str(tmp_path)
+    assert archives.saved_model_folder(str(tmp_path), "x") == str(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,25 @@ def test_other_formats_are_told(tmp_path, name, what):
     (tmp_path / name).touch()
     assert what in model_format.other_format(str(tmp_path / name))
     assert model_format.other_format(str(tmp_path / "ckpt-7.pb")) is None
+
+
+@pytest.mark.parametrize("name", ["x.TFLITE", "x.lite", "x", "x.bin"])
+def test_tflite_files_under_other_names_are_told(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x1c\0\0\0TFL3")
+    assert "end in .tflite" in model_format.other_format(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "start, what",
+    [
+        (b"", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\n<!DOCTYPE html>", "web page"),
+        (b"PK\x03\x04", "zip archive"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"\x89HDF\r\n", "Keras"),
+        (b"weights", ""),
+    ],
+)
+def test_what_stands_in_the_place_of_a_model_is_told(start, what):
+    assert what in model_format.kind_of(start) and bool(model_format.kind_of(start)) == bool(what)
