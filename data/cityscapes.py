@@ -193,8 +193,12 @@ def _add_records(found: Layout, splits: list[str]) -> None:
 
 def _prepared(root: pathlib.Path) -> tfds.core.DatasetBuilder | None:
     """The records of TFDS's own builder in a folder or, if there are none, in TFDS's folder."""
+    name = "cityscapes/semantic_segmentation"
     for folder in (str(root), records_dir()):
-        builder = tfds.builder("cityscapes/semantic_segmentation", data_dir=folder)
+        # TFDS leaves an empty temporary folder for each builder without records.
+        if not pathlib.Path(folder, name).is_dir():
+            continue
+        builder = tfds.builder(name, data_dir=folder)
         if pathlib.Path(builder.data_dir).is_dir():
             if builder.info.file_format.value != "array_record":
                 raise DataError(

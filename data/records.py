@@ -33,6 +33,16 @@ def png_features(size: tuple[int | None, int | None]) -> tfds.features.FeaturesD
     )
 
 
+class Info(tfds.core.DatasetInfo):
+    """Information on records of this project's own.
+
+    TFDS would look in its bucket for what it knows of them, and leave an empty folder behind.
+    """
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing: the bucket knows TFDS's own data sets."""
+
+
 def encode_label(label: np.ndarray) -> bytes:
     """Returns labels, uint8 [height, width], as a PNG that decodes fast.
 

@@ -15,6 +15,7 @@ from data.image_files import Pair
 from data.label_map import LabelMap
 from data.reading import Reading, refuse
 from data.records import (
+    Info,
     encode_label,
     fingerprint,
     png_features,
@@ -114,7 +115,8 @@ class SegmentationRecords(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
+        return Info(
+            builder=self,
             description="Images and label images for semantic segmentation.",
             features=png_features((None, None)),
             metadata=tfds.core.MetadataDict(),

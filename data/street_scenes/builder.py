@@ -15,7 +15,7 @@ from data.errors import DataError
 from data.label_map import LabelMap
 from data.pipeline import Augment
 from data.ranges import PATH, SCENE_COUNT, SCENE_SEED, SCENE_SIZE
-from data.records import png_features, prepare, records_dir
+from data.records import Info, png_features, prepare, records_dir
 from data.street_scenes.drawing import draw_scene
 
 # Validation scenes are drawn from seeds far away from those of training.
@@ -47,7 +47,8 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS: ClassVar[list] = []
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
+        return Info(
+            builder=self,
             description="Procedurally drawn street scenes with Cityscapes' 19 classes.",
             features=png_features(self.builder_config.size),
             metadata=tfds.core.MetadataDict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from mosaic.evaluation.protocols import Evaluation
@@ -15,6 +16,8 @@ from mosaic.utils.segmentation_dataset import SegmentationDataset, sizes_in
 def check(predictor: Predictor, dataset: SegmentationDataset, evaluation: Evaluation) -> None:
     """Checks that a network takes all images of a split at all scales and in all windows.
 
+    Of a file that takes one size alone, a setting of another one is told: it does not count.
+
     Args:
       predictor: predictor of images as they are, without padding, scales and windows.
       dataset: data set that is scored; images of unknown sizes are not checked.
@@ -24,6 +27,7 @@ def check(predictor: Predictor, dataset: SegmentationDataset, evaluation: Evalua
       UserError: an image is too small; the message names the setting that makes it so, or it.
     """
     if predictor.input_size:
+        _tell_other_sizes(predictor, evaluation)
         return
     for size, name in sizes_in(dataset, evaluation.split).items():
         for seen, setting in _inputs(size, evaluation, predictor.rule):
@@ -35,6 +39,19 @@ def check(predictor: Predictor, dataset: SegmentationDataset, evaluation: Evalua
                     full = bound_settings.name_of(f"Evaluation.{setting}")
                     what = f"{full} = {getattr(evaluation, setting)}: {name}"
                 raise UserError(f"{what}: {error}") from None
+
+
+def _tell_other_sizes(predictor: Predictor, evaluation: Evaluation) -> None:
+    for name in ("padded_size", "input_size"):
+        size = getattr(evaluation, name)
+        if size and tuple(size) != tuple(predictor.input_size):
+            setting = bound_settings.name_of(f"Evaluation.{name}")
+            taken = "x".join(map(str, predictor.input_size))
+            print(
+                f"warning: the model takes {taken} alone, and {setting} = {tuple(size)} does not "
+                "count",
+                file=sys.stderr,
+            )
 
 
 def _inputs(

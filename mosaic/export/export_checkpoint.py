@@ -23,7 +23,7 @@ from mosaic.models.inputs import check_size
 from mosaic.models.variables import Variables
 from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel, opened
-from mosaic.utils import memory
+from mosaic.utils import bound_settings, memory
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -156,10 +156,16 @@ def _common_size(dataset: SegmentationDataset, evaluation: Evaluation) -> tuple[
     """The size of TFLite files for which none was given: never that of a chance image.
 
     Raises:
-      UserError: images differ in size, and there is no training to take one from.
+      UserError: images differ in size, and there is no training to take one from; or that of the
+        evaluation cannot fit into memory.
     """
-    if size := dataset.image_size or evaluation.padded_size or evaluation.input_size:
-        return size
+    for name in ("padded_size", "input_size"):
+        if size := getattr(evaluation, name):
+            setting = bound_settings.name_of(f"Evaluation.{name}")
+            memory.check_size(f"{setting} = {tuple(size)}", size)
+            return size
+    if dataset.image_size:
+        return dataset.image_size
     if dataset.augment is None:
         raise UserError(f"the images of {dataset.name} differ in size; give --size=HEIGHTxWIDTH")
     height, width = dataset.crop_size

@@ -1,6 +1,7 @@
 """Where prepared records go, and what is told where they cannot."""
 
 import pathlib
+import tempfile
 
 import pytest
 
@@ -48,3 +49,10 @@ def test_prepared_records_are_only_read(tmp_path, monkeypatch):
     street_scenes(**SMALL, data_dir=str(tmp_path))
     monkeypatch.setattr("data.records._check_writable", lambda folder: pathlib.Path("/x").stat())
     street_scenes(**SMALL, data_dir=str(tmp_path))
+
+
+def test_no_temporary_folder_is_left(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    street_scenes(**SMALL, data_dir=str(tmp_path / "records"))
+    assert not list((tmp_path / "temporary").iterdir())

@@ -45,6 +45,10 @@ def test_what_fits_passes(small_network, drawn, settings):
     size_check.check(predictors.of_network(small_network), drawn, Evaluation(**settings))
 
 
-def test_a_file_of_one_size_gets_that(drawn):
+def test_a_file_of_one_size_gets_that(drawn, capsys):
     predictor = Predictor(None, "tflite", 3, input_size=(8, 8), traceable=False)
-    size_check.check(predictor, drawn, Evaluation(scales=(0.1,)))
+    size_check.check(predictor, drawn, Evaluation(scales=(0.1,), padded_size=[8, 8]))
+    assert not capsys.readouterr().err
+    size_check.check(predictor, drawn, Evaluation(padded_size=(99999, 99999)))
+    told = "takes 8x8 alone, and Evaluation.padded_size = (99999, 99999) does not count"
+    assert told in capsys.readouterr().err

@@ -70,10 +70,13 @@ def test_a_garden_checkpoint_of_a_tflite_file_can_be_trained(drawn, tmp_path, ca
     assert (tmp_path / "garden_checkpoint" / "classes.json").is_file()
 
 
-def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_path, monkeypatch):
-    """Where images have several and are padded to one."""
+@pytest.mark.parametrize("image_size", [None, (64, 96)])
+def test_the_size_of_a_file_is_that_of_the_evaluation(
+    tiny_network, drawn, tmp_path, monkeypatch, image_size
+):
+    """Where images are padded to one, be they of several sizes or of one."""
     dataset = type(drawn)()
-    dataset.image_size = None
+    dataset.image_size = image_size
     evaluation = Evaluation(padded_size=(32, 48))
     found = (tiny_network, dataset, evaluation, Variables("x", "mosaic", None, {}))
     monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
@@ -81,6 +84,16 @@ def test_the_size_of_a_file_is_that_of_the_evaluation(tiny_network, drawn, tmp_p
     export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
     (path,) = tmp_path.iterdir()
     assert TFLitePredictor(TFLiteModel.open(path)).input_size == (32, 48)
+
+
+def test_a_size_of_the_evaluation_that_cannot_fit_is_told(
+    tiny_network, drawn, tmp_path, monkeypatch
+):
+    evaluation = Evaluation(padded_size=(99999, 99999))
+    found = (tiny_network, drawn, evaluation, Variables("x", "mosaic", None, {}))
+    monkeypatch.setattr(experiment, "load_experiment", lambda checkpoint: found)
+    with pytest.raises(UserError, match=r"^Evaluation.padded_size = \(99999, 99999\): it would"):
+        export_checkpoint.export_checkpoint("x", str(tmp_path), ("tflite",))
 
 
 def test_too_small_a_score_leaves_nothing(tiny_network, drawn, tmp_path, monkeypatch):
