@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 
 from data.decoding import DAMAGED, opened
-from data.errors import DataError
+from data.errors import DataError, check_regular
 from data.folders import layout
 from data.image_files import File
 from data.label_map import LabelMap
@@ -62,6 +62,7 @@ def image_size(
 def _size(image: File) -> tuple[int, int] | None:
     """(height, width) of an image by the head of its file; None where it is no image."""
     try:
+        check_regular(image.path)
         with opened(image.path) as head:
             return head.height, head.width
     except DAMAGED:

@@ -133,6 +133,14 @@ def _near(stem: str, masks: Mapping[str, pathlib.Path]) -> str:
     return f"; is it {more.name}? Masks have their images' names: rename them" if more else ""
 
 
+def _form(name: str) -> str:
+    """What a list's line should be instead; empty where it has the form of a name."""
+    if " " in name:
+        return "; it holds one name in each line, without the mask"
+    is_path = name.startswith(("/", "images/", "./", "../"))
+    return "; names count from images/, such as city/x.png" if is_path else ""
+
+
 def _stem(name: str) -> str:
     return name.removesuffix(pathlib.PurePosixPath(name).suffix) if _is_image(name) else name
 
@@ -162,8 +170,8 @@ def _add(
     for name in images if names is None else names:
         stem = _stem(name)
         if stem not in images:
-            several = "; it holds one name in each line, without the mask" * (" " in name)
-            found.problems.append(f"{image_folder / name}: missing; {split}.txt names it{several}")
+            path = image_folder / name
+            found.problems.append(f"{path}: missing; {split}.txt names it{_form(name)}")
             continue
         if masks is None:
             pairs += [Pair(stem, File(image), None) for image in images[stem]]

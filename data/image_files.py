@@ -13,7 +13,7 @@ import numpy as np
 from PIL import ExifTags
 
 from data.decoding import DAMAGED, RepeatedFault, decode, png_depth
-from data.errors import DataError
+from data.errors import DataError, check_regular
 from data.label_map import LabelMap
 from data.masks import read_label
 
@@ -60,6 +60,7 @@ class File:
 
     def read(self) -> bytes:
         try:
+            check_regular(self.path)
             _check_bytes(self.name, self.path.stat().st_size, "is it another file?")
             return self.path.read_bytes()
         except OSError as error:
@@ -121,12 +122,33 @@ def below(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns the files in a folder and its subfolders, linked ones too, in order of their names.
 
     Hidden files are left out: macOS adds them beside images, with nearly the same names.
+
+    Raises:
+      DataError: a name is not UTF-8.
     """
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [n for n in folders if not (n.startswith(".") or _leads_back(root, n))]
         found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
+        for name in (*folders, *names):
+            _check_text(root, name)
     return sorted(found)
+
+
+def _check_text(root: str, name: str) -> None:
+    """Raises a DataError for a name that no record can hold, such as one from an old zip."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(name)
+        raise DataError(f"{root}: the name {shown} in it is not UTF-8; rename it") from None
+
+
+def _leads_back(root: str, name: str) -> bool:
+    """Whether a folder is a link to one that it is in itself: it would never end."""
+    path = os.path.join(root, name)
+    is_link = os.path.islink(path)
+    return is_link and pathlib.Path(root).resolve().is_relative_to(pathlib.Path(path).resolve())
 
 
 def plain_suffix(path: str) -> str:

@@ -6,12 +6,20 @@ import collections
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Iterable
 
 import numpy as np
 
-from data.errors import DataError
+from data.errors import DataError, check_regular
+from data.label_map_values import (
+    CLASS_KEYS,
+    KEYS,
+    check_keys,
+    color_of,
+    label_of,
+    list_of,
+    name_of,
+)
 
 _FOLDER = pathlib.Path(__file__).parent / "labels"
 _FORM = 'write {"classes": [{"name": "road", "label": 0}, ...]}'
@@ -66,12 +74,15 @@ class LabelMap:
         if "://" in name:
             raise DataError(f"LABEL_MAP={name}: a label map must be on this machine; copy it here")
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
+        check_regular(path)
         try:
             label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as error:
             raise DataError(f"{path}: no readable label map ({error.strerror})") from None
         except json.JSONDecodeError as error:
             raise DataError(f"{path}: not a label map (no JSON: {error}); {_FORM}") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: not in UTF-8; save it again in that encoding") from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path}: not a label map ({error}); see data/labels") from None
         if path.parent == _FOLDER:
@@ -94,6 +105,11 @@ class LabelMap:
             if label in owners:
                 owner = self.names[owners[label]]
                 raise ValueError(f"label {label} is both void and a class, {owner!r}")
+        if len(self.names) > 255:
+            raise ValueError(
+                f"{len(self.names)} classes: labels have 8 bits, and one value stands for pixels "
+                "without a class, so that there are 255 at most"
+            )
         if self.ignore_label < len(self.names):
             raise ValueError(
                 f"ignore_label is a class index, {self.ignore_label}; list what masks hold for "
@@ -193,15 +209,16 @@ def _parse(table: dict) -> LabelMap:
     """The label map of a file's content, checked."""
     if not isinstance(table, dict) or "classes" not in table:
         raise ValueError(f"no `classes` in it; {_FORM}")
-    entries = _list(table["classes"], "classes")
+    check_keys(table, KEYS, "the file")
+    entries = list_of(table["classes"], "classes")
     classes = [_parse_class(number, entry) for number, entry in enumerate(entries, 1)]
     names, colors, labels, categories = zip(*classes) if classes else ((),) * 4
     void = tuple(
-        _label(x, "void_labels") for x in _list(table.get("void_labels", ()), "void_labels")
+        label_of(x, "void_labels") for x in list_of(table.get("void_labels", ()), "void_labels")
     )
     ignore = table.get("ignore_label")
     holds_ignore = ignore is not None
-    ignore = _label(ignore, "ignore_label") if holds_ignore else 255
+    ignore = label_of(ignore, "ignore_label") if holds_ignore else 255
     if ignore == 0 and 0 not in {x for values in labels for x in values}:
         # What people mean by it: 0 is not labelled. Index 0 is a class in the batches.
         void, ignore, holds_ignore = (*{0: None} | dict.fromkeys(void),), 255, False
@@ -213,7 +230,7 @@ def _parse(table: dict) -> LabelMap:
         ignore_label=ignore,
         merged=tuple((x, i) for i, values in enumerate(labels) for x in values[1:]),
         void_colors=tuple(
-            _color(x, "void_colors") for x in _list(table.get("void_colors", ()), "void_colors")
+            color_of(x, "void_colors") for x in list_of(table.get("void_colors", ()), "void_colors")
         ),
         categories=tuple(str(x) for x in categories if x is not None),
         holds_ignore=holds_ignore,
@@ -227,16 +244,19 @@ def _parse_class(number: int, entry: dict) -> tuple:
     """Name, colour (or None), labels and category (or None) of one entry of `classes`."""
     if not isinstance(entry, dict):
         raise ValueError(f"class number {number}: {entry!r}; {_FORM}")
-    name = str(entry["name"]) if "name" in entry else f"number {number}"
+    check_keys(entry, CLASS_KEYS, f"class number {number}")
+    name = f"number {number}"
+    if "name" in entry:
+        name = name_of(entry["name"], f"class {name}")
     where = f"class {name!r}" if "name" in entry else f"class {name}"
     missing = [key for key in ("name", "label") if key not in entry]
     if missing:
         raise ValueError(f"{where}: {missing[0]!r} is missing")
     label = entry["label"]
-    labels = [_label(x, where) for x in (label if isinstance(label, list) else [label])]
+    labels = [label_of(x, where) for x in (label if isinstance(label, list) else [label])]
     if not labels:
         raise ValueError(f"{where}: label is an empty list; give what masks hold for it")
-    color = _color(entry["color"], where) if "color" in entry else None
+    color = color_of(entry["color"], where) if "color" in entry else None
     return name, color, labels, entry.get("category")
 
 
@@ -257,42 +277,3 @@ def distant_color(label: int) -> tuple[int, int, int]:
         for channel in range(3):
             color[channel] |= (label >> (3 * place + channel) & 1) << (7 - place)
     return tuple(color)
-
-
-def _list(value: list | tuple, where: str) -> list | tuple:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"{where}: {value!r} is no list; write [...]")
-    return value
-
-
-def _whole(value: object) -> int | None:
-    """A whole number from JSON, also written as 1.0 or "1"; None for anything else."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = int(value)
-        return number if isinstance(value, str) or number == value else None
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _label(value: object, where: str) -> int:
-    number = _whole(value)
-    if number is None or not 0 <= number <= 255:
-        raise ValueError(
-            f"{where}: label {value!r} is not in 0..255; labels are whole numbers from 0 to 255"
-        )
-    return number
-
-
-def _color(value: object, where: str) -> tuple[int, int, int]:
-    numbers = value
-    if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        numbers = list(bytes.fromhex(value[1:]))
-    whole = [_whole(x) for x in numbers] if isinstance(numbers, list) else []
-    if len(whole) != 3 or not all(x is not None and 0 <= x <= 255 for x in whole):
-        raise ValueError(
-            f"{where}: colour {value!r} is not three numbers in 0..255; expected 3 whole numbers, "
-            'such as [128, 64, 0], or "#rrggbb"'
-        )
-    return tuple(whole)

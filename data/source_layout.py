@@ -60,7 +60,9 @@ class Layout:
         self.splits[split] = pairs
         for name, count in collections.Counter(pair.id for pair in pairs).items():
             if count > 1:
-                self.problems.append(f"{self.root}: {count} images of {split} are called {name}")
+                self.problems.append(
+                    f"{self.root}: {count} images of {split} are called {name}; keep one"
+                )
 
     def reading(self, seen: Callable[[], None] | None = None) -> Reading:
         """Returns a reading of all examples, see there for `seen`; nothing is read yet."""

@@ -19,6 +19,12 @@ from mosaic.cli.remote import Places
 from mosaic.utils.errors import REFUSED, TOO_SMALL, UserError
 from mosaic.utils.pipes import reader_is_gone
 
+# What is wrong with a path or its file system, which its user can mend.
+_OF_PLACES = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+    *(errno.ENAMETOOLONG, errno.EROFS, errno.EEXIST, errno.EFBIG, errno.EDQUOT, errno.ETXTBSY),
+)
+
 
 def run(
     doc: str,
@@ -130,9 +136,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 2, explain_gin(error)
     if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
         return 2, f"the disk is full; free some space and run again ({line})"
-    if isinstance(
-        error, (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
-    ):
+    if isinstance(error, OSError) and error.errno in _OF_PLACES:
         return 2, f"{error.filename}: {error.strerror}" if error.filename else line
     if configured and isinstance(error, (ValueError, TypeError)):
         return 2, f"configuration: {line}"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mosaic.inference import image_lists
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 from mosaic.utils.quiet import heard
 
 # FFmpeg's lines name no file: what it cannot read is told here. OpenCV asks for this once.
@@ -80,6 +80,7 @@ def _add(sources: dict[str, Source], path: pathlib.Path, base: pathlib.Path | No
         raise UserError(f"--images={path}: no image or video ({', '.join(IMAGES + VIDEOS)})")
     folder = (base or (path if path.is_dir() else path.parent)).absolute()
     for file in known:
+        check_regular(file)
         name = file.absolute().relative_to(folder).with_suffix("").as_posix()
         if name in sources and sources[name].path.absolute() == file.absolute():
             continue
@@ -95,9 +96,16 @@ def _below(folder: pathlib.Path) -> list[pathlib.Path]:
     """All files below a folder, in linked folders too, but no hidden ones, sorted by name."""
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [n for n in folders if not (n.startswith(".") or _leads_back(root, n))]
         found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
     return sorted(found)
+
+
+def _leads_back(root: str, name: str) -> bool:
+    """Whether a folder is a link to one that it is in itself: it would never end."""
+    path = os.path.join(root, name)
+    is_link = os.path.islink(path)
+    return is_link and pathlib.Path(root).resolve().is_relative_to(pathlib.Path(path).resolve())
 
 
 def _frames(file: pathlib.Path) -> tuple[int | None, float]:
@@ -142,6 +150,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: it cannot be read.
     """
+    check_regular(path)
     os.stat(path)  # raises the error of a file that is not there
     try:
         with heard() as said:

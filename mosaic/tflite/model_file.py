@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from mosaic.models import resizing
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 from mosaic.utils.model_format import TFLITE_MARK, format_of, kind_of
 
 # Errors that the reader of a damaged flatbuffer raises.
@@ -54,6 +54,7 @@ class TFLiteModel:
           UserError: there is no such file, or it is not a TFLite file that can be read.
         """
         path = os.fspath(path)
+        check_regular(path)
         try:
             content = pathlib.Path(path).read_bytes()
         except OSError as error:

@@ -22,9 +22,11 @@ def check_fit(model: tf_keras.Model, dataset: SegmentationDataset, evaluation: E
       evaluation: settings of the evaluations, which are on whole images, padded or not.
 
     Raises:
-      UserError: the number of classes differs, or crops or an image for evaluation are too small.
+      UserError: the number of classes differs, or crops or an image for evaluation are too small;
+        `data`'s own error where the split for evaluation is missing.
     """
     check_classes(model, dataset)
+    dataset.num_images(evaluation.split)  # the data set's own error where there is none
     if dataset.augment is not None:
         check_size(model, *dataset.crop_size)
     if evaluation.padded_size:

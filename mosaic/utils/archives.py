@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from mosaic.utils.atomic_io import scratch
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 # Limits on what an archive may hold, in bytes unpacked and in entries.
@@ -101,6 +101,7 @@ class _Limited:
 @contextlib.contextmanager
 def _members(path: str) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
     """Yields an archive and its regular files and folders, as far as the limits allow."""
+    check_regular(path)
     with open(path, "rb") as file:
         start = file.read(8)
         openers = [opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)]

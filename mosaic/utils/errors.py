@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 from collections.abc import Iterable
 
 # Beginning of the message of a graph that refuses images whose size it only gets when it runs.
@@ -30,6 +32,20 @@ class RunError(RuntimeError):
     """A run that failed for a reason that fits one line, such as a loss that is not finite."""
 
     exit_code = 1
+
+
+def check_regular(path: str | os.PathLike) -> None:
+    """Checks that what would be read is no pipe and no device, which might never end.
+
+    Raises:
+      UserError: it is one. Files that are not there, and folders, are left to whoever reads them.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path}: a pipe or a device, which is not read; give a file")
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Settings that follow from the data."""
 
 import json
+import os
 
 import gin
 import numpy as np
@@ -31,6 +32,12 @@ def test_the_label_map_tells_the_number_of_classes(folder):
     assert class_count("camvid") == 11
     with pytest.raises(DataError, match=r"give --gin\.LABEL_MAP=FILE, or --gin\.NUM_CLASSES"):
         class_count(None)
+
+
+def test_a_pipe_tells_no_size(folder):
+    (folder / "train" / "b.png").unlink()
+    os.mkfifo(folder / "train" / "b.png")
+    assert image_size(str(folder), str(folder / "labels.json")) == (48, 64)
 
 
 def test_training_images_tell_the_size(folder):

@@ -505,6 +505,14 @@ def test_masks_of_test_under_other_names_are_missing(tmp_path, label_map):
         folders(str(tmp_path), label_map)
 
 
+@pytest.mark.parametrize("line", ["images/x3.png", "/data/x3.png", "../x3"])
+def test_lines_of_a_list_that_are_paths_are_told(tmp_path, label_map, line):
+    by_list(tmp_path / "own")
+    (tmp_path / "own" / "val.txt").write_text(f"{line}\n")
+    with pytest.raises(DataError, match=r"val\.txt names it; names count from images/"):
+        folders(str(tmp_path / "own"), label_map)
+
+
 def test_only_what_is_declared_is_ignored(tmp_path, label_map):
     _, masks = by_folder(tmp_path / "own")
     labels = mask_of(3)

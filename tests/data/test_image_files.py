@@ -1,6 +1,7 @@
 """Files of images and labels: what is wrong with one is told, and the file is named."""
 
 import io
+import os
 import shutil
 import struct
 import warnings
@@ -80,7 +81,23 @@ def replaced(folder, pixels):
     return fault
 
 
+def pipe(root):
+    file = root / "val" / "val_001.png"
+    file.unlink()
+    os.mkfifo(file)
+    return file
+
+
+def device(root):
+    file = root / "valannot" / "val_001.png"
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    return file
+
+
 FAULTS = {
+    "pipe": pipe,
+    "device": device,
     "missing folder": missing_folder,
     "folder without splits": no_splits,
     "missing label folder": missing_labels,
@@ -168,3 +185,21 @@ def test_too_many_pixels_are_told_before_they_are_unpacked(side, message):
     with warnings.catch_warnings(record=True) as told, pytest.raises(DataError, match=message):
         decode("x.png", _png(side, side), ("PNG",))
     assert not told
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x.png").touch()
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "y.png").touch()
+    (tmp_path / "a" / "other").symlink_to(tmp_path / "other")
+    found = [path.relative_to(tmp_path).as_posix() for path in image_files.below(tmp_path / "a")]
+    assert found == ["a/other/y.png", "a/x.png"]
+
+
+def test_names_that_are_no_text_are_told(tmp_path):
+    (tmp_path / os.fsdecode(b"stra\xdfe.png")).touch()
+    with pytest.raises(DataError, match=r"the name b'stra\\xdfe\.png' in it is not UTF-8; rename"):
+        image_files.below(tmp_path)

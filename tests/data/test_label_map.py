@@ -1,6 +1,7 @@
 """The label maps."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -119,6 +120,13 @@ def test_own_file_is_read(tmp_path):
         ({"classes": [{"name": "c", "color": "#000000"}]}, "class 'c': 'label' is missing"),
         ({"classes": {"road": 0}}, "classes: {'road': 0} is no list"),
         ({"classes": ["road"]}, "class number 1: 'road'; write .*name.*label"),
+        ({"void": [0]}, "unknown key 'void'; did you mean 'void_labels'"),
+        ({"ignore_index": 255}, "unknown key 'ignore_index'; did you mean 'ignore_label'"),
+        ({"classes": [{"name": "a", "label": 1, "colour": "#000000"}]}, "did you mean 'color'"),
+        ({"classes": [{"name": "a\nb", "label": 1}]}, "the name .* is empty or no single line"),
+        ({"classes": [{"name": None, "label": 1}]}, "the name None is no text"),
+        ({"classes": [{"name": " ", "label": 1}]}, "the name ' ' is empty or no single line"),
+        ({"classes": [{"name": str(i), "label": i} for i in range(256)]}, "there are 255 at most"),
         ({"ignore_label": 4}, "label 4 is both ignore_label and a class, 'a'"),
     ],
 )
@@ -129,6 +137,25 @@ def test_wrong_content_is_told(tmp_path, change, what):
     with pytest.raises(DataError, match=what) as error:
         LabelMap.named(str(file))
     assert str(error.value).startswith(f"{file}: ")
+
+
+def test_notes_of_other_tools_are_left_alone(tmp_path):
+    file = tmp_path / "own.json"
+    entry = {"name": "é 道", "label": 1, "id": 3, "supercategory": "ground"}
+    file.write_text(json.dumps({"classes": [entry], "version": 2, "comment": "mine"}))
+    assert LabelMap.named(str(file)).names == ("é 道",)
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path):
+    (tmp_path / "own.json").write_text('{"classes": []}', encoding="utf-16")
+    with pytest.raises(DataError, match=r"own\.json: not in UTF-8; save it again"):
+        LabelMap.named(str(tmp_path / "own.json"))
+
+
+def test_a_pipe_is_no_label_map(tmp_path):
+    os.mkfifo(tmp_path / "own.json")
+    with pytest.raises(DataError, match=r"own\.json: a pipe or a device, which is not read"):
+        LabelMap.named(str(tmp_path / "own.json"))
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"classes": [{"name": "a"}]}'])

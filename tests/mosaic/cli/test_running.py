@@ -1,6 +1,7 @@
 """Commands run: exit codes, and one line for every error."""
 
 import errno
+import os
 import pathlib
 
 import pytest
@@ -177,6 +178,12 @@ IN_A_LAYER = """in user code:
 
     Call arguments received by layer 'bins' (type Bins):
       * x=1"""
+
+
+@pytest.mark.parametrize("number", [errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.EEXIST])
+def test_what_is_wrong_with_a_path_is_the_users_to_mend(run, number):
+    code, _, err = run(_raise(OSError(number, os.strerror(number), "/a/b.png")))
+    assert (code, err) == (2, f"train.py: /a/b.png: {os.strerror(number)}\n")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Images, folders and videos: what is found and read."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -58,6 +60,17 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(UserError, match=r"a\.mp4: not a readable video"):
         image_files.find([str(tmp_path / "a.mp4")])
+
+
+def test_pipes_devices_and_links_that_lead_back(tmp_path):
+    half_red(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+    assert [source.name for source in image_files.find([str(tmp_path / "in")])] == ["a"]
+    os.mkfifo(tmp_path / "in" / "b.png")
+    with pytest.raises(UserError, match=r"b\.png: a pipe or a device, which is not read"):
+        image_files.find([str(tmp_path / "in")])
+    with pytest.raises(UserError, match=r"b\.png: a pipe or a device"):
+        image_files.read_image(tmp_path / "in" / "b.png")
 
 
 def test_hidden_files_are_left_out_and_links_followed(tmp_path):

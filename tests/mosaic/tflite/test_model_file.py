@@ -80,6 +80,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content, message):
         TFLiteModel.open(path)
 
 
+def test_a_pipe_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "x.tflite")
+    with pytest.raises(UserError, match=r"x\.tflite: a pipe or a device"):
+        TFLiteModel.open(tmp_path / "x.tflite")
+
+
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_the_rule_of_a_files_resizes(tmp_path, rule):
     path = tmp_path / "x.tflite"

@@ -93,6 +93,14 @@ def test_the_nearest_saved_model_counts(tmp_path):
     assert archives.saved_model_folder(str(tmp_path), "x") == str(tmp_path / "run/saved_model")
 
 
+def test_a_pipe_is_no_archive(tmp_path):
+    path = str(tmp_path / "x.tar.gz")
+    os.mkfifo(path)
+    assert archives.names(path) == []
+    with pytest.raises(UserError, match="a pipe or a device"), archives.unpacked(path):
+        pass
+
+
 def test_several_saved_models_side_by_side_are_refused(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
