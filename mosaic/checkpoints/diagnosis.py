@@ -10,6 +10,7 @@ import tf_keras
 from official.vision.modeling.backbones import mobilenet as tables
 from official.vision.modeling.backbones import resnet_deeplab
 
+from mosaic.checkpoints import alike
 from mosaic.checkpoints import kernels as kernels_of
 from mosaic.checkpoints.kernels import MOST, Shape
 from mosaic.models.mobilenet import TABLES
@@ -18,6 +19,7 @@ from mosaic.models.xception import XCEPTION
 
 Settings = dict[str, object]
 
+TITLES = {"mosaic": "MOSAIC", "deeplab": "DeepLab", "lraspp": "LR-ASPP"}
 WIDTHS = (1.0, 0.5, 0.75, 0.35, 0.25, 1.4, 1.3, 1.25)
 
 
@@ -31,7 +33,8 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], format: str) -> 
 
     Returns:
       A text such as "it fits `NUM_CLASSES = 19`, `mosaic.bins = (4, 8, 16)`", with the settings
-      that differ from the network's; empty where none can be found.
+      that differ from the network's, and the experiments that have them; empty where none can be
+      found.
     """
     own = _own(model)
     if format == "research":
@@ -57,16 +60,29 @@ def fitting(model: tf_keras.Model, shapes: Mapping[str, Shape], format: str) -> 
         # Its networks have this convolution whether they use it or not.
         there.pop(f"{other}.last_conv", None)
     different = [f"`{k} = {v!r}`" for k, v in there.items() if k not in here or here[k] != v]
+    if format != "mosaic" and other == "deeplab":
+        there["deeplab.align_corners"] = format == "research"
+    if not different:
+        return ""
+    if _kind(found):
+        are_classes_alone = different == [f"`{alike.CLASSES} = {there.get(alike.CLASSES)!r}`"]
+        different += filter(None, [alike.told(other, there, are_classes_alone)])
     if other != kind:
-        title = {"mosaic": "MOSAIC", "deeplab": "DeepLab", "lraspp": "LR-ASPP"}[other]
-        return f"it is of {title} and fits `train.model = @{other}()`, {', '.join(different)}"
-    return f"it fits {', '.join(different)}" if different else ""
+        start = f"it is of {TITLES[other]} and fits `train.model = @{other}()`"
+        return f"{start}, {', '.join(different)}"
+    return f"it fits {', '.join(different)}"
 
 
 def mobilenet(model: tf_keras.Model) -> tuple[str, float] | None:
     """Returns the Garden's id and the width multiplier of a network's MobileNet, if it has one."""
     found = _mobilenet(_own(model), "deeplab")
     return (found["backbone"], found["width_multiplier"]) if found else None
+
+
+def depthwise_sizes(model_id: str) -> list[int]:
+    """Returns the sizes of the depthwise kernels of a MobileNet by its id, in pixels."""
+    needed, blocks = _mobilenets(1.0)[model_id]
+    return [size for _, size in blocks[:needed] if size]
 
 
 def _own(model: tf_keras.Model) -> dict[str, Shape]:

@@ -9,13 +9,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from official.vision.modeling.layers import nn_layers
 
-from mosaic.checkpoints.diagnosis import WIDTHS, Settings
+from mosaic.checkpoints.diagnosis import WIDTHS, Settings, depthwise_sizes
 from mosaic.models import resizing
 from mosaic.models.inputs import NORMALIZATIONS
+from mosaic.models.mobilenet import TABLES
 from mosaic.tflite import graph
 from mosaic.tflite.graph import Node, Pool
 
-_FIRST_FILTERS = 32  # of MobileNetV2, before its width is multiplied
+# MobileNets of published DeepLab files, and the filters of their first convolution, before the
+# width is multiplied.
+_MOBILENETS, _FIRST_FILTERS = ("MobileNetV2", "MobileNetV3EdgeTPU"), 32
+
+
+KINDS = ("deeplab", "mosaic")  # networks whose settings are read
 
 
 def candidates(kind: str, outputs: tuple[Node, ...], here: Settings) -> Iterator[Settings]:
@@ -27,10 +33,10 @@ def candidates(kind: str, outputs: tuple[Node, ...], here: Settings) -> Iterator
       here: the configured settings of the network.
     """
     nodes = graph.ancestors(outputs)
-    read = {"mosaic": _mosaic, "deeplab": _deeplab}.get(kind)
+    read = {"mosaic": _mosaic, "deeplab": _deeplab}.get(kind)  # of KINDS
     try:
         found = list(read(nodes, here)) if read else ()
-    except (LookupError, AttributeError, TypeError):
+    except (LookupError, AttributeError, TypeError, ValueError):
         # The file is of another kind of network.
         return
     for settings in found:
@@ -107,7 +113,8 @@ def _before(node: Node, kind: str) -> Node:
 
 def _after(node: Node, nodes: Sequence[Node]) -> Node:
     """The first node that a node is an input of."""
-    return next(other for other in nodes if node in other.inputs)
+    found = [other for other in nodes if node in other.inputs]
+    return found[0]
 
 
 def _channels(node: Node) -> int:
@@ -128,9 +135,22 @@ def _deeplab(nodes: Sequence[Node], here: Settings) -> Iterator[Settings]:
         return
     widths = _widths(convolutions[0].shape.channels[1], here)
     firsts = dict.fromkeys((here["first_atrous_dilation"], 1, 2))
-    for (width, divisor), first in itertools.product(widths, firsts):
+    for backbone, (width, divisor), first in itertools.product(
+        _backbones(convolutions, here["backbone"]), widths, firsts
+    ):
         multiplied = {"width_multiplier": width, "width_divisor": divisor}
-        yield settings | multiplied | {"first_atrous_dilation": first}
+        yield settings | {"backbone": backbone} | multiplied | {"first_atrous_dilation": first}
+
+
+def _backbones(convolutions: Sequence[Node], configured: str) -> list[str]:
+    """The MobileNets whose depthwise convolutions have the sizes of a file's first ones."""
+    sizes = [node.shape.kernel[0] for node in convolutions if node.kind == "depthwise"]
+    found = []
+    for name in dict.fromkeys((configured, *_MOBILENETS)):
+        own = depthwise_sizes(name) if name in TABLES else None
+        if own and own == sizes[: len(own)]:
+            found.append(name)
+    return found
 
 
 def _widths(filters: int, here: Settings) -> list[tuple[float, int]]:
@@ -160,11 +180,12 @@ def _head(nodes: Sequence[Node]) -> Settings:
     concats = [node for node in nodes if node.kind == "concat"]
     if not concats:
         return {}
-    after = _after(concats[0], nodes)
-    decoder = len(concats) > 1
+    (aspp0,) = [node for node in concats[0].inputs if node.kind == "conv"]
+    features, decoder = aspp0.inputs[0], len(concats) > 1
     return {
-        "pooling_first": concats[0].inputs[0].kind == "resize",
-        "aspp_filters": after.shape.channels[1] if after.kind == "conv" else None,
+        "pooling_first": _is_resize(concats[0].inputs[0]),
+        "last_conv": features.kind == "conv" and "linear" not in features.options,
+        "aspp_filters": _channels(_after(concats[0], nodes)),
         "decoder": decoder,
         "head_convs": 2 if decoder else 0,
     }

@@ -232,7 +232,8 @@ def test_the_papers_checkpoint_in_the_published_network(shared):
         loading.load(mosaic.mosaic(11), path)
     assert str(caught.value).startswith(
         f"{path}: the checkpoint does not fit this network; it fits `NUM_CLASSES = 19`, "
-        "`mosaic.branch_filters = (32, 32)`, `mosaic.bins = (4, 8, 16)`: "
+        "`mosaic.branch_filters = (32, 32)`, `mosaic.bins = (4, 8, 16)`, as in the experiment "
+        "mosaic_cityscapes_paper: "
     )
     assert (
         "encoder_group0_project_conv/kernel is (1, 1, 224, 64) here and (1, 1, 224, 32) there"
@@ -246,18 +247,20 @@ def test_the_papers_checkpoint_in_the_published_network(shared):
         ("mnv2_pascal_os8", ""),
         (
             "mnv2_dm05_pascal_os16",
-            "it fits `deeplab.width_multiplier = 0.5`, `deeplab.width_divisor = 1`",
+            "it fits `deeplab.width_multiplier = 0.5`, `deeplab.width_divisor = 1`, as in the "
+            "experiment deeplabv3_257 or zoo_mnv2_dm05_pascal",
         ),
         (
             "edgetpu_cityscapes_os32",
             "it fits `NUM_CLASSES = 19`, `deeplab.backbone = 'MobileNetV3EdgeTPU'`, "
-            "`deeplab.last_conv = True`",
+            "`deeplab.last_conv = True`, as in the experiment zoo_edgetpu_cityscapes",
         ),
         (
             "mnv3_small_cityscapes",
             "it is of LR-ASPP and fits `train.model = @lraspp()`, `NUM_CLASSES = 19`, "
             "`lraspp.backbone = 'MobileNetV3SmallReducedFilters'`, "
-            "`lraspp.width_multiplier = 1.0`, `lraspp.filters = 128`",
+            "`lraspp.width_multiplier = 1.0`, `lraspp.filters = 128`, as in the experiment "
+            "zoo_mnv3_small_cityscapes",
         ),
         (
             "xception65_pascal_os16",
@@ -265,7 +268,7 @@ def test_the_papers_checkpoint_in_the_published_network(shared):
             "`deeplab.decoder = True`, `deeplab.head_convs = 2`, "
             "`deeplab.low_level_filters = 48`, `deeplab.low_level = '2'`, "
             "`deeplab.separable_aspp = True`, `deeplab.head_filters = 256`, "
-            "`deeplab.separable_head = True`",
+            "`deeplab.separable_head = True`, as in the experiment zoo_xception65_pascal",
         ),
     ],
 )

@@ -73,9 +73,36 @@ def test_training_takes_a_file_of_other_classes(file, capsys):
         loading.start_from(configure(), file)
 
 
-def test_a_file_of_another_network_is_only_compared(file):
+@pytest.mark.parametrize(
+    "settings, network",
+    [(("atrous_rates = (6,)",), "models/zoo_mnv2"), ((), "models/mosaic")],
+)
+def test_a_file_of_no_known_width_is_only_compared(file, settings, network):
     with pytest.raises(UserError, match="does not fit this network, first at"):
-        loading.load(configure("atrous_rates = (6,)"), file)
+        loading.load(configure(*settings, network=network), file)
+
+
+@pytest.mark.parametrize(
+    "name, network, told",
+    [
+        (
+            "deeplabv3_mnv2_dm05_pascal_quant",
+            "models/mosaic",
+            "it is of DeepLab, as in the experiment zoo_mnv2_dm05_pascal: first at",
+        ),
+        (
+            "mosaic_r4_ade20k_uint8",
+            "models/zoo_xception65",
+            "it is of MOSAIC, as in the experiment ade20k_on_camvid or ade20k_on_cityscapes or "
+            "mosaic_ade20k_top31: first at",
+        ),
+    ],
+)
+def test_the_experiment_of_a_published_file_is_named(shared, name, network, told):
+    file = str(shared(f"models/{name}.tflite"))
+    with pytest.raises(UserError) as caught:
+        loading.load(configure(network=network), file)
+    assert f"does not fit this network; {told}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
