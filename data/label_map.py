@@ -75,6 +75,11 @@ class LabelMap:
             raise DataError(f"LABEL_MAP={name}: a label map must be on this machine; copy it here")
         path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
         check_regular(path)
+        if path.parent == _FOLDER and not path.is_file():
+            known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.json")))
+            raise DataError(
+                f"{name}: no label map of this name; there are {known}; a file's name ends in .json"
+            )
         try:
             label_map = _parse(json.loads(path.read_text(encoding="utf-8-sig")))
         except OSError as error:

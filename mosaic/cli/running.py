@@ -16,7 +16,7 @@ from mosaic.cli.bindings import split_bindings
 from mosaic.cli.experiments import experiments, suggested_setting
 from mosaic.cli.flags import Values, at_home, expand, help_text
 from mosaic.cli.remote import Places
-from mosaic.utils.errors import REFUSED, TOO_SMALL, UserError
+from mosaic.utils.errors import REFUSED, TOO_SMALL, UserError, check_text
 from mosaic.utils.pipes import reader_is_gone
 
 # What is wrong with a path or its file system, which its user can mend.
@@ -51,6 +51,8 @@ def run(
     arguments = sys.argv[1:] if arguments is None else arguments
     debug, places, done = "--debug" in arguments, Places(), False
     try:
+        for argument in arguments:
+            check_text(argument)
         rest, bindings = split_bindings(arguments)
         try:
             extra = [at_home(text, text) for text in values([program, *rest])[1:]]

@@ -93,6 +93,8 @@ def statements(files: Sequence[str], including: Sequence[str] = ()) -> list[tupl
             own = list(gin_text.statements(_text(path), path))
         except UserError as error:
             raise UserError(f"{error}{place}") from None
+        except RecursionError:
+            raise UserError(f"gin: {path}: brackets nested too deep{place}") from None
         except tokenize.TokenError as error:  # such as a bracket that nothing closes
             raise UserError(f"gin: {path}: {error.args[0]}{place}") from None
         except SYNTAX_ERRORS as error:

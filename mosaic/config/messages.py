@@ -47,4 +47,5 @@ def explain(error: BaseException) -> str:
 
 def _selectors() -> list[str]:
     registered = gin.config._REGISTRY
-    return [selector.rpartition(".")[2] for selector in registered._selector_map]
+    own = [name for name in registered._selector_map if not name.startswith("official.")]
+    return [selector.rpartition(".")[2] for selector in own]

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mosaic.inference import image_lists
-from mosaic.utils.errors import UserError, check_regular
+from mosaic.utils.errors import UserError, check_regular, check_text
 from mosaic.utils.quiet import heard
 
 # FFmpeg's lines name no file: what it cannot read is told here. OpenCV asks for this once.
@@ -80,7 +80,7 @@ def _add(sources: dict[str, Source], path: pathlib.Path, base: pathlib.Path | No
         raise UserError(f"--images={path}: no image or video ({', '.join(IMAGES + VIDEOS)})")
     folder = (base or (path if path.is_dir() else path.parent)).absolute()
     for file in known:
-        check_regular(file)
+        _check(file)
         name = file.absolute().relative_to(folder).with_suffix("").as_posix()
         if name in sources and sources[name].path.absolute() == file.absolute():
             continue
@@ -122,6 +122,12 @@ def _frames(file: pathlib.Path) -> tuple[int | None, float]:
     return frames if frames > 0 else None, rate if 0 < rate <= 1000 else _USUAL_RATE
 
 
+def _check(path: str | os.PathLike) -> None:
+    """Raises a UserError for what OpenCV would wait for, or crash on."""
+    check_regular(path)
+    check_text(path)
+
+
 def read(source: Source) -> Iterator[tuple[str, np.ndarray]]:
     """Yields name and uint8 RGB [height, width, 3] of an image, or of every frame of a video.
 
@@ -150,7 +156,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     Raises:
       UserError: it cannot be read.
     """
-    check_regular(path)
+    _check(path)
     os.stat(path)  # raises the error of a file that is not there
     try:
         with heard() as said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import typing
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -45,8 +46,9 @@ def check(unset: Collection[str] = ()) -> None:
 
     Raises:
       UserError: a value has another type or is out of range. The message names the macro that was
-        set, if there is one, its value, and what is taken.
+        set, if there is one, its value, and what is taken. Or macros name each other in a circle.
     """
+    _check_circles()
     for key, name, parameter, value, hint in list(acting()):
         if hint is None or name in unset:
             continue
@@ -65,6 +67,19 @@ def check(unset: Collection[str] = ()) -> None:
                 gin.bind_parameter(key, int(value))
         elif says:
             raise UserError(settings.told(name, value, reference_types.suggest(says, hint)) + place)
+
+
+def _check_circles() -> None:
+    graph = {
+        scope: [_macro(found) for found in _references(bound.get("value")) if _is_macro(found)]
+        for (scope, selector), bound in gin.config._CONFIG.items()
+        if selector == "gin.macro"
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = " = %".join(reversed(error.args[1]))
+        raise UserError(f"{circle}: macros that name each other; give one a value") from None
 
 
 def find(parameter: str) -> Bound | None:

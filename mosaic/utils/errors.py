@@ -48,6 +48,18 @@ def check_regular(path: str | os.PathLike) -> None:
         raise UserError(f"{path}: a pipe or a device, which is not read; give a file")
 
 
+def check_text(name: str | os.PathLike) -> None:
+    """Checks that a name is one that libraries take, and not bytes of another encoding.
+
+    Raises:
+      UserError: it is not.
+    """
+    try:
+        os.fspath(name).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{os.fsencode(name)}: the name is not UTF-8; rename it") from None
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Returns `; did you mean X?` with the candidate most similar to `name`, or an empty string."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)

@@ -139,6 +139,11 @@ def test_wrong_content_is_told(tmp_path, change, what):
     assert str(error.value).startswith(f"{file}: ")
 
 
+def test_an_unknown_name_is_told_with_those_that_are_there():
+    with pytest.raises(DataError, match=r"^camvit: no label map .*; there are ade20k, "):
+        LabelMap.named("camvit")
+
+
 def test_notes_of_other_tools_are_left_alone(tmp_path):
     file = tmp_path / "own.json"
     entry = {"name": "é 道", "label": 1, "id": 3, "supercategory": "ground"}

@@ -255,6 +255,13 @@ def test_a_macro_in_small_letters_is_told(small):
     assert message.endswith("did you mean 'LEARNING_RATE'?")
 
 
+def test_brackets_without_end_are_told(small, tmp_path):
+    path = tmp_path / "deep.gin"
+    path.write_text("A = " + "[" * 3000)
+    message = _fails(config.statements, [str(path)])
+    assert message == f"gin: {path}: brackets nested too deep"
+
+
 def test_a_parameter_without_its_configurable_is_told(small):
     message = _fails(config.check_macros, [small], ["patience = 3"])
     assert message.endswith("it is a setting: write --gin.train.patience=VALUE")

@@ -194,6 +194,11 @@ def test_errors_in_graphs_are_told_without_places_in_code(run, text, told):
     assert told in err and "File" not in err and err.count("\n") == 1
 
 
+def test_arguments_that_are_no_text_are_told(run):
+    code, _, err = run(_raise(AssertionError("not called")), os.fsdecode(b"--model_dir=\xdf"))
+    assert code == 2 and "--model_dir=\\xdf': the name is not UTF-8; rename it" in err
+
+
 def test_a_command_without_configuration_takes_no_bindings(capsys):
     main = _raise(AssertionError("not called"))
     assert cli.run("", cli.common_flags(), main, ["--gin.A=1"], takes_gin=False) == 2

@@ -73,6 +73,13 @@ def test_pipes_devices_and_links_that_lead_back(tmp_path):
         image_files.read_image(tmp_path / "in" / "b.png")
 
 
+def test_names_that_are_no_text_are_told(tmp_path):
+    """OpenCV crashes on them."""
+    (tmp_path / os.fsdecode(b"stra\xdfe.png")).touch()
+    with pytest.raises(UserError, match=r"stra\\xdfe\.png': the name is not UTF-8; rename it"):
+        image_files.find([str(tmp_path)])
+
+
 def test_hidden_files_are_left_out_and_links_followed(tmp_path):
     half_red(tmp_path / "elsewhere" / "b.png")
     half_red(tmp_path / "in" / "a.png")

@@ -376,6 +376,17 @@ def test_small_images_that_are_padded_are_taken(drawn):
         check_fit(model, dataset, Evaluation())
 
 
+def test_a_missing_split_is_told_with_what_does_not_fit(drawn):
+    dataset = type(drawn)()
+    dataset.num_images = lambda split: _refuse(f"no split {split!r}")
+    with pytest.raises(UserError, match="no split 'nowhere'"):
+        check_fit(mosaic(3, bins=(1,)), dataset, Evaluation(split="nowhere"))
+
+
+def _refuse(message):
+    raise UserError(message)
+
+
 def _surveyed(drawn, **found):
     """The data set with what it has counted: remarks on splits, images by size."""
     dataset = type(drawn)()

@@ -142,6 +142,21 @@ def test_every_parameter_that_gin_sets_has_a_readable_declaration():
         assert set(config.parameters(selector)) - {"x"} <= set(declared), selector
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["TRAIN_STEPS=%TRAIN_STEPS"],
+        ["BATCH_SIZE=%TRAIN_STEPS", "TRAIN_STEPS=%BATCH_SIZE"],
+        ["CROP_SIZE=(%CROP_SIZE, 3)"],
+    ],
+)
+def test_macros_that_name_each_other_are_told(given):
+    with pytest.raises(UserError) as error:
+        _configure(*given)
+    assert str(error.value).endswith(": macros that name each other; give one a value")
+    assert all(text.partition("=")[0] in str(error.value) for text in given)
+
+
 def test_a_macro_without_a_value_is_named():
     with pytest.raises(UserError, match=r"^gin: %NOWHERE is used and has no value"):
         _configure("TRAIN_STEPS=%NOWHERE")
