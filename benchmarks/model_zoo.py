@@ -157,11 +157,12 @@ def render(docs: pathlib.Path = DOCS) -> str:
     """Returns model_zoo.md."""
     templates = environment(docs)
     templates.filters.update(percent=percent, billions=billions)
-    record, latency = (read(docs)[name] for name in (RECORD, f"{RECORD}.latency"))
+    records = read(docs)
+    record, latency, steps = (records[f"{RECORD}{end}"] for end in ("", ".latency", ".steps"))
     edge = [billions(record["edgetpu_at_513"][key]) for key in EDGETPU]
     whole = [billions(record["operations"][key]) for key in MOBILENETV3]
     return templates.get_template("model_zoo.md.jinja").render(
-        tables=rows(docs), edge=edge, operations=whole, latency=latency
+        tables=rows(docs), edge=edge, operations=whole, latency=latency, steps=steps
     )
 
 
