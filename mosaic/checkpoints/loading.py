@@ -97,6 +97,8 @@ def _prefix_in(folder: str, path: str) -> str:
         if len(choice) == 1:
             return choice[0]
     what = f"{len(found)} checkpoints, and no single one named as latest"
+    if not found and archives.is_saved_model(os.listdir(folder)):
+        raise UserError(f"{path}: a SavedModel, which only runs as it is; give a checkpoint")
     what = what if found else "no checkpoint"
     raise UserError(f"{path}: {what} in it; give the file prefix of one (without .index)")
 

@@ -38,7 +38,10 @@ def experiment_files(values: Values, saved: bool = True) -> list[str]:
     if saved and values.model_dir:
         path = os.path.join(values.model_dir, CONFIG)
         if not os.path.exists(path):
-            raise UserError(f"{values.model_dir}: no {CONFIG} in it; is it a run's folder?")
+            raise UserError(
+                f"{values.model_dir}: no {CONFIG} in it; is it a run's folder? If not yet, give "
+                "--gin_file=EXPERIMENT too"
+            )
         return [config.saved(path, allows_code(values))]
     raise UserError("give --gin_file=EXPERIMENT" + (" or --model_dir=DIR" if saved else ""))
 

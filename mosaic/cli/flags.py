@@ -66,7 +66,15 @@ def allows_code(values: Values) -> bool:
 
 
 def expand(values: Values) -> None:
-    """Replaces ~ at the beginning of paths: the shell does not do it after `--flag=`."""
+    """Replaces ~ at the beginning of paths: the shell does not do it after `--flag=`.
+
+    Raises:
+      UserError: ~ stands for nobody's folder; or a flag is empty, as from a variable without value.
+    """
+    for name in values:
+        given = values[name].value if values[name].present else None
+        if given == "" or (isinstance(values[name], flags.MultiFlag) and "" in (given or ())):
+            raise UserError(f"--{name}=: it is empty; give a value, or leave it out")
     for name in set(PATH_FLAGS) & set(values):
         given, halves = values[name].value, "=" if name == "scores" else None
         if isinstance(given, str):

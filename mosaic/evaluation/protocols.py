@@ -15,6 +15,7 @@ from mosaic.utils.settings import (
     AT_LEAST_1,
     AT_LEAST_MINUS_1,
     BELOW_1,
+    CLASS_MAP,
     COLOR,
     POSITIVE,
     SCALES,
@@ -84,7 +85,7 @@ class Evaluation:
     enlarged: bool = True
     padding: Annotated[Sequence[float], COLOR] = NORMALIZATIONS["imagenet"][0]
     argmax_before_resize: bool = False
-    class_map: Sequence[Annotated[int, AT_LEAST_MINUS_1]] | None = None
+    class_map: Annotated[Sequence[Annotated[int, AT_LEAST_MINUS_1]], CLASS_MAP] | None = None
 
     def __post_init__(self):
         check_arguments(type(self), vars(self))

@@ -32,12 +32,14 @@ def wait_for_start(model_dir: str, pause: float = 2.0) -> None:
       pause: seconds between two looks.
 
     Raises:
-      UserError: there is not even the folder for the run's own.
+      UserError: there is not even the folder for the run's own, or a file is in its place.
     """
     saved = os.path.join(model_dir, CONFIG)
     parent = os.path.dirname(os.path.abspath(model_dir))
     if not os.path.isdir(parent):
         raise UserError(f"--model_dir={model_dir}: there is no folder {parent}")
+    if os.path.exists(model_dir) and not os.path.isdir(model_dir):
+        raise UserError(f"--model_dir={model_dir}: a file, and no folder of a run")
     if not os.path.isfile(saved):
         print(f"{model_dir}: waiting for a run to begin there; Ctrl-C stops", file=sys.stderr)
     while not os.path.isfile(saved):

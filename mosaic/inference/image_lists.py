@@ -28,8 +28,6 @@ def expanded(path: str) -> tuple[list[pathlib.Path], pathlib.Path | None]:
     Raises:
       UserError: there is nothing at a path, or a list or pattern names nothing.
     """
-    if not path:
-        raise UserError("--images=: it is empty; name images or folders")
     if path == STANDARD_INPUT:
         return _listed(sys.stdin, "standard input", pathlib.Path())
     here = pathlib.Path(path)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from gin import config_parser
 
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 
 # Modules of configurables, which gin writes into a run's config.gin, by their old names.
 MOVED_MODULES = {
@@ -81,6 +81,7 @@ def read(path: str | os.PathLike) -> str:
     Raises:
       UserError: it is no text.
     """
+    check_regular(path)
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -83,6 +83,10 @@ BINS = Range(
     "different whole numbers from 1 to 65,536 in brackets, such as (1, 4, 8)",
     lambda value: 0 < len(value) == len(set(value)),
 )
+CLASS_MAP = Range(
+    "class indices, or -1 for none, in brackets, one for each class of the network",
+    lambda value: len(value) > 0,
+)
 SEED = between(0, 2**32 - 1)
 LOSSES = Range(
     "one loss or more in brackets, such as (@CrossEntropy(), @SoftJaccard())",

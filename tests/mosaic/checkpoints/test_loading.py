@@ -223,7 +223,7 @@ def test_empty_folder(tmp_path):
 
 def test_saved_model_is_no_checkpoint(tmp_path):
     tf.saved_model.save(tf.train.Checkpoint(x=tf.Variable(1.0)), str(tmp_path))
-    _fails(tmp_path, "no checkpoint in it")
+    _fails(tmp_path, "a SavedModel, which only runs as it is; give a checkpoint")
 
 
 def test_other_objects(tmp_path):

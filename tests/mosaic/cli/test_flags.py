@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import pytest
 from absl import flags
 
 import mosaic
@@ -35,6 +36,12 @@ def test_nobodys_home_folder_is_not_made(run):
     code, _, err = run(lambda *_: None, "--model_dir=~nobody_at_all/x")
     assert code == 2
     assert err.startswith("train.py: --model_dir=~nobody_at_all/x: no such user's folder")
+
+
+@pytest.mark.parametrize("flag", ["--model_dir=", "--gin_file="])
+def test_flags_of_variables_without_a_value_are_told(run, flag):
+    code, _, err = run(lambda *_: None, "--gin_file=a", flag)
+    assert (code, err) == (2, f"train.py: {flag}: it is empty; give a value, or leave it out\n")
 
 
 def test_every_flag_for_a_path_is_expanded():

@@ -84,6 +84,9 @@ def test_a_run_may_begin_later(tmp_path, monkeypatch, capsys):
     assert line == f"{folder}: waiting for a run to begin there; Ctrl-C stops"
     with pytest.raises(UserError, match=r"there is no folder .*absent"):
         watching.wait_for_start(str(tmp_path / "absent" / "run"))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^--model_dir=.*file: a file, and no folder of a run"):
+        watching.wait_for_start(str(tmp_path / "file"))
 
 
 def test_a_run_without_news_is_told_once_and_its_end_too(run, tmp_path, monkeypatch, capsys):

@@ -71,6 +71,7 @@ def _configure(*given, experiment="mosaic_folders"):
         ("train.model=@mosaic", "train.model = @mosaic: it must be called: @mosaic()"),
         ("INIT_CHECKPOINT=", "INIT_CHECKPOINT = '': it must be a path or None"),
         ("Evaluation.protocol=plane", "Evaluation.protocol = 'plane': it must be one of plain"),
+        ("Evaluation.class_map=()", "Evaluation.class_map = (): it must be class indices, or -1"),
         ("LABEL_MAP=None", "LABEL_MAP = None: it must be a path (folders.label_map)"),
         ("CROP_SIZE=(%NUM_CLASSES, 5.5)", "CROP_SIZE = (3, 5.5): it must be (height, width)"),
         ("BATCH_SIZE=%LEARNING_RATE", "LEARNING_RATE = 0.05: it must be a whole number"),

@@ -1,6 +1,7 @@
 """Gin files as statements, and names that have changed since a file was written."""
 
 import importlib
+import os
 
 import pytest
 
@@ -18,6 +19,12 @@ RATE = (0.1,
 train.model = @mosaic()
 scope/train.loss = {"a": [@Loss, %WEIGHT]}
 """
+
+
+def test_a_pipe_is_no_gin_file(tmp_path):
+    os.mkfifo(tmp_path / "config.gin")
+    with pytest.raises(UserError, match=r"config\.gin: a pipe or a device"):
+        gin_text.read(tmp_path / "config.gin")
 
 
 def test_macros_that_are_set():
