@@ -13,7 +13,7 @@ import tf_keras
 
 from mosaic.evaluation import loop, memory_check, metrics
 from mosaic.evaluation.protocols import Evaluation
-from mosaic.export.tolerances import Limit
+from mosaic.export.tolerances import USUAL_LOGIT, Limit
 from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
@@ -35,6 +35,7 @@ class Agreement:
       scored: number of images that both were scored on.
       only_class: index of the class that the network predicts everywhere in the images; None where
         it predicts several.
+      largest: largest absolute logit of the network; None for an export of labels.
     """
 
     difference: float | None
@@ -44,6 +45,7 @@ class Agreement:
     mean_iou: tuple[float, float] | None = None
     scored: int = 0
     only_class: int | None = None
+    largest: float | None = None
 
     @property
     def kept(self) -> float | None:
@@ -177,12 +179,12 @@ def check(
     """
     result = _compare(predictors.of_network(model).logits, export.run, images)
     allowed = f"{100 * limit.equal:g} % equal pixels"
+    most = np.inf
     if limit.difference is not None:
-        allowed += f" and a logit difference of {limit.difference:g}"
+        most = limit.difference * max(1.0, (result.largest or 0.0) / USUAL_LOGIT)
+        allowed += f" and a logit difference of {most:.3g}"
     # Written so that NaN is too far as well.
-    too_far = result.difference is not None and not (
-        result.difference <= (np.inf if limit.difference is None else limit.difference)
-    )
+    too_far = result.difference is not None and not (result.difference <= most)
     if not too_far and result.equal >= limit.equal and split is not None:
         scores = split.mean_iou(export)
         result = dataclasses.replace(result, mean_iou=scores, scored=split.num_images)
@@ -214,7 +216,7 @@ def warn_of_one_class(path: str | os.PathLike, result: Agreement, names: Sequenc
 
 def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> Agreement:
     """Compares predictions with the logits of a network, resized to the predictions' size."""
-    largest, total, values = 0.0, 0.0, 0
+    largest, total, values, reach = 0.0, 0.0, 0, 0.0
     equal, pixels = 0, 0
     classes: set[int] = set()
     for image in images:
@@ -225,6 +227,7 @@ def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> A
             difference = np.abs(got - expected)
             # `np.max` passes a NaN on, `max` may not.
             largest = float(np.max([largest, np.max(difference)]))
+            reach = max(reach, float(np.max(np.abs(expected))))
             total += float(np.sum(difference, dtype=np.float64))
             values += difference.size
             got = np.argmax(got, -1)
@@ -240,4 +243,5 @@ def _compare(logits: Callable, run: Callable, images: Sequence[np.ndarray]) -> A
         equal / pixels,
         len(images),
         only_class=classes.pop() if len(classes) == 1 else None,
+        largest=reach if values else None,
     )

@@ -16,6 +16,8 @@ from mosaic.models import quantization_aware
 
 # Least fraction of the float network's mIoU that a quantized one keeps (MLPerf Mobile's rules).
 MLPERF_SHARE = 0.96
+# Logit up to which a difference counts as it is.
+USUAL_LOGIT = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Limit:
     """How far an export of one format may differ from its network, on real images.
 
     Attributes:
-      difference: largest absolute difference of a logit, or None for no limit.
+      difference: largest absolute difference of a logit, or None for no limit. Where logits reach
+        further than `USUAL_LOGIT`, it grows with them, as the rounding of float32 does.
       equal: least fraction of pixels with the same class, 0 to 1.
       mean_iou: least fraction of the network's mIoU on the evaluation split, 0 to 1.
       usual_equal: fraction of equal pixels that the format usually reaches, 0 to 1.

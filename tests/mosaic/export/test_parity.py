@@ -1,5 +1,6 @@
 """How exports are compared with their networks."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from mosaic.evaluation.protocols import Evaluation
+from mosaic.export import tolerances
 from mosaic.export.parity import Agreement, EvaluationSplit, check, warn_of_one_class
 from mosaic.export.tolerances import Limit
 from mosaic.inference.letterbox import letterbox
@@ -65,6 +67,17 @@ def test_labels_have_no_logits(network, drawn):
     assert str(result) == "100.0000 % equal pixels on 1 images"
 
 
+def test_the_limit_grows_with_the_logits(network, drawn):
+    """As the rounding of float32 does: a network that was hardly trained has logits of hundreds."""
+    result = check(network, shifted(network, 0.5), [drawn.images[0]], ANY, "x")
+    factor = result.largest / tolerances.USUAL_LOGIT
+    assert factor > 2
+    for scale, passes in ((1.01, True), (0.99, False)):
+        limit = Limit(scale * result.difference / factor, 0.0)
+        with contextlib.nullcontext() if passes else pytest.raises(RunError):
+            check(network, shifted(network, 0.5), [drawn.images[0]], limit, "x")
+
+
 def test_one_class_everywhere_is_told(network, drawn, capsys):
     several = check(network, labels(network), list(drawn.images[:2]), ANY, "x")
     warn_of_one_class("x.tflite", several, drawn.class_names)
@@ -79,7 +92,7 @@ def test_one_class_everywhere_is_told(network, drawn, capsys):
 @pytest.mark.parametrize(
     ("by", "limit", "told"),
     [
-        (0.5, Limit(0.4, 0.0), "a logit difference of 0.4"),
+        (50.0, Limit(0.4, 0.0), "and a logit difference of "),
         (300.0, Limit(None, 0.9), "90 % equal pixels"),
         (float("nan"), Limit(0.4, 0.0), "logit difference at most nan"),
         (float("nan"), ANY, "logit difference at most nan"),
