@@ -13,6 +13,8 @@ from mosaic.models import quantization_aware
 from mosaic.models.variables import Variables, variable_name
 from mosaic.utils.errors import UserError
 
+# Number of variables of each kind that a message names.
+_TOLD = 8
 # Tables of names of formats that are not this project's.
 TABLES = {
     "garden": model_garden,
@@ -79,6 +81,12 @@ def pairs(
     return found, frozenset(optional if left_out else ())
 
 
+def _some(items: list[str]) -> str:
+    """The first of the items, and how many more there are."""
+    more = len(items) - _TOLD
+    return ", ".join(items[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
 def _layer(variable: tf.Variable) -> str:
     return variable_name(variable).rpartition("/")[0]
 
@@ -104,5 +112,5 @@ def _difference(
         )
     shapes = {name: array.shape for name, array in checkpoint.arrays.items()}
     fitting = diagnosis.fitting(model, shapes, checkpoint.format)
-    detail = "; ".join(f"{len(items)} {what}: {', '.join(items)}" for what, items in lists if items)
+    detail = "; ".join(f"{len(items)} {what}: {_some(items)}" for what, items in lists if items)
     return f"the checkpoint does not fit this network{fitting and '; ' + fitting}: {detail}"

@@ -228,7 +228,7 @@ def load(
 
     Raises:
       UserError: variables of the network or of the checkpoint have no counterpart or differ in
-        shape; all are listed and none is assigned.
+        shape; the first are listed and none is assigned.
     """
     if isinstance(path, TFLiteModel) or path.endswith(".tflite"):
         return tflite_loading.load(model, path, prefixes, images)[0]

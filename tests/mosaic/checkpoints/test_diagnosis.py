@@ -239,6 +239,9 @@ def test_the_papers_checkpoint_in_the_published_network(shared):
         "encoder_group0_project_conv/kernel is (1, 1, 224, 64) here and (1, 1, 224, 32) there"
         in (str(caught.value))
     )
+    assert "encoder_group1_project_bn/beta is (64,) here and (32,) there and 18 more; 5 not" in (
+        str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(
