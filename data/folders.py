@@ -95,8 +95,17 @@ def layout(data_dir: str, label_map: str, name: str = "folders") -> Layout:
     if not found.splits and not found.problems:
         found.problems.append(
             f"{root}: neither train/, val/ or test/ in it, nor images/ with train.txt or val.txt"
+            f"{_folders_in(root)}"
         )
     return found
+
+
+def _folders_in(root: pathlib.Path) -> str:
+    """What a folder of another layout has, for the message."""
+    names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if "images" in names:
+        return "; images/ is there: list the names of its images, one a line, in these files"
+    return f"; there are {', '.join(names[:5])}: rename them, or link to them" if names else ""
 
 
 def _images(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:

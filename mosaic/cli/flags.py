@@ -41,8 +41,9 @@ def common_flags(*names: str) -> Values:
         "normalization": lambda: flags.DEFINE_enum(
             "normalization",
             None,
-            ["imagenet", "symmetric", "none"],
-            "What a .tflite file or SavedModel without normalisation inside expects.",
+            ["imagenet", "symmetric", "unit", "none"],
+            "What a .tflite file or SavedModel without normalisation inside expects: ImageNet's "
+            "mean and deviation, -1 to 1, 0 to 1, or 0 to 255.",
             flag_values=values,
         ),
         "allow_code": lambda: flags.DEFINE_bool(

@@ -16,6 +16,7 @@ from mosaic.utils.errors import UserError
 NORMALIZATIONS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
 }
 
 
@@ -23,7 +24,8 @@ def image_input(normalization: str):
     """Makes an input for RGB images in 0..255 of any size, and normalises it.
 
     Args:
-      normalization: key of `NORMALIZATIONS`: `imagenet`, or `symmetric` for x / 127.5 - 1.
+      normalization: key of `NORMALIZATIONS`: `imagenet`, `symmetric` for x / 127.5 - 1, or `unit`
+        for x / 255.
 
     Returns:
       (input, normalised), Keras tensors [batch, height, width, 3], float32.

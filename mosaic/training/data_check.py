@@ -9,6 +9,7 @@ import tf_keras
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.experiment import check_classes
 from mosaic.models.inputs import check_size, check_sizes
+from mosaic.utils import bound_settings
 from mosaic.utils.errors import UserError
 from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset, sizes_in
 
@@ -52,6 +53,28 @@ def check_content(dataset: SegmentationDataset, split: str) -> None:
         )
     if not isinstance(dataset, SurveyedDataset):
         return
+    _tell_turned_crops(dataset)
     for name in dict.fromkeys(("train", split)):
         for line in dataset.check_labels(name):
             print(f"warning: {line}", file=sys.stderr)
+
+
+def _tell_turned_crops(dataset: SegmentationDataset) -> None:
+    """Warns of crops that are high where the images are wide, or wide where they are high."""
+    sizes = sizes_in(dataset, "train")
+    if dataset.augment is None or not sizes:
+        return
+    height, width = dataset.crop_size
+    if all(_only_fits_turned((height, width), size) for size in sizes):
+        (rows, columns), name = next(iter(sizes.items()))
+        print(
+            f"warning: {bound_settings.name_of('Augment.crop_size')} = {(height, width)} is "
+            f"(height, width), and {name} has {rows}x{columns}: is {(width, height)} meant?",
+            file=sys.stderr,
+        )
+
+
+def _only_fits_turned(crop: tuple[int, int], size: tuple[int, int]) -> bool:
+    turned = crop[::-1]
+    inside = turned[0] <= size[0] and turned[1] <= size[1]
+    return inside and (crop[0] > size[0] or crop[1] > size[1])

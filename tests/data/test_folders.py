@@ -513,6 +513,23 @@ def test_lines_of_a_list_that_are_paths_are_told(tmp_path, label_map, line):
         folders(str(tmp_path / "own"), label_map)
 
 
+@pytest.mark.parametrize(
+    "names, told",
+    [
+        (["img_dir", "ann_dir"], "; there are ann_dir, img_dir: rename them, or link to them"),
+        (["images", "masks"], "images/ is there: list the names of its images, one a line"),
+        ([], r"val\.txt\n"),
+    ],
+)
+def test_folders_of_other_layouts_are_told_with_what_is_missing(tmp_path, label_map, names, told):
+    root = tmp_path / "own"
+    root.mkdir()
+    for name in names:
+        (root / name).mkdir()
+    with pytest.raises(DataError, match=told):
+        folders(str(root), label_map)
+
+
 def test_only_what_is_declared_is_ignored(tmp_path, label_map):
     _, masks = by_folder(tmp_path / "own")
     labels = mask_of(3)

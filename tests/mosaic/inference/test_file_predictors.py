@@ -48,6 +48,14 @@ def test_numbers_of_half_precision_are_taken(tmp_path):
     np.testing.assert_array_equal(of_file(file, "none")(IMAGES), IMAGES.argmax(-1))
 
 
+def test_numbers_from_0_to_1_are_given(tmp_path):
+    """As most files from Keras and of portraits take them."""
+    file = converted(tmp_path, lambda x: tf.cast(x[..., 0] > 0.5, tf.int32))
+    predictor = of_file(file, "unit")
+    np.testing.assert_array_equal(predictor(IMAGES), IMAGES[..., 0] > 127)
+    assert predictor.normalization == "unit"
+
+
 def test_channels_first_in_and_out(tmp_path):
     file = converted(tmp_path, lambda x: x * 2.0, (1, 3, 8, 12))
     predictor = of_file(file, "none")

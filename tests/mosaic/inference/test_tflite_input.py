@@ -104,7 +104,7 @@ def test_float_file_without_normalization(tmp_path):
     path = tmp_path / "plain.tflite"
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
     path.write_bytes(converter.convert())
-    with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
+    with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|unit\|none"):
         of_file(opened(str(path)))
     image = np.full((1, 4, 4, 3), 255, np.uint8)
     for name, value in (("symmetric", 1.0), ("none", 255.0)):
@@ -118,7 +118,8 @@ def test_float_file_without_normalization(tmp_path):
         (-0.98, 0.95, "symmetric"),
         (-2.1179, 2.64, "imagenet"),
         (0.0, 255.0, "none"),
-        (0.0, 1.0, None),
+        (0.0, 1.0, "unit"),
+        (0.0, 2.0, None),
         (-2.1179, 2.0, None),
     ],
 )
@@ -139,7 +140,9 @@ def test_float_input_that_is_quantized_at_once(tmp_path, low, high, known):
     path.write_bytes(converter.convert())
     image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
     if known is None:
-        with pytest.raises(UserError, match=r"give --normalization=imagenet\|symmetric\|none"):
+        with pytest.raises(
+            UserError, match=r"give --normalization=imagenet\|symmetric\|unit\|none"
+        ):
             of_file(opened(str(path)))
         return
     found = of_file(opened(str(path)))

@@ -376,6 +376,16 @@ def test_small_images_that_are_padded_are_taken(drawn):
         check_fit(model, dataset, Evaluation())
 
 
+@pytest.mark.parametrize(
+    "crop, is_told", [((96, 64), True), ((64, 96), False), ((96, 96), False), ((32, 48), False)]
+)
+def test_crops_with_height_and_width_exchanged_are_told(drawn, capsys, crop, is_told):
+    dataset = _surveyed(drawn)
+    dataset.crop_size, dataset.augment = crop, object()
+    check_content(dataset, "val")
+    assert (f"is {crop[::-1]} meant?" in capsys.readouterr().err) == is_told
+
+
 def test_a_missing_split_is_told_with_what_does_not_fit(drawn):
     dataset = type(drawn)()
     dataset.num_images = lambda split: _refuse(f"no split {split!r}")
