@@ -138,7 +138,10 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 2, explain_gin(error)
     if "No space left on device" in text or getattr(error, "errno", None) == errno.ENOSPC:
         return 2, f"the disk is full; free some space and run again ({line})"
-    if isinstance(error, OSError) and error.errno in _OF_PLACES:
+    # What gin raises again has its text alone.
+    numbered = re.match(r"\[Errno (\d+)\]", text)
+    number = int(numbered[1]) if numbered else getattr(error, "errno", None)
+    if isinstance(error, OSError) and number in _OF_PLACES:
         return 2, f"{error.filename}: {error.strerror}" if error.filename else line
     if configured and isinstance(error, (ValueError, TypeError)):
         return 2, f"configuration: {line}"

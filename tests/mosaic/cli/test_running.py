@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 
+import gin
 import pytest
 from absl import flags
 
@@ -184,6 +185,16 @@ IN_A_LAYER = """in user code:
 def test_what_is_wrong_with_a_path_is_the_users_to_mend(run, number):
     code, _, err = run(_raise(OSError(number, os.strerror(number), "/a/b.png")))
     assert (code, err) == (2, f"train.py: /a/b.png: {os.strerror(number)}\n")
+
+
+@pytest.mark.parametrize("number", [errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENOENT])
+def test_so_it_is_where_gin_raises_it_again(run, number):
+    @gin.configurable(f"opens_{number}", module="tests")
+    def opens():
+        raise OSError(number, os.strerror(number), "/a/b.png")
+
+    code, _, err = run(lambda *_: opens())
+    assert (code, err) == (2, f"train.py: [Errno {number}] {os.strerror(number)}: '/a/b.png'\n")
 
 
 @pytest.mark.parametrize(
