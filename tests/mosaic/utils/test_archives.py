@@ -30,6 +30,7 @@ def archive(tmp_path):
     [
         ("a.tar.gz", True),
         ("a.tgz", True),
+        ("a.tar", True),
         ("a.tar.bz2", True),
         ("a.gz", False),
         ("tar.gz/ckpt-1", False),
