@@ -89,7 +89,9 @@ def parse(text: bytes, file: str) -> Classes:
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{file}: not a list of classes ({reason})") from None
+        raise UserError(
+            f"{file}: not a list of classes ({reason}); put an intact copy back, or remove it"
+        ) from None
 
 
 def _name(value) -> str:
