@@ -15,7 +15,7 @@ from mosaic.inference import any_size, class_fractions, video_files
 from mosaic.inference.any_size import LARGE, Segmentation
 from mosaic.inference.image_files import Source, read
 from mosaic.inference.predictors import Predictor
-from mosaic.utils import visualize
+from mosaic.utils import png, visualize
 from mosaic.utils.ahead import ahead
 from mosaic.utils.atomic_io import Replacing
 from mosaic.utils.class_names import Classes
@@ -112,7 +112,21 @@ def _segmented(
     options: Options,
     bar: Progress,
 ) -> Iterator[_Segmented]:
-    """Segments all images; tells of videos that end early."""
+    """Segments all images, small ones side by side where the predictor can."""
+
+    def segmented(source: Source, name: str, index: int, image: np.ndarray) -> _Segmented:
+        found = _segment(predictor, image, source, options)
+        known = _known(predictor, found, source, classes)
+        return _Segmented(source, name, index, image, found, known)
+
+    images = _read(predictor, sources, options, bar)
+    return ahead(segmented, images, predictor.threads, _is_alone)
+
+
+def _read(
+    predictor: Predictor, sources: Sequence[Source], options: Options, bar: Progress
+) -> Iterator[tuple[Source, str, int, np.ndarray]]:
+    """Reads all images; tells of those that are cut into tiles, and of videos that end early."""
     is_told = options.tile is not None
     for source in sources:
         done = 0
@@ -124,9 +138,7 @@ def _segmented(
                     "network learnt from much smaller images, --size=HEIGHTxWIDTH, about theirs, "
                     "is faster and mostly better"
                 )
-            found = _segment(predictor, image, source, options)
-            known = _known(predictor, found, source, classes)
-            yield _Segmented(source, name, done, image, found, known)
+            yield source, name, done, image
             done += 1
         if source.frames and done < source.frames:
             bar.say(
@@ -188,7 +200,7 @@ class _Files(contextlib.ExitStack):
         self._rows.append(class_fractions.Row.of(name, str(source.path), found))
 
     def _put(self, kind: str, name: str, picture: np.ndarray) -> None:
-        self._pictures.write(self._out / kind / f"{name}.png", visualize.png(picture))
+        self._pictures.write(self._out / kind / f"{name}.png", png.encode(picture))
 
 
 def _segment(

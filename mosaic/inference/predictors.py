@@ -10,9 +10,10 @@ import tf_keras
 
 from mosaic.models import native_dilation
 from mosaic.models.batch_norm import folded
+from mosaic.models.cellwise import labels_by_cell
 from mosaic.models.inputs import size_check
 from mosaic.models.late_resize import before_resizes
-from mosaic.models.resizing import HALF_PIXEL, predictions, resize_bilinear, rule_of, size_of
+from mosaic.models.resizing import HALF_PIXEL, resize_bilinear, rule_of, size_of
 
 
 class Predictor:
@@ -144,7 +145,7 @@ class Predictor:
         prediction = tf.convert_to_tensor(self.run(images))
         if prediction.shape.rank == 4:
             between = size_of(images) if argmax_before_resize else size
-            prediction = predictions(prediction, between, self.rule)
+            prediction = labels_by_cell(prediction, between, self.rule)
         return _nearest(tf.cast(prediction, tf.int32), size)
 
 

@@ -15,6 +15,7 @@ from tf_keras import layers as keras
 
 from mosaic.models.exchange import Kinds
 from mosaic.models.layers import PACKAGE
+from mosaic.models.processors import computes_on_cpu
 
 
 def kinds() -> Kinds:
@@ -46,7 +47,7 @@ def _convolve(x: tf.Tensor, kernel: tf.Tensor, padding: str, dilation) -> tf.Ten
 @functools.cache
 def _supported() -> bool:
     """Whether this machine computes on CPUs, by kernels that know dilation."""
-    if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+    if not computes_on_cpu():
         return False
     try:
         _convolve(tf.zeros([1, 8, 8, 4]), tf.zeros([3, 3, 4, 1]), "same", (2, 2))

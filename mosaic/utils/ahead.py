@@ -17,14 +17,16 @@ def ahead(
 
     Args:
       compute: function of one item; its errors are raised here.
-      items: arguments of `compute`; they are read in this thread, only as far as needed.
+      items: arguments of `compute`; they are read in this thread, only as far as needed. An error
+        of theirs is raised after all that was read before has been yielded.
       threads: number of threads that compute at the same time.
       alone: function of one item that tells whether it, and all before it, are computed before the
         next is read, such as one that needs much memory.
     """
+    failed: list[Exception] = []
     with ThreadPoolExecutor(threads) as pool:
         waiting = collections.deque()
-        for item in items:
+        for item in _until_error(items, failed):
             most = 0 if alone(*item) else threads
             waiting.append(pool.submit(compute, *item))
             del item  # so that nothing holds it while the next is fetched
@@ -32,3 +34,13 @@ def ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    if failed:
+        raise failed[0]
+
+
+def _until_error(items: Iterable[tuple], failed: list[Exception]) -> Iterator[tuple]:
+    """Yields the items up to the first that cannot be read, whose error is added to `failed`."""
+    try:
+        yield from items
+    except Exception as error:  # noqa: BLE001 - raised later
+        failed.append(error)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mosaic.utils import png
 from mosaic.utils.atomic_io import replacing
 from mosaic.utils.class_names import Classes
 from mosaic.utils.fonts import drawable
@@ -33,19 +34,22 @@ def blend(
     table: np.ndarray,
     ignore_label: int,
     share: float = 0.6,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Colours of `labels` over an image of the same size, uint8 [height, width, 3].
 
-    Pixels with the ignore label keep the image's own colours.
+    Pixels with the ignore label keep the image's own colours. The result is written to `out`, if it
+    is given.
     """
-    blended = np.empty_like(image)
+    blended = np.empty_like(image) if out is None else out
     # Some rows at a time: a whole photograph's colours would take its memory once more.
     for top in range(0, len(image), _ROWS):
         rows = slice(top, top + _ROWS)
         colors = np.take(table, labels[rows], axis=0)
-        mixed = cv2.addWeighted(image[rows], 1.0 - share, colors, share, 0.0)
-        ignored = (labels[rows] == ignore_label)[..., None]
-        blended[rows] = np.where(ignored, image[rows], mixed)
+        blended[rows] = cv2.addWeighted(image[rows], 1.0 - share, colors, share, 0.0)
+        ignored = labels[rows] == ignore_label
+        if ignored.any():
+            blended[rows][ignored] = image[rows][ignored]
     return blended
 
 
@@ -67,15 +71,18 @@ def overlay(
       uint8 [height + legend, panels * width, 3].
     """
     table = palette(dataset)
-    predicted = np.asarray(predicted, np.uint8)
-    panels = [image]
-    if truth is not None:
-        panels.append(blend(image, truth, table, dataset.ignore_label))
-    panels.append(blend(image, predicted, table, dataset.ignore_label))
-    picture = np.concatenate(panels, axis=1)
-    shown = np.unique(np.concatenate([np.ravel(p) for p in (truth, predicted) if p is not None]))
+    maps = [np.asarray(part, np.uint8) for part in (truth, predicted) if part is not None]
+    shown = np.flatnonzero(sum(np.bincount(np.ravel(part), minlength=256) for part in maps))
     classes = [c for c in shown if c < len(dataset.class_names)]
-    return np.concatenate([picture, legend(picture.shape[1], classes, dataset)], axis=0)
+    height, width = image.shape[:2]
+    names = legend((1 + len(maps)) * width, classes, dataset)
+    picture = np.empty((height + len(names), names.shape[1], 3), np.uint8)
+    picture[:height, :width] = image
+    for column, labels in enumerate(maps, 1):
+        place = picture[:height, column * width : (column + 1) * width]
+        blend(image, labels, table, dataset.ignore_label, out=place)
+    picture[height:] = names
+    return picture
 
 
 def legend(
@@ -189,15 +196,4 @@ def write_png(path: pathlib.Path, picture: np.ndarray) -> None:
     """Writes uint8 [height, width, 3] RGB, or [height, width] grey or class indices, as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside:
-        aside.write_bytes(png(picture))
-
-
-def png(picture: np.ndarray) -> bytes:
-    """Returns the PNG of uint8 [height, width, 3] RGB, or [height, width] grey or class indices."""
-    rgb = picture.ndim == 3
-    encoded, data = cv2.imencode(
-        ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if rgb else picture
-    )
-    if not encoded:
-        raise OSError(f"a picture of {picture.shape} could not be encoded")
-    return data.tobytes()
+        aside.write_bytes(png.encode(picture))

@@ -13,7 +13,7 @@ from pictures import half_red, red_video
 from mosaic.inference import image_files
 from mosaic.inference.prediction_files import Options, predict
 from mosaic.inference.predictors import Predictor
-from mosaic.utils import class_names, visualize
+from mosaic.utils import class_names, png
 from mosaic.utils.errors import UserError
 
 # Class 1 where red is above 127, else 0.
@@ -183,18 +183,18 @@ def test_overlays_of_large_images_are_smaller(tmp_path):
 def test_the_next_image_is_segmented_while_one_is_written(tmp_path, monkeypatch):
     """The first is only written when the model has been given the second."""
     second = threading.Event()
-    png = visualize.png
+    encode = png.encode
 
     def waiting(picture):
         assert picture.shape[0] != 20 or second.wait(60)
-        return png(picture)
+        return encode(picture)
 
     def run(images):
         if images.shape[1] == 30:
             second.set()
         return tf.zeros(images.shape[:3], tf.int32)
 
-    monkeypatch.setattr(visualize, "png", waiting)
+    monkeypatch.setattr(png, "encode", waiting)
     half_red(tmp_path / "in" / "a.png")
     half_red(tmp_path / "in" / "b.png", (30, 20))
     predictor = Predictor(run, "tflite", None, traceable=False)

@@ -55,3 +55,15 @@ def test_nothing_is_fetched_beside_an_item_that_is_computed_alone():
 
     list(ahead(done.append, items(), 2, alone=lambda number: number == 1))
     assert drawn[2] == (2, 2)
+
+
+def test_what_was_read_before_an_error_is_computed():
+    def items():
+        yield (1,)
+        yield (2,)
+        raise ValueError("the third")
+
+    results = ahead(lambda number: number, items(), 4)
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(results)
