@@ -105,6 +105,7 @@ def predict_turn(folder: pathlib.Path, model: tf_keras.Model, count: int) -> Cal
 
 def network(frame: np.ndarray, steps: int) -> tf_keras.Model:
     """Returns a network that has learnt to tell large parts of frames apart."""
+    tf_keras.utils.set_random_seed(0)
     model = mosaic.mosaic(frames.CLASSES, norm_momentum=0.0)
     optimizer = tf_keras.optimizers.legacy.Adam(2e-3)
     scenes = zip(*(drawing.draw_scene(seed, *frames.SIZE) for seed in range(3)))
