@@ -47,6 +47,8 @@ def parse(files: Sequence[str], bindings: Sequence[str], unset: Collection[str] 
             gin.parse_config_files_and_bindings(named, current, finalize_config=False)
         gin.finalize()
         bound_settings.check(unset)
+        if folder := bound_settings.find("train.model_dir"):
+            raise UserError(f"{folder.name}: a run's folder is no setting; give --model_dir=DIR")
         with gin.unlock_config():
             _make_paths_absolute()
             _deduce()

@@ -548,3 +548,8 @@ def test_an_optimizer_without_its_rate_is_told_with_the_binding():
     assert line == (
         "gin: adamw needs values for ['learning_rate']; set them: --gin.adamw.learning_rate=VALUE"
     )
+
+
+def test_the_folder_of_a_run_is_no_setting():
+    with pytest.raises(UserError, match=r"train\.model_dir: .* give --model_dir=DIR"):
+        config.parse([config.find("quickstart")], ["train.model_dir = 'runs/x'"])
