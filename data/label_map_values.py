@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections.abc import Collection
 
 # Keys of the file, and of an entry of `classes`; any other is a note of the author's.
 KEYS = ("classes", "void_labels", "void_colors", "ignore_label", "source")
@@ -13,13 +14,15 @@ _MEANT = {
     **dict.fromkeys(("ignore", "ignore_index", "ignore_value"), ("ignore_label",)),
 }
 CLASS_KEYS = ("name", "label", "color", "category")
+_CONTROLS = {"Cc", "Cs"}  # Unicode's categories of control characters and lone surrogates
 
 
-def check_keys(found: Iterable[str], known: Collection[str], where: str) -> None:
+def check_keys(found: Collection[str], known: Collection[str], where: str) -> None:
     """Raises a ValueError for a key that must be meant as one of those known."""
     for key in found:
         near = difflib.get_close_matches(key, known, 1, 0.8) or _MEANT.get(key, ())
-        if key not in known and near:
+        # Beside the key itself, one with nearly its name is another tool's.
+        if key not in known and near and near[0] not in found:
             raise ValueError(f"{where}: unknown key {key!r}; did you mean {near[0]!r}?")
 
 
@@ -28,7 +31,9 @@ def name_of(value: object, where: str) -> str:
     name = str(value)
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise ValueError(f"{where}: the name {value!r} is no text")
-    if not name.strip() or not name.isprintable():
+    # Not `isprintable`: joiners and wide spaces belong to some scripts. Surrogates are no UTF-8.
+    is_line = name.splitlines() == [name] and _CONTROLS.isdisjoint(map(unicodedata.category, name))
+    if not name.strip() or not is_line:
         raise ValueError(f"{where}: the name {name!r} is empty or no single line; write another")
     return name
 

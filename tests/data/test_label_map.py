@@ -124,6 +124,10 @@ def test_own_file_is_read(tmp_path):
         ({"ignore_index": 255}, "unknown key 'ignore_index'; did you mean 'ignore_label'"),
         ({"classes": [{"name": "a", "label": 1, "colour": "#000000"}]}, "did you mean 'color'"),
         ({"classes": [{"name": "a\nb", "label": 1}]}, "the name .* is empty or no single line"),
+        ({"classes": [{"name": "a\u2028b", "label": 1}]}, "the name .* is empty or no single line"),
+        ({"classes": [{"name": "a\u2028", "label": 1}]}, "the name .* is empty or no single line"),
+        ({"classes": [{"name": "\ud800", "label": 1}]}, "the name .* is empty or no single line"),
+        ({"classes": [{"name": "a\tb", "label": 1}]}, "the name .* is empty or no single line"),
         ({"classes": [{"name": None, "label": 1}]}, "the name None is no text"),
         ({"classes": [{"name": " ", "label": 1}]}, "the name ' ' is empty or no single line"),
         ({"classes": [{"name": str(i), "label": i} for i in range(256)]}, "there are 255 at most"),
@@ -149,6 +153,24 @@ def test_notes_of_other_tools_are_left_alone(tmp_path):
     entry = {"name": "é 道", "label": 1, "id": 3, "supercategory": "ground"}
     file.write_text(json.dumps({"classes": [entry], "version": 2, "comment": "mine"}))
     assert LabelMap.named(str(file)).names == ("é 道",)
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u0634\u0648\u062f", "道\u3000路", "rue\xa0pavée"]
+)
+def test_names_may_be_of_any_script(tmp_path, name):
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps({"classes": [{"name": name, "label": 1}]}))
+    assert LabelMap.named(str(file)).names == (name,)
+
+
+@pytest.mark.parametrize("key", ["categoryId", "labelId", "colour"])
+def test_keys_of_other_tools_may_stand_beside_those_that_are_read(tmp_path, key):
+    file = tmp_path / "own.json"
+    entry = {"name": "a", "label": 1, "category": "flat", "color": "#010203", key: 7}
+    table = {"classes": [entry], "ignore_label": 255, "ignore_index": 255}
+    file.write_text(json.dumps(table))
+    assert LabelMap.named(str(file)).colors == ((1, 2, 3),)
 
 
 def test_a_file_in_another_encoding_is_told(tmp_path):
