@@ -124,31 +124,31 @@ def below(folder: pathlib.Path) -> list[pathlib.Path]:
     Hidden files are left out: macOS adds them beside images, with nearly the same names.
 
     Raises:
-      DataError: a name is not UTF-8.
+      DataError: the name of an image is not UTF-8.
     """
     found = []
+    ways = {os.fspath(folder): (folder.resolve(),)}
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [n for n in folders if not (n.startswith(".") or _leads_back(root, n))]
+        way = ways[root]
+        real = {n: pathlib.Path(root, n).resolve() for n in folders if not n.startswith(".")}
+        # A link to a folder that it is in itself, through other links too, would never end.
+        folders[:] = [n for n in real if not any(part.is_relative_to(real[n]) for part in way)]
+        ways |= {os.path.join(root, name): (*way, real[name]) for name in folders}
         found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
-        for name in (*folders, *names):
-            _check_text(root, name)
+    for path in found:
+        _check_text(path, folder)
     return sorted(found)
 
 
-def _check_text(root: str, name: str) -> None:
-    """Raises a DataError for a name that no record can hold, such as one from an old zip."""
+def _check_text(path: pathlib.Path, folder: pathlib.Path) -> None:
+    """Raises a DataError for an image that no record can name, such as one from an old zip."""
+    name = os.fspath(path.relative_to(folder))
     try:
         name.encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(name)
-        raise DataError(f"{root}: the name {shown} in it is not UTF-8; rename it") from None
-
-
-def _leads_back(root: str, name: str) -> bool:
-    """Whether a folder is a link to one that it is in itself: it would never end."""
-    path = os.path.join(root, name)
-    is_link = os.path.islink(path)
-    return is_link and pathlib.Path(root).resolve().is_relative_to(pathlib.Path(path).resolve())
+        if plain_suffix(name).endswith((".png", ".jpg")):
+            shown = os.fsencode(name)
+            raise DataError(f"{folder}: the name {shown} in it is not UTF-8; rename it") from None
 
 
 def plain_suffix(path: str) -> str:

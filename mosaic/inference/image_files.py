@@ -95,17 +95,15 @@ def _add(sources: dict[str, Source], path: pathlib.Path, base: pathlib.Path | No
 def _below(folder: pathlib.Path) -> list[pathlib.Path]:
     """All files below a folder, in linked folders too, but no hidden ones, sorted by name."""
     found = []
+    ways = {os.fspath(folder): (folder.resolve(),)}
     for root, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [n for n in folders if not (n.startswith(".") or _leads_back(root, n))]
+        way = ways[root]
+        real = {n: pathlib.Path(root, n).resolve() for n in folders if not n.startswith(".")}
+        # A link to a folder that it is in itself, through other links too, would never end.
+        folders[:] = [n for n in real if not any(part.is_relative_to(real[n]) for part in way)]
+        ways |= {os.path.join(root, name): (*way, real[name]) for name in folders}
         found += [pathlib.Path(root, name) for name in names if not name.startswith(".")]
     return sorted(found)
-
-
-def _leads_back(root: str, name: str) -> bool:
-    """Whether a folder is a link to one that it is in itself: it would never end."""
-    path = os.path.join(root, name)
-    is_link = os.path.islink(path)
-    return is_link and pathlib.Path(root).resolve().is_relative_to(pathlib.Path(path).resolve())
 
 
 def _frames(file: pathlib.Path) -> tuple[int | None, float]:

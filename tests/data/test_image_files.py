@@ -195,6 +195,7 @@ def test_links_that_lead_back_are_not_followed(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "y.png").touch()
     (tmp_path / "a" / "other").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "a")  # through two links
     found = [path.relative_to(tmp_path).as_posix() for path in image_files.below(tmp_path / "a")]
     assert found == ["a/other/y.png", "a/x.png"]
 
@@ -203,3 +204,9 @@ def test_names_that_are_no_text_are_told(tmp_path):
     (tmp_path / os.fsdecode(b"stra\xdfe.png")).touch()
     with pytest.raises(DataError, match=r"the name b'stra\\xdfe\.png' in it is not UTF-8; rename"):
         image_files.below(tmp_path)
+
+
+def test_names_of_other_files_may_be_of_any_encoding(tmp_path):
+    for name in (b"._stra\xdfe.png", b"stra\xdfe.txt", b"a.png"):
+        (tmp_path / os.fsdecode(name)).touch()
+    assert tmp_path / "a.png" in image_files.below(tmp_path)

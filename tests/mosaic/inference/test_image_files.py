@@ -65,6 +65,9 @@ def test_unreadable_files(tmp_path):
 def test_pipes_devices_and_links_that_lead_back(tmp_path):
     half_red(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "in")  # through two links
     assert [source.name for source in image_files.find([str(tmp_path / "in")])] == ["a"]
     os.mkfifo(tmp_path / "in" / "b.png")
     with pytest.raises(UserError, match=r"b\.png: a pipe or a device, which is not read"):
