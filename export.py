@@ -107,7 +107,12 @@ if __name__ == "__main__":
         "Who reads the TFLite file: chooses output, input and size that it takes.",
         flag_values=FLAGS,
     )
-    flags.DEFINE_string("size", None, "TFLite's input, HEIGHTxWIDTH.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "size",
+        None,
+        "TFLite's input, HEIGHTxWIDTH; by default what the experiment scores at, or its crops'.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_enum(
         "output",
         "logits",

@@ -127,8 +127,8 @@ def read(path: str) -> Variables:
     damaged is told before anything is made of it.
 
     Args:
-      path: path of a folder (its latest checkpoint is read), a file prefix, an index file, or a
-        .tar.gz as published.
+      path: path of a folder (its latest checkpoint is read), a file prefix, an index file, or an
+        archive as published.
 
     Raises:
       Damaged: its bytes are not those that were written.

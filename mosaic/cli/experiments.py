@@ -10,6 +10,8 @@ from mosaic.config import CONFIGS, settings_called
 
 # Width of a line about an experiment.
 _WIDTH = 95
+# Number of settings that a message names.
+_MOST = 3
 
 
 def experiments(command: str = "") -> dict[str, str]:
@@ -47,7 +49,8 @@ def suggested_setting(flag: str, arguments: Sequence[str]) -> str:
     if name.upper() in _macros(arguments):
         return f"--{flag}: no such flag; it is a macro: write --gin.{name.upper()}=VALUE"
     if settings := [f"--gin.{setting}=VALUE" for setting in settings_called(name)]:
-        return f"--{flag}: no such flag; it is a setting: write {' or '.join(settings)}"
+        told = " or ".join([*settings[:_MOST], *(["..."] if len(settings) > _MOST else [])])
+        return f"--{flag}: no such flag; it is a setting: write {told}"
     return ""
 
 

@@ -57,7 +57,9 @@ def run(
         try:
             extra = [at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.UnrecognizedFlagError as error:
-            setting = suggested_setting(error.flagname, rest) if takes_gin else ""
+            # absl names the nearest of the command's own flags by itself.
+            is_flag = error.flagname.replace("-", "_") in values
+            setting = suggested_setting(error.flagname, rest) if takes_gin and not is_flag else ""
             raise UserError(f"{setting or error} (see {program} --help)") from None
         except flags.Error as error:
             told = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", str(error))

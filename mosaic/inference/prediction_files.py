@@ -22,6 +22,9 @@ from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
 
+# Pixels of an image, that of Cityscapes, up to which two are segmented at a time.
+_TOGETHER = LARGE // 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -86,7 +89,7 @@ def predict(
             _Files(out, options, rows) as files,
         ):
             found = _segmented(predictor, sources, classes, options, bar)
-            for _ in ahead(files.write, found, 1, _is_alone):
+            for _ in ahead(files.write, found, 1, _is_written_alone):
                 bar.update(1)
     finally:
         if rows:
@@ -119,8 +122,14 @@ def _segmented(
         known = _known(predictor, found, source, classes)
         return _Segmented(source, name, index, image, found, known)
 
+    def is_alone(source: Source, name: str, index: int, image: np.ndarray) -> bool:
+        """Whether nothing else is done while an image is segmented, for its memory or its tiles."""
+        height, width = image.shape[:2]
+        in_tiles = options.tile and (height > options.tile[0] or width > options.tile[1])
+        return bool(in_tiles) or height * width > _TOGETHER
+
     images = _read(predictor, sources, options, bar)
-    return ahead(segmented, images, predictor.threads, _is_alone)
+    return ahead(segmented, images, predictor.threads, is_alone)
 
 
 def _read(
@@ -147,7 +156,7 @@ def _read(
             )
 
 
-def _is_alone(source: Source, name: str, index: int, image: np.ndarray, *_) -> bool:
+def _is_written_alone(source: Source, name: str, index: int, image: np.ndarray, *_) -> bool:
     """Whether nothing else is done while an image is written.
 
     A large one, for its memory; and the first frame of a video, as standard error is hidden while

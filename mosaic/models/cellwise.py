@@ -95,7 +95,7 @@ def _resized(logits: tf.Tensor, places: tf.Tensor, cells: _Cells) -> tf.Tensor:
         x = tf.clip_by_value(column - cells.before + right, 0, width - 1)
         return tf.gather(flat, (image * height + y) * width + x)[:, tf.newaxis]
 
-    # In the order of TensorFlow's own resize, so that nothing rounds otherwise.
+    # In the order of TensorFlow's own resize; its places are the same if the side is a power of 2.
     along = (cells.first + np.arange(cells.side) / cells.side).astype(np.float32)
     upper, lower = (
         left + (right - left) * along[:, np.newaxis]

@@ -20,20 +20,29 @@ def ahead(
       items: arguments of `compute`; they are read in this thread, only as far as needed. An error
         of theirs is raised after all that was read before has been yielded.
       threads: number of threads that compute at the same time.
-      alone: function of one item that tells whether it, and all before it, are computed before the
-        next is read, such as one that needs much memory.
+      alone: function of one item that tells whether it is computed in this thread, after all before
+        it and before the next is read, such as one that needs much memory.
     """
     failed: list[Exception] = []
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = collections.deque()
+    pool, waiting = ThreadPoolExecutor(threads), collections.deque()
+    try:
         for item in _until_error(items, failed):
-            most = 0 if alone(*item) else threads
+            if alone(*item):
+                while waiting:
+                    yield waiting.popleft().result()
+                result = compute(*item)
+                del item  # so that nothing holds it while the next is fetched
+                yield result
+                del result
+                continue
             waiting.append(pool.submit(compute, *item))
-            del item  # so that nothing holds it while the next is fetched
-            while len(waiting) > most:
+            del item
+            while len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failed:
         raise failed[0]
 

@@ -1,4 +1,4 @@
-"""Archives as they are published: .tar.gz files with one model each.
+"""Archives as they are published: .tar.gz and other .tar files with one model each.
 
 They come from elsewhere, so only regular files and folders are taken from them, to places that are
 checked here: Python's own filters can be led astray by chains of links.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TextIO
+
+# Standard error belongs to the whole process: one thread at a time may lead it elsewhere.
+_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hides logs of C++ code and Python's warnings; errors are still raised."""
-    with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+    with _LOCK, open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _standard_error_to(nowhere):
             yield
@@ -22,11 +27,14 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def heard() -> Iterator[list[str]]:
-    """Hides logs of C++ code; yields a list that has their lines when the block has ended."""
+    """Hides logs of C++ code; yields a list that has their lines when the block has ended.
+
+    What Python prints meanwhile, such as a warning of another thread, still comes out.
+    """
     lines: list[str] = []
-    with tempfile.TemporaryFile() as kept:
+    with _LOCK, tempfile.TemporaryFile() as kept:
         try:
-            with _standard_error_to(kept):
+            with _printing_past(), _standard_error_to(kept):
                 yield lines
         finally:
             kept.seek(0)
@@ -43,3 +51,23 @@ def _standard_error_to(file: IO[bytes]) -> Iterator[None]:
     finally:
         os.dup2(before, 2)
         os.close(before)
+
+
+@contextlib.contextmanager
+def _printing_past() -> Iterator[None]:
+    """Lets Python print to where standard error leads now, if it prints to that at all."""
+    own = sys.stderr
+    if own is not sys.__stderr__:
+        yield
+        return
+    sys.stderr = _direct()
+    try:
+        yield
+    finally:
+        sys.stderr = own
+
+
+@functools.cache
+def _direct() -> TextIO:
+    """A stream to standard error; never closed, as another thread may just write to it."""
+    return open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)

@@ -160,6 +160,11 @@ def test_a_setting_given_as_a_flag_is_told(run, flag, settings):
     assert f"no such flag; it is a setting: write {written} " in err
 
 
+def test_a_flag_written_otherwise_is_no_setting(run):
+    code, _, err = run(_raise(AssertionError("not called")), "--model-dir=x")
+    assert code == 2 and "--gin" not in err
+
+
 IN_USER_CODE = """in user code:
 
     File "/lib/loop_fns.py", line 124, in loop_fn  *

@@ -70,10 +70,27 @@ def test_other_sizes(rule, size):
     np.testing.assert_array_equal(cellwise.labels_by_cell(logits, size, rule), expected)
 
 
-def test_noise_is_resized_at_once():
+def test_noise_is_resized_at_once(monkeypatch):
     logits = tf.constant(RNG.normal(size=(1, 20, 20, 3)), tf.float32)
     expected = resizing.predictions(logits, (80, 80))
+
+    def fail(*_):
+        raise AssertionError("some logits were resized")
+
+    monkeypatch.setattr(cellwise, "_resized", fail)
     np.testing.assert_array_equal(cellwise.labels_by_cell(logits, (80, 80)), expected)
+
+
+@pytest.mark.parametrize(
+    ("rule", "side"), [(resizing.HALF_PIXEL, 6), (resizing.LEGACY, 3), (resizing.ALIGNED, 5)]
+)
+def test_sides_that_are_no_power_of_two(rule, side):
+    """The places between logits are rounded otherwise than TensorFlow does."""
+    logits = tf.constant(pieces((1, 23, 38, 5)))
+    size = size_by(rule, side, 23, 38)
+    expected = resizing.predictions(logits, size, rule)
+    found = cellwise.labels_by_cell(logits, size, rule)
+    assert np.mean(found == expected) > 0.9999
 
 
 def test_a_size_that_is_not_known_before():

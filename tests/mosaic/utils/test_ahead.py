@@ -67,3 +67,19 @@ def test_what_was_read_before_an_error_is_computed():
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(results)
+
+
+def test_an_item_alone_is_computed_in_this_thread_after_those_before_it():
+    first_done, threads = threading.Event(), []
+
+    def compute(number):
+        if number == 0:
+            first_done.set()
+        if number == 1:
+            assert first_done.is_set()
+            threads.append(threading.current_thread())
+        return number
+
+    items = ((number,) for number in range(3))
+    assert list(ahead(compute, items, 2, alone=lambda number: number == 1)) == [0, 1, 2]
+    assert threads == [threading.current_thread()]
