@@ -14,6 +14,7 @@ import gin
 from mosaic import config
 from mosaic.checkpoints import tflite_settings
 from mosaic.checkpoints.run_folder import done, saved_configuration
+from mosaic.storage import copies
 from mosaic.tflite import graph_from_file
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import bound_settings
@@ -38,14 +39,11 @@ def take(checkpoint: str | TFLiteModel, prefixes: Sequence[str] = ("",)) -> None
     """
     if not _is_open() or not _LAYERS.startswith(tuple(prefixes)):
         return
-    model = checkpoint if isinstance(checkpoint, TFLiteModel) else opened(checkpoint)
-    if isinstance(model, TFLiteModel):
-        limit = tflite_settings.pooling_limit(graph_from_file.read(model))
-        limit, why = limit and float(f"{limit:.4g}"), "where the file cuts image-level features"
+    if isinstance(checkpoint, TFLiteModel):
+        limit, why = _asked(checkpoint)
     else:
-        saved = saved_configuration(model)
-        limit = config.literals(saved, _KIND).get(_PARAMETER) if saved else None
-        why = "as in its run"
+        with copies.at_hand(checkpoint) as here:
+            limit, why = _asked(opened(here))
     if limit is None:
         return
     with gin.unlock_config():
@@ -66,6 +64,15 @@ def take_for_run(model_dir: str) -> None:
         take(model_dir)
     elif start := config.value("train.init_checkpoint"):
         take(start, as_names(config.value("train.init_prefixes")))
+
+
+def _asked(model: TFLiteModel | str) -> tuple[float | None, str]:
+    """The limit that a file or a checkpoint's run has, None for none; and where it is from."""
+    if isinstance(model, TFLiteModel):
+        limit = tflite_settings.pooling_limit(graph_from_file.read(model))
+        return limit and float(f"{limit:.4g}"), "where the file cuts image-level features"
+    saved = saved_configuration(model)
+    return config.literals(saved, _KIND).get(_PARAMETER) if saved else None, "as in its run"
 
 
 def _is_open() -> bool:

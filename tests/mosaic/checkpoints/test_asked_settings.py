@@ -1,5 +1,7 @@
 """A cut that a file makes becomes the network's, unless somebody has set it."""
 
+import uuid
+
 import gin
 import numpy as np
 import pytest
@@ -106,3 +108,13 @@ def test_a_run_starts_with_the_cut_and_goes_on_with_its_own(cut, tmp_path):
     configure()
     asked_settings.take(str(tmp_path / "ckpt-7"))
     assert config.value(NAME) == 0.25
+
+
+def test_a_file_on_a_storage_is_asked_too(cut):
+    _, path = cut
+    place = f"ram://{uuid.uuid4().hex}/cut.tflite"
+    tf.io.gfile.makedirs(place.rpartition("/")[0])
+    tf.io.gfile.copy(path, place)
+    configure()
+    asked_settings.take(place)
+    assert config.value(NAME) == 0.5
