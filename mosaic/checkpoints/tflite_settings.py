@@ -21,19 +21,16 @@ from mosaic.tflite.graph import Node, Pool
 _MOBILENETS, _FIRST_FILTERS = ("MobileNetV2", "MobileNetV3EdgeTPU"), 32
 
 
-KINDS = ("deeplab", "mosaic")  # networks whose settings are read
-
-
 def candidates(kind: str, outputs: tuple[Node, ...], here: Settings) -> Iterator[Settings]:
     """Settings that a file shows, with each way of those that it leaves open.
 
     Args:
-      kind: `mosaic` or `deeplab`; for other networks there are none.
+      kind: name of a network; for those that are not in `KINDS` there are none.
       outputs: the file's outputs, as `mosaic.tflite.graph_from_file.read` returns them.
       here: the configured settings of the network.
     """
     nodes = graph.ancestors(outputs)
-    read = {"mosaic": _mosaic, "deeplab": _deeplab}.get(kind)  # of KINDS
+    read = KINDS.get(kind)
     try:
         found = list(read(nodes, here)) if read else ()
     except (LookupError, AttributeError, TypeError, ValueError):
@@ -202,3 +199,7 @@ def _normalization(nodes: Sequence[Node], here: Settings) -> Settings:
         if np.max(white) < 0.1 and np.max(np.abs(inputs[0].offset - offset)) < 0.1:
             return {"normalization": name}
     return {}
+
+
+# Networks whose settings are read.
+KINDS = {"deeplab": _deeplab, "mosaic": _mosaic}
