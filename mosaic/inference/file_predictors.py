@@ -127,11 +127,11 @@ class SavedModelPredictor(Predictor):
         return np.stack([self._form.read(answer.numpy(), size) for answer in answers])
 
     def compute(self, images) -> tf.Tensor:
-        """Returns the signature's output for images, uint8 [batch, height, width, 3]."""
-        images = tf.cast(images, self._spec.dtype)
+        """Returns the output for images [batch, height, width, 3], uint8 or float32 in 0..255."""
         if self._scale:
             mean, std = self._scale
-            images = (images - tf.cast(mean, images.dtype)) / tf.cast(std, images.dtype)
+            images = (tf.cast(images, tf.float32) - mean) / std  # float16 would round twice
+        images = tf.cast(images, self._spec.dtype)
         if self._channels_first:
             images = tf.transpose(images, [0, 3, 1, 2])
         if self._spec.shape[0] != 1 or images.shape[0] == 1:

@@ -74,11 +74,11 @@ def boxed(
     """Scales images to fit into a size, and pads them at the bottom and right.
 
     Args:
-      images: uint8 [batch, height, width, 3].
+      images: uint8 [batch, height, width, 3], or float32 in 0..255.
       size: (height, width) of the padded images, in pixels.
       level: value of the padding, 0 to 255, for each channel.
       enlarged: whether smaller images are enlarged, see `letterbox`.
-      dtype: type of the padded images; for uint8 the level is rounded.
+      dtype: type of the padded images; for uint8 the level and the images are rounded.
 
     Returns:
       The padded images, `dtype` [batch, *size, 3]; (height, width) of the images in them, int32;
@@ -103,6 +103,9 @@ def _padded(images, inside, size: tuple[int, int], level, dtype: tf.DType) -> tf
     bottom, right = tf.unstack(tf.constant(size) - inside)
     # Padding with 0, and this is the level.
     number = tf.int32 if dtype == tf.uint8 else dtype
+    images = tf.convert_to_tensor(images)
+    if number.is_integer and images.dtype.is_floating:
+        images = tf.round(images)
     zero = tf.constant(np.round(level) if dtype == tf.uint8 else level, number)
     above = tf.cast(images, number) - zero
     canvas = tf.pad(above, [[0, 0], [0, bottom], [0, right], [0, 0]]) + zero

@@ -150,7 +150,13 @@ class Predictor:
 
 
 def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
-    """Resizes uint8 [batch, height, width, 3] bilinearly to (height, width), rounded to uint8."""
+    """Resizes images bilinearly to (height, width), rounded to uint8.
+
+    Args:
+      images: uint8 [batch, height, width, 3], or float32 in 0..255; returned as they are where they
+        have that size.
+      size: (height, width), in pixels.
+    """
     if not tf.is_tensor(size) and tuple(images.shape[1:3]) == tuple(size):
         return images
     resized = tf.image.resize(images, size)
@@ -158,7 +164,7 @@ def fit(images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
 
 
 def fit_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Resizes one image, uint8 [height, width, 3], as `fit` does, without a copy of the image."""
+    """Resizes one image [height, width, 3] as `fit` does, without a copy of the image."""
     if image.shape[:2] == tuple(size):
         return image
     (top, bottom, down), (left, right, along) = map(_neighbours, image.shape[:2], size)

@@ -11,6 +11,7 @@ from mosaic.export import saved_model, tflite
 from mosaic.inference import predictors
 from mosaic.inference.file_predictors import TFLitePredictor, of_file
 from mosaic.inference.interpreters import TFLiteInterpreter
+from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.models.resizing import RULES, resize_bilinear
 from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils.errors import UserError
@@ -318,6 +319,13 @@ def test_a_saved_model_from_elsewhere_may_be_fed_normalized(tmp_path):
     assert predictor.normalization == "symmetric"
     with pytest.raises(UserError, match=r"takes the image's bytes; leave out --normalization"):
         _saved(tmp_path, brightness, dtype=tf.uint8, normalization="symmetric")
+
+
+def test_float16_images_are_normalized_in_float32(tmp_path):
+    predictor = _saved(tmp_path, lambda x: x + 0, dtype=tf.float16, normalization="imagenet")
+    mean, std = NORMALIZATIONS["imagenet"]
+    expected = ((IMAGES - np.float32(mean)) / np.float32(std)).astype(np.float16)
+    np.testing.assert_array_equal(predictor.compute(IMAGES), expected)
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.float64, tf.int32, tf.int64])

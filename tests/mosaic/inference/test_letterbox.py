@@ -113,3 +113,18 @@ def test_labels_come_back_by_nearest_neighbour():
         np.zeros((1, 16, 32, 3), np.uint8)
     )
     np.testing.assert_array_equal(predicted, np.kron(inside, np.ones((1, 4, 4))))
+
+
+def test_images_of_fractions_are_rounded_at_any_size():
+    """As those of ADE20K, which are resized before: a file takes bytes."""
+    seen = []
+
+    def run(images):
+        seen.append(np.array(images))
+        return tf.zeros([1, 8, 8, 2])
+
+    model = letterbox(Predictor(run, "tflite", 2, traceable=False), (8, 8), (0, 0, 0))
+    image = np.full((1, 8, 8, 3), 9.75, np.float32)
+    model(image)
+    model.coarse(image[0])
+    np.testing.assert_array_equal(seen, np.full((2, 1, 8, 8, 3), 10))
