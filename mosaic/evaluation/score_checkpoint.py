@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -110,6 +111,12 @@ def _check_answers(path: str | TFLiteModel, predictor, dataset, evaluation: Eval
             return
 
 
+@functools.cache
+def _warn(line: str) -> None:
+    """Tells a line about the data once, however many checkpoints are scored on them."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
 def score(
     path: str,
     output_dir: str,
@@ -148,7 +155,7 @@ def score(
     if isinstance(dataset, SurveyedDataset) and submission_dir is None:
         for line in dataset.check_labels(evaluation.split):
             if evaluation.split != "train":  # what training lacks matters to training alone
-                print(f"warning: {line}", file=sys.stderr)
+                _warn(line)
     if as_network or not path.endswith(".tflite"):
         memory_check.check(dataset, evaluation)  # files have a size of their own
     if all_overlays:
