@@ -32,7 +32,7 @@ def problem(selector: str, hint: Any) -> str | None:
       hint: annotation of the setting.
     """
     made = _gives(selector)
-    if not made or any(_fits(kind, hint) for kind in made):
+    if not made or any(_fits(kind, hint) or _may_fit(kind, hint) for kind in made):
         return None
     return suggest(settings.describe(hint), hint)
 
@@ -58,7 +58,8 @@ def _gives(selector: str) -> list[type]:
     except (NameError, TypeError, AttributeError):
         return []
     kinds = [typing.get_origin(part) or part for part in _alternatives(hint)]
-    return kinds if all(map(inspect.isclass, kinds)) else []
+    is_known = all(inspect.isclass(kind) and kind not in (Any, object) for kind in kinds)
+    return kinds if is_known else []
 
 
 def _alternatives(hint: Any) -> Iterator[Any]:
@@ -88,6 +89,18 @@ def _is_one(kind: type, part: Any) -> bool:
     return issubclass(kind, part)
 
 
+def _may_fit(kind: type, hint: Any) -> bool:
+    """Whether what a function says that it gives is a base of what is taken."""
+    parts = [typing.get_origin(part) or part for part in _alternatives(hint)]
+    return any(_is_base(kind, part) for part in filter(inspect.isclass, parts))
+
+
+def _is_base(kind: type, part: type) -> bool:
+    if getattr(kind, "_is_protocol", False):  # Python does not say which classes are below those
+        return kind in part.__mro__
+    return issubclass(part, kind) and part is not bool  # whole numbers do not stand for those
+
+
 def _methods(protocol: type) -> list[tuple[str, Any]]:
     return [
         (name, method)
@@ -98,10 +111,12 @@ def _methods(protocol: type) -> list[tuple[str, Any]]:
 
 def _has(kind: type, name: str, method: Any) -> bool:
     """Whether a class has a method of a protocol's; a call must take as many arguments."""
-    found = getattr(kind, name, None)
+    # Of the class itself: every class can be called, to make its objects.
+    found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
     if name != "__call__" or found is None:
         return found is not None
-    needed = [p for p in inspect.signature(found).parameters.values() if p.default is p.empty]
-    return len(needed) == len(inspect.signature(method).parameters) and not any(
-        p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in needed
-    )
+    try:
+        inspect.signature(found).bind(*inspect.signature(method).parameters)
+    except TypeError:
+        return False
+    return not hasattr(kind, "train_step")  # Keras' models, whose call takes anything

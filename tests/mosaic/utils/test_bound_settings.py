@@ -1,7 +1,12 @@
 """What gin has bound: each value has the type and range of the parameter that gets it."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import gin
 import pytest
+import tensorflow as tf
+import tf_keras
 
 import mosaic.models.deeplab
 import mosaic.models.mosaic
@@ -18,6 +23,41 @@ FOLDERS = ("DATA_DIR=x", "LABEL_MAP=camvid", "NUM_CLASSES=3", "CROP_SIZE=(96,96)
 @gin.configurable(module="tests")
 def anything():
     return 3
+
+
+@gin.configurable(module="tests")
+def some() -> Any:
+    return 3
+
+
+@gin.configurable(module="tests")
+def some_object() -> object | None:
+    return 3
+
+
+@gin.configurable(module="tests")
+def sides() -> Sequence[int]:
+    return (96, 96)
+
+
+@gin.configurable(module="tests")
+def layer() -> tf_keras.layers.Layer:
+    return tf_keras.layers.Layer()
+
+
+@gin.configurable(module="tests")
+def function() -> Callable[..., Any]:
+    return max
+
+
+@gin.configurable(module="tests")
+def traced() -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(max)
+
+
+@gin.configurable(module="tests")
+def keras_loss() -> tf_keras.losses.Loss:
+    return tf_keras.losses.MeanSquaredError()
 
 
 def _configure(*given, experiment="mosaic_folders"):
@@ -62,6 +102,7 @@ def _configure(*given, experiment="mosaic_folders"):
         ("train.loss=0.5", "train.loss = 0.5: it must be a reference such as @CrossEntropy() or @"),
         ("train.loss=@mosaic()", "train.loss = @mosaic(): it must be a reference such as @Cross"),
         ("train.loss=@sgd()", "train.loss = @sgd(): it must be a reference such as @Cross"),
+        ("train.optimizer=@tests.layer()", "train.optimizer = @tests.layer(): it must be a ref"),
         ("train.optimizer=@mosaic()", "train.optimizer = @mosaic(): it must be a reference such"),
         ("train.dataset=@sgd()", "train.dataset = @sgd(): it must be a reference such as @"),
         ("train.steps=@mosaic()", "train.steps = @mosaic(): it must be a whole number, from 1"),
@@ -96,6 +137,20 @@ def test_references_are_taken_whose_kind_fits_or_is_not_known():
     losses = "SumOfLosses.losses=(@CrossEntropy(), @tests.anything())"
     others = ("sgd.learning_rate=@cosine_decay()", "train.model=@tests.anything()")
     _configure("train.loss=@SumOfLosses()", losses, *others, "BATCH_SIZE=@tests.anything()")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(f"train.{name}=@tests.some()" for name in ("model", "loss", "optimizer", "dataset")),
+        *(f"train.loss=@tests.{made}()" for made in ("layer", "function", "traced", "keras_loss")),
+        *("train.model=@tests.layer()", "train.model=@tests.function()"),
+        *("BATCH_SIZE=@tests.some()", "CROP_SIZE=@tests.sides()"),
+        *("Augment.flip=@tests.some_object()", "train.model=@tests.some_object()"),
+    ],
+)
+def test_references_are_taken_that_may_give_what_is_needed(given):
+    _configure(given)
 
 
 @pytest.mark.parametrize("given", ["NUM_TRAIN=0", "IMAGE_SIZE=(32, 64)", "SEED=-1"])
