@@ -42,7 +42,7 @@ def test_own_file(tmp_path):
         ({"classes": {"Sly": "sky"}}, "'Sly' is no class of the source, camvid"),
         ({"classes": {"Sky": "skies"}}, "'skies' is no class of the target, cityscapes"),
         ({"source": None}, "not a class map .'source' is missing"),
-        ({"target": "mars"}, "no readable label map"),
+        ({"target": "mars"}, "no label map of this name"),
         ({"classes": 3}, "not a class map"),
     ],
 )

@@ -272,7 +272,11 @@ def pairs(theirs, ours):
     return list(zip(chain.from_iterable(parts), chain.from_iterable(found))), unused
 
 
-@pytest.mark.parametrize("name", GARDEN)
+@pytest.mark.parametrize(
+    "name",
+    # The longest is marked; the other ResNet has all but its squeeze and excitation.
+    [pytest.param(n, marks=[pytest.mark.slow] if n == "resnet v3+" else []) for n in GARDEN],
+)
 def test_network_of_a_registered_experiment(name, record_property):
     """Logits, weight decay, batch norm and initial weights are those of the Garden's own model."""
     experiment, changes, bindings, settings = GARDEN[name]

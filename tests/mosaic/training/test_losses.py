@@ -267,6 +267,7 @@ def with_replicas(count, normalization):
     return loss, np.array(gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["image", "batch"])
 def test_neither_loss_nor_gradients_depend_on_the_number_of_replicas(normalization):
     loss, gradient = with_replicas(1, normalization)
@@ -276,5 +277,6 @@ def test_neither_loss_nor_gradients_depend_on_the_number_of_replicas(normalizati
         np.testing.assert_allclose(others, gradient, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_by_replica_they_do():
     assert abs(with_replicas(1, "replica")[0] - with_replicas(4, "replica")[0]) > 1e-3

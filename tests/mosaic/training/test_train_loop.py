@@ -193,6 +193,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(root, tmp_path):
     assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
 
+@pytest.mark.slow
 def test_the_saved_configuration_alone_repeats_the_run(root, tmp_path, uninterrupted):
     whole, _ = uninterrupted
     arguments = [
@@ -208,6 +209,7 @@ def test_the_saved_configuration_alone_repeats_the_run(root, tmp_path, uninterru
     assert losses == [e for e in history(whole) if "loss" in e and e["step"] <= 6]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_one_before_serves(root, tmp_path, uninterrupted):
     whole, _ = uninterrupted
     shutil.copytree(whole, tmp_path / "run")
