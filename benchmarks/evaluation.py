@@ -36,6 +36,7 @@ from mosaic.inference import image_files, prediction_files
 from mosaic.inference.interpreters import TFLiteInterpreter
 from mosaic.inference.predictors import Predictor, of_network
 from mosaic.models import mosaic
+from mosaic.models.cellwise import are_mixed
 from mosaic.models.resizing import predictions
 from mosaic.utils.visualize import write_png
 
@@ -97,7 +98,7 @@ def our_turn(folder: pathlib.Path, model: tf_keras.Model, output: str) -> Callab
 def predict_turn(folder: pathlib.Path, model: tf_keras.Model, count: int) -> Callable[[], object]:
     """Returns a function that segments all frames, written to `folder`, as predict.py does."""
     for index in range(count):
-        image, _ = drawing.draw_scene(1000 + index, *frames.SIZE)
+        image, _ = frames.draw("val", index)
         write_png(folder / f"{index}.png", image)
     sources, predictor = image_files.find([str(folder)]), of_network(model)
     return lambda: prediction_files.predict(predictor, sources, f"{folder}_out")
@@ -132,10 +133,9 @@ def mixed(predictor: Predictor) -> float:
     """The mean fraction of squares between neighbouring logits that have several classes."""
     shares = []
     for index in range(5):
-        frame, _ = drawing.draw_scene(1000 + index, *frames.SIZE)
-        best = np.argmax(predictor.run(tf.constant(frame[np.newaxis]))[0], -1)
-        corners = best[1:, 1:], best[1:, :-1], best[:-1, 1:]
-        shares.append(np.mean(np.any([corner != best[:-1, :-1] for corner in corners], 0)))
+        frame, _ = frames.draw("val", index)
+        best = tf.argmax(predictor.run(tf.constant(frame[np.newaxis])), -1)
+        shares.append(np.mean(are_mixed(best)))
     return float(np.mean(shares))
 
 

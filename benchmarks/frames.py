@@ -12,6 +12,8 @@ from data.street_scenes import drawing
 
 SIZE = (1024, 2048)
 CLASSES = 19
+# Seed of the first frame of each split.
+_SEEDS = {"train": 0, "val": 1000}
 
 
 def write(folder: pathlib.Path, count: int) -> pathlib.Path:
@@ -20,12 +22,17 @@ def write(folder: pathlib.Path, count: int) -> pathlib.Path:
     Frames are drawn street scenes, whose noise makes PNGs of about 3 MB, like Cityscapes' own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for split, seed in (("train", 0), ("val", 1)):
+    for split in _SEEDS:
         with tf.io.TFRecordWriter(str(folder / f"{split}.tfrecord")) as writer:
             for index in range(count):
-                image, label = drawing.draw_scene(1000 * seed + index, *SIZE)
+                image, label = draw(split, index)
                 writer.write(_example(image, label, f"{split}_{index:06}_000000_leftImg8bit.png"))
     return folder
+
+
+def draw(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns image and label of a frame of a split, uint8 [*SIZE, 3] and [*SIZE]."""
+    return drawing.draw_scene(_SEEDS[split] + index, *SIZE)
 
 
 def _example(image: np.ndarray, label: np.ndarray, name: str) -> bytes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import gin
 
 from mosaic.evaluation import published as results
 from mosaic.models.inputs import NORMALIZATIONS
+from mosaic.utils import bound_settings
 from mosaic.utils.settings import (
     AT_LEAST_0,
     AT_LEAST_1,
@@ -91,6 +92,15 @@ class Evaluation:
         check_arguments(type(self), vars(self))
         if self.published:
             results.result(self.published)  # an unknown key is told before the work
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yields the settings that give all images one size, the first that counts first.
+
+        Each is the setting's name, or its macro's, and (height, width) in pixels.
+        """
+        for name in ("padded_size", "input_size"):
+            if size := getattr(self, name):
+                yield bound_settings.name_of(f"Evaluation.{name}"), tuple(size)
 
     def ignored_classes(self, class_names: Sequence[str]) -> list[int]:
         """Returns the indices of the classes whose pixels the protocol leaves out of the truth."""

@@ -42,14 +42,12 @@ def check(predictor: Predictor, dataset: SegmentationDataset, evaluation: Evalua
 
 
 def _tell_other_sizes(predictor: Predictor, evaluation: Evaluation) -> None:
-    for name in ("padded_size", "input_size"):
-        size = getattr(evaluation, name)
-        if size and tuple(size) != tuple(predictor.input_size):
-            setting = bound_settings.name_of(f"Evaluation.{name}")
-            taken = "x".join(map(str, predictor.input_size))
+    taken = tuple(predictor.input_size)
+    for setting, size in evaluation.sizes():
+        if size != taken:
             print(
-                f"warning: the model takes {taken} alone, and {setting} = {tuple(size)} does not "
-                "count",
+                f"warning: the model takes {'x'.join(map(str, taken))} alone, and {setting} = "
+                f"{size} does not count",
                 file=sys.stderr,
             )
 

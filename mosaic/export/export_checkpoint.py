@@ -23,7 +23,7 @@ from mosaic.models.inputs import check_size
 from mosaic.models.variables import Variables
 from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel, opened
-from mosaic.utils import bound_settings, memory
+from mosaic.utils import memory
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 from mosaic.utils.progress import Progress
@@ -159,11 +159,10 @@ def _common_size(dataset: SegmentationDataset, evaluation: Evaluation) -> tuple[
       UserError: images differ in size, and there is no training to take one from; or that of the
         evaluation cannot fit into memory.
     """
-    for name in ("padded_size", "input_size"):
-        if size := getattr(evaluation, name):
-            setting = bound_settings.name_of(f"Evaluation.{name}")
-            memory.check_size(f"{setting} = {tuple(size)}", size)
-            return size
+    if scored := next(evaluation.sizes(), None):
+        setting, size = scored
+        memory.check_size(f"{setting} = {size}", size)
+        return size
     if dataset.image_size:
         return dataset.image_size
     if dataset.augment is None:

@@ -66,9 +66,8 @@ def segment(
       UserError: the image or a tile is too small for the model, or a class index is above 255.
     """
     height, width = image.shape[:2]
-    if tile is None and is_cut(predictor, image, input_size):
-        tile = TILE
-    if tile is None or (height <= tile[0] and width <= tile[1]):
+    tile = tile_of(predictor, image, input_size, tile)
+    if tile is None:
         return _whole(predictor, image, input_size, with_confidence)
     labels = np.empty((height, width), np.uint8)
     confidence = np.empty((height, width), np.uint8) if with_confidence else None
@@ -80,6 +79,22 @@ def segment(
         if confidence is not None:
             confidence[kept_y, kept_x] = part.confidence[inner]
     return Segmentation(labels, confidence)
+
+
+def tile_of(
+    predictor: Predictor,
+    image: np.ndarray,
+    input_size: Sequence[int] | None = None,
+    tile: Sequence[int] | None = None,
+) -> Sequence[int] | None:
+    """Returns (height, width) of an image's tiles; None where it is segmented whole.
+
+    The arguments are those of `segment`.
+    """
+    if tile is None and is_cut(predictor, image, input_size):
+        tile = TILE
+    height, width = image.shape[:2]
+    return None if tile is None or (height <= tile[0] and width <= tile[1]) else tile
 
 
 def is_cut(

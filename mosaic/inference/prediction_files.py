@@ -124,9 +124,8 @@ def _segmented(
 
     def is_alone(source: Source, name: str, index: int, image: np.ndarray) -> bool:
         """Whether nothing else is done while an image is segmented, for its memory or its tiles."""
-        height, width = image.shape[:2]
-        in_tiles = options.tile and (height > options.tile[0] or width > options.tile[1])
-        return bool(in_tiles) or height * width > _TOGETHER
+        tile = any_size.tile_of(predictor, image, options.input_size, options.tile)
+        return tile is not None or image.size > 3 * _TOGETHER
 
     images = _read(predictor, sources, options, bar)
     return ahead(segmented, images, predictor.threads, is_alone)

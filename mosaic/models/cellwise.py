@@ -55,9 +55,7 @@ def labels_by_cell(logits: tf.Tensor, size: Sequence[int], rule: str = HALF_PIXE
     logits = tf.cast(logits, tf.float32)
     around = [[0, 0], [cells.before, 1], [cells.before, 1]]
     best = tf.pad(tf.argmax(logits, -1, output_type=tf.int32), around, "SYMMETRIC")
-    first, *others = (best[:, y : y - 1 or None, x : x - 1 or None] for y in (0, 1) for x in (0, 1))
-    is_mixed = tf.reduce_any([other != first for other in others], 0)
-    places = tf.where(is_mixed)
+    first, places = best[:, :-1, :-1], tf.where(are_mixed(best))
 
     def one_by_one() -> tf.Tensor:
         whole = _filled(first, places, _resized(logits, places, cells), cells.side)
@@ -67,6 +65,19 @@ def labels_by_cell(logits: tf.Tensor, size: Sequence[int], rule: str = HALF_PIXE
     few = tf.shape(places)[0] <= tf.cast(_FEW * tf.cast(tf.size(first), tf.float32), tf.int32)
     labels = tf.cond(few, one_by_one, lambda: predictions(logits, size, rule))
     return tf.ensure_shape(labels, [logits.shape[0], *size])
+
+
+def are_mixed(best: tf.Tensor) -> tf.Tensor:
+    """Whether the squares between neighbouring places have several classes.
+
+    Args:
+      best: class indices [batch, height, width].
+
+    Returns:
+      bool [batch, height - 1, width - 1].
+    """
+    others = best[:, :-1, 1:], best[:, 1:, :-1], best[:, 1:, 1:]
+    return tf.reduce_any([other != best[:, :-1, :-1] for other in others], 0)
 
 
 def _cells(shape: tf.TensorShape, size: Sequence[int], rule: str) -> _Cells | None:
