@@ -26,6 +26,8 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
     for flag in ("data_dir", "export_dir"):
         if getattr(values, flag) and not values.model_dir:
             raise cli.UserError(f"--{flag} is for the formats of a run; add --model_dir")
+    if not (models or values.model_dir):
+        raise cli.UserError("name the models: python benchmark.py MODEL [MODEL ...]")
     if models and values.model_dir:
         raise cli.UserError(f"{models[0]}: name files, or --model_dir for all formats of a run")
     if values.model_dir and not os.path.isfile(os.path.join(values.model_dir, CONFIG)):
@@ -83,20 +85,32 @@ def _exported(values: cli.Values, size: tuple[int, int] | None) -> tuple[list[st
 if __name__ == "__main__":
     FLAGS = cli.common_flags("model_dir", "data_dir", "allow_code")
     flags.DEFINE_string(
-        "export_dir", None, "Folder for a run's exports, by default in it.", flag_values=FLAGS
+        "export_dir", None, "Folder for a run's exports. Default: exports in it.", flag_values=FLAGS
     )
-    flags.DEFINE_multi_string("images", [], "Images, folders or videos.", flag_values=FLAGS)
-    flags.DEFINE_string("size", None, "HEIGHTxWIDTH for models that take any.", flag_values=FLAGS)
+    flags.DEFINE_multi_string(
+        "images", [], "Images, folders or videos. Default: noise.", flag_values=FLAGS
+    )
+    flags.DEFINE_string(
+        "size",
+        None,
+        "HEIGHTxWIDTH for models that take any. Default: the first fixed one, or the image's.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_integer("threads", 2, "Of each model's computation.", flag_values=FLAGS)
     flags.DEFINE_integer("runs", 50, "Timed runs of each model.", flag_values=FLAGS)
     flags.DEFINE_integer("warmup", 5, "Runs before them.", flag_values=FLAGS)
-    flags.DEFINE_string("output_dir", None, "Folder for JSON and plot.", flag_values=FLAGS)
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "Folder for JSON and plot. Default: they are only printed.",
+        flag_values=FLAGS,
+    )
     flags.DEFINE_multi_string(
         "scores", [], "MODEL=MIOU or MODEL=report.json; repeatable.", flag_values=FLAGS
     )
     flags.DEFINE_bool("profile", False, "Time TFLite's operators.", flag_values=FLAGS)
     flags.DEFINE_list(
-        "delegates", None, "With --adb: cpu (the default), gpu, nnapi.", flag_values=FLAGS
+        "delegates", None, "With --adb: cpu, gpu, nnapi. Default: cpu.", flag_values=FLAGS
     )
     flags.DEFINE_bool("adb", False, "Measure on the connected phone too.", flag_values=FLAGS)
     sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True, takes_gin=False))

@@ -28,6 +28,9 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         return
     if values.watch:
         _check_watch(values)
+    lacking = cli.lacking_model(values, "gin_file", "checkpoint", "output_dir")
+    cli.check_complete(values, bindings, lacking, cli.NOT_TRAINING)
+    if values.watch:
         from mosaic.evaluation.watch import wait_for_start
 
         wait_for_start(values.model_dir)
@@ -95,13 +98,13 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "output_dir",
         None,
-        "Folder for the report; eval/ in --model_dir if left out.",
+        "Folder for the report. Default: eval in --model_dir, with --watch watch.",
         flag_values=FLAGS,
     )
     flags.DEFINE_string(
         "split",
         None,
-        "Split to score, such as val; if left out, the experiment's.",
+        "Split to score, such as val. Default: the experiment's.",
         flag_values=FLAGS,
     )
     flags.DEFINE_string(

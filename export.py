@@ -21,8 +21,6 @@ _OF_FILES = ("quantize", "size", "output", "input_type")
 
 def main(values: cli.Values, bindings: list[str]) -> None:
     """Exports."""
-    if not values.export_dir:
-        raise cli.UserError("give --export_dir=DIR, the folder for the exports")
     for name in ("format", "quantize"):
         if values[name].present and not any(getattr(values, name)):
             raise cli.UserError(f"--{name}=: name at least one, see --help, or leave it out")
@@ -40,10 +38,13 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     from mosaic.export import readers
 
     options = readers.options(getattr(values, "for"), given)
-    files, checkpoint, _ = cli.checkpoint_and_output(values)
-    _check_data(values, files, bindings)
     # CROP_SIZE may be the size of the photographs.
     unneeded = cli.NO_DATA if values.images else cli.NOT_TRAINING
+    lacking = [] if values.export_dir else ["--export_dir=DIR"]
+    lacking += cli.lacking_model(values, "gin_file", "checkpoint")
+    cli.check_complete(values, bindings, lacking, unneeded)
+    files, checkpoint, _ = cli.checkpoint_and_output(values)
+    _check_data(values, files, bindings)
     cli.configure(files, bindings, values.data_dir, unneeded)
     if cli.inference_devices() is None:
         return
@@ -140,6 +141,9 @@ if __name__ == "__main__":
         flag_values=FLAGS,
     )
     flags.DEFINE_string(
-        "label_map", None, "With --images: a name in data/labels or a file.", flag_values=FLAGS
+        "label_map",
+        None,
+        "With --images: a name in data/labels or a file. Default: the checkpoint's own names.",
+        flag_values=FLAGS,
     )
     sys.exit(cli.run(__doc__, FLAGS, main))

@@ -22,9 +22,10 @@ _IMAGES = (
 
 def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     """Predicts."""
-    for name in ("model", "images", "output_dir"):
-        if not getattr(values, name):
-            raise cli.UserError(f"give --{name}")
+    needed = {"model": "MODEL", "images": "PATH", "output_dir": "DIR"}
+    lacking = [f"--{x}={value}" for x, value in needed.items() if not getattr(values, x)]
+    # What a network's data set needs is not for this command.
+    cli.check_complete(values, bindings, lacking, cli.NO_DATA)
     cli.check_writable(values.output_dir)
     size, tile = cli.parse_size(values.size), cli.parse_size(values.tile, "tile")
     path, files = cli.model_and_files(values)
@@ -73,12 +74,15 @@ if __name__ == "__main__":
         flag_values=FLAGS,
     )
     flags.DEFINE_string(
-        "label_map", None, "Names and colours: a name in data/labels or a file.", flag_values=FLAGS
+        "label_map",
+        None,
+        "Names and colours: a name in data/labels or a file. Default: the model's own.",
+        flag_values=FLAGS,
     )
     flags.DEFINE_string(
         "size",
         None,
-        "The network's input, HEIGHTxWIDTH; the experiment's, or else the image's own.",
+        "The network's input, HEIGHTxWIDTH. Default: the experiment's, or else the image's own.",
         flag_values=FLAGS,
     )
     flags.DEFINE_string(

@@ -15,12 +15,15 @@ from mosaic import cli
 
 def main(values: cli.Values, bindings: list[str]) -> None:
     """Trains."""
+    unneeded = cli.NO_FILES if values.show_config else ()
+    lacking = [] if values.gin_file or values.model_dir else ["--gin_file=EXPERIMENT"]
     if not values.model_dir and not values.show_config:
-        raise cli.UserError("give --model_dir=DIR, the folder for what the run writes")
+        lacking.append("--model_dir=DIR")
+    cli.check_complete(values, bindings, lacking, unneeded)
     if not values.show_config:
         cli.check_writable(values.model_dir)
     files = cli.experiment_files(values)
-    cli.configure(files, bindings, values.data_dir, cli.NO_FILES if values.show_config else ())
+    cli.configure(files, bindings, values.data_dir, unneeded)
     from mosaic.training import dry_run, warm_up
     from mosaic.training.train_loop import run
 

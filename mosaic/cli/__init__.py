@@ -13,6 +13,7 @@ from mosaic.cli.configuration import (
 )
 from mosaic.cli.devices import inference_devices
 from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
+from mosaic.cli.missing import check_complete, lacking_model
 from mosaic.cli.models import (
     check_normalization,
     checkpoint_and_output,
@@ -32,6 +33,7 @@ __all__ = [
     "UserError",
     "Values",
     "allows_code",
+    "check_complete",
     "check_normalization",
     "check_writable",
     "checkpoint_and_output",
@@ -41,6 +43,7 @@ __all__ = [
     "explain",
     "find_model",
     "inference_devices",
+    "lacking_model",
     "model_and_files",
     "original",
     "parse_size",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import pathlib
 import re
 from collections.abc import Sequence
 
+from mosaic.cli.flags import Values, as_written
 from mosaic.config import CONFIGS, settings_called
+from mosaic.utils.habits import meant_flag, meant_settings, remark
 
 # Width of a line about an experiment.
 _WIDTH = 95
 # Number of settings that a message names.
 _MOST = 3
+# Likeness from which on a flag may be a misspelt macro.
+_ALIKE = 0.8
+# Parameters that gin refuses to set.
+_NO_SETTINGS = ("train.model_dir",)
 
 
 def experiments(command: str = "") -> dict[str, str]:
@@ -38,19 +45,33 @@ def _one_line(sentence: str) -> str:
     return sentence[: cuts[-1]] if cuts else sentence[:_WIDTH]
 
 
-def suggested_setting(flag: str, arguments: Sequence[str]) -> str:
-    """Returns a message for an unknown flag that is meant as a setting; empty if it is none.
+def suggested(flag: str, arguments: Sequence[str], known: Values, takes_gin: bool) -> str:
+    """Returns a message for an unknown flag with what it is called here; empty if nothing is alike.
 
     Args:
-      flag: name of the flag, such as `learning_rate`, `patience` or `train.patience`.
+      flag: name of the flag, such as `learning_rate`, `patience`, `train.patience` or `epochs`.
       arguments: arguments of the command, whose --gin_file may hold further macros.
+      known: flags of the command.
+      takes_gin: whether the command reads a configuration.
     """
     name = flag.replace("-", "_")
-    if name.upper() in _macros(arguments):
+    if name in known:
+        return ""  # absl names a flag that is only written otherwise
+    macros = _macros(arguments) if takes_gin else set()
+    if name.upper() in macros:
         return f"--{flag}: no such flag; it is a macro: write --gin.{name.upper()}=VALUE"
-    if settings := [f"--gin.{setting}=VALUE" for setting in settings_called(name)]:
-        told = " or ".join([*settings[:_MOST], *(["..."] if len(settings) > _MOST else [])])
-        return f"--{flag}: no such flag; it is a setting: write {told}"
+    if meant := meant_flag(name.lower(), known):
+        return f"--{flag}: no such flag; write {as_written(meant, known)}"
+    if not takes_gin:
+        return ""
+    settings = meant_settings(name.lower())
+    settings = settings or [x for x in settings_called(name) if x not in _NO_SETTINGS]
+    if settings:
+        told = [f"--gin.{setting}=VALUE" for setting in settings]
+        told = [*told[:_MOST], *(["..."] if len(told) > _MOST else [])]
+        return f"--{flag}: no such flag; it is a setting: write {' or '.join(told)}{remark(name)}"
+    if alike := difflib.get_close_matches(name.upper(), macros, n=1, cutoff=_ALIKE):
+        return f"--{flag}: no such flag; if it is a macro, write --gin.{alike[0]}=VALUE"
     return ""
 
 

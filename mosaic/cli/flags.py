@@ -35,7 +35,8 @@ def common_flags(*names: str) -> Values:
         "checkpoint": lambda: flags.DEFINE_string(
             "checkpoint",
             None,
-            "Checkpoint: folder, file prefix or .tar.gz; or a .tflite file.",
+            "Checkpoint: folder, file prefix or .tar.gz; or a .tflite file. Default: the best of "
+            "--model_dir.",
             flag_values=values,
         ),
         "normalization": lambda: flags.DEFINE_enum(
@@ -95,6 +96,11 @@ def at_home(path: str, given: str) -> str:
     if expanded.startswith("~") and not os.path.exists(expanded):
         raise UserError(f"{given}: no such user's folder; for a name with ~ write ./{path}")
     return expanded
+
+
+def as_written(name: str, values: Values) -> str:
+    """Returns a flag of a command as one writes it, with a value where it takes one."""
+    return f"--{name}" if isinstance(values[name], flags.BooleanFlag) else f"--{name}=VALUE"
 
 
 def help_text(values: Values) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from mosaic.cli.bindings import split_bindings
-from mosaic.cli.experiments import experiments, suggested_setting
+from mosaic.cli.experiments import experiments, suggested
 from mosaic.cli.flags import Values, at_home, expand, help_text
 from mosaic.cli.remote import Places
 from mosaic.utils.errors import REFUSED, TOO_SMALL, UserError, check_text
@@ -58,9 +58,8 @@ def run(
             extra = [at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.UnrecognizedFlagError as error:
             # absl names the nearest of the command's own flags by itself.
-            is_flag = error.flagname.replace("-", "_") in values
-            setting = suggested_setting(error.flagname, rest) if takes_gin and not is_flag else ""
-            raise UserError(f"{setting or error} (see {program} --help)") from None
+            meant = suggested(error.flagname, rest, values, takes_gin)
+            raise UserError(f"{meant or error} (see {program} --help)") from None
         except flags.Error as error:
             told = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", str(error))
             raise UserError(f"{told} (see {program} --help)") from None

@@ -1,7 +1,7 @@
 """Gin configuration: finding files, checking them, and saving the settings of a run."""
 
 from mosaic.config.files import CONFIGS, find, saved, statements
-from mosaic.config.macros import UNKNOWN, check_macros, missing
+from mosaic.config.macros import UNKNOWN, as_flags, check_macros, missing
 from mosaic.config.messages import explain
 from mosaic.config.parsing import parse
 from mosaic.config.saved_runs import (
@@ -17,6 +17,7 @@ from mosaic.config.values import (
     build,
     current_parameters,
     default,
+    is_unset,
     network,
     operative_parameters,
     parameters,
@@ -28,6 +29,7 @@ __all__ = [
     "CONFIGS",
     "UNKNOWN",
     "arguments",
+    "as_flags",
     "build",
     "changes",
     "check_macros",
@@ -35,6 +37,7 @@ __all__ = [
     "default",
     "explain",
     "find",
+    "is_unset",
     "literals",
     "missing",
     "network",

@@ -8,6 +8,7 @@ from mosaic.config.files import statements
 from mosaic.config.settable import settings_called
 from mosaic.utils import gin_text
 from mosaic.utils.errors import UserError, nearest
+from mosaic.utils.habits import meant_settings, remark
 
 # Value of INIT_CHECKPOINT where an experiment requires one and a command does not need it: None
 # would mean that training started from scratch.
@@ -29,16 +30,23 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     own = {name for name in gin_text.bound(found) if name.isidentifier()}
     for name in sorted(_given(bindings) - known - own):
         hint = nearest(name if name.isupper() else name.upper(), known)
-        settings = [f"--gin.{setting}=VALUE" for setting in settings_called(name)]
+        # Names of other programs for macros that this configuration has, or for settings.
+        meant = [x for x in meant_settings(name.lower()) if x in known or not x.isupper()]
+        settings = [f"--gin.{setting}=VALUE" for setting in meant or settings_called(name)]
         if settings and name.upper() not in known:
-            hint = f"; it is a setting: write {' or '.join(settings)}"
+            hint = f"; it is {'called otherwise' if meant else 'a setting'}: write "
+            hint += " or ".join(settings) + remark(name.lower())
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{hint}")
     unset = missing(files, bindings)
     if unset:
         names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
-        flags = ["--data_dir=DIR" if x == "DATA_DIR" else f"--gin.{x}=VALUE" for x in unset]
         what = "a value" if len(unset) == 1 else "values"
-        raise UserError(f"{files[-1]} needs {what} for {names}; give {' '.join(flags)}")
+        raise UserError(f"{files[-1]} needs {what} for {names}; give {as_flags(unset)}")
+
+
+def as_flags(macros: Sequence[str]) -> str:
+    """Returns the flags that set macros, as one writes them."""
+    return " ".join("--data_dir=DIR" if x == "DATA_DIR" else f"--gin.{x}=VALUE" for x in macros)
 
 
 def missing(

@@ -80,6 +80,14 @@ def value(parameter: str) -> Any:
         return _declared(parameter)
 
 
+def is_unset(parameter: str) -> bool:
+    """Whether a parameter such as `train.steps` has no value: references are not called."""
+    try:
+        return gin.query_parameter(parameter) in (None, gin.REQUIRED)
+    except ValueError:
+        return _declared(parameter) in (None, gin.REQUIRED)
+
+
 def resolve(value: Any) -> Any:
     """Calls a gin reference with parentheses (`@mosaic()`); returns other values unchanged."""
     reference = gin.config.ConfigurableReference

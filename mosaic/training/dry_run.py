@@ -13,9 +13,9 @@ from mosaic.models import cost, quantization_aware
 from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size
 from mosaic.training import step_memory
+from mosaic.training.completeness import check_trains
 from mosaic.training.task import SegmentationTask
 from mosaic.utils import bound_settings
-from mosaic.utils.errors import UserError
 from mosaic.utils.settings import as_names
 
 # Number of parts of the schedule at whose ends the learning rate is shown.
@@ -40,12 +40,11 @@ def show() -> str:
     """Returns the configured run as text, after the network was built and a step traced.
 
     Raises:
-      UserError: crops have no size, or the network does not take it, or frozen layers are not its.
+      UserError: the configuration is not for training, or the network does not take its crops, or
+        frozen layers are not its.
     """
-    size = config.value("Augment.crop_size")
-    if size in (None, gin.REQUIRED):
-        raise UserError("the configuration does not set Augment.crop_size, which training needs")
-    height, width = size
+    check_trains()
+    height, width = config.value("Augment.crop_size")
     model = config.build("train.model")
     check_size(model, height, width)
     freeze(model, as_names(config.value("train.frozen_prefixes")))

@@ -36,6 +36,7 @@ from mosaic.models.freezing import freeze
 from mosaic.training import accumulation, curves, data_note, precision, step_memory
 from mosaic.training.accumulation import AccumulatingTrainer
 from mosaic.training.averaging import averaged
+from mosaic.training.completeness import check_trains
 from mosaic.training.data_check import check_content, check_fit
 from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
@@ -78,7 +79,11 @@ def run(model_dir: str) -> None:
 
     Args:
       model_dir: folder of the run, as for `train`.
+
+    Raises:
+      UserError: the configuration is not for training; or as `train`.
     """
+    check_trains()
     steps, finished = config.value("train.steps"), done(model_dir)
     if finished > steps:
         print(

@@ -255,6 +255,20 @@ def test_a_macro_in_small_letters_is_told(small):
     assert message.endswith("did you mean 'LEARNING_RATE'?")
 
 
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("LR", "--gin.LEARNING_RATE=VALUE"),
+        ("epochs", "--gin.TRAIN_STEPS=VALUE, in steps of BATCH_SIZE images"),
+        ("freeze", "--gin.train.frozen_prefixes=VALUE"),
+    ],
+)
+def test_a_macro_of_another_program_is_told_as_it_is_called_here(name, told):
+    message = _fails(config.check_macros, [config.find("quickstart")], [f"{name} = 3"])
+    assert message.startswith(f"--gin.{name}: no such macro")
+    assert message.endswith(f"; it is called otherwise: write {told}")
+
+
 def test_brackets_without_end_are_told(small, tmp_path):
     path = tmp_path / "deep.gin"
     path.write_text("A = " + "[" * 3000)

@@ -8,6 +8,7 @@ import pytest
 from mosaic import cli, config
 from mosaic.models import quantization_aware  # noqa: F401 - registers what gin files bind
 from mosaic.training import dry_run
+from mosaic.training.train_loop import run
 from mosaic.utils.errors import UserError
 
 
@@ -42,8 +43,21 @@ def test_frozen_layers_are_shown_and_checked(camvid):
         dry_run.show()
 
 
+def _fails(function, name, *bindings):
+    cli.configure([config.find(name)], bindings, None, cli.NO_FILES)
+    with pytest.raises(UserError) as error:
+        function()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("function", [dry_run.show, lambda: run("nowhere")])
+def test_what_only_scores_is_told_with_all_that_it_lacks(function):
+    assert (
+        "does not set train.loss, train.optimizer, train.steps, train.batch_size, "
+        "train.eval_interval and Augment.crop_size, which training needs"
+    ) in _fails(function, "ade20k_on_camvid")
+
+
 def test_the_crops_must_have_a_size():
-    files = [config.find("ade20k_on_camvid")]
-    cli.configure(files, [], None, cli.NO_FILES)
-    with pytest.raises(UserError, match=r"does not set Augment\.crop_size"):
-        dry_run.show()
+    message = _fails(dry_run.show, "mosaic_camvid", "CROP_SIZE = None")
+    assert "does not set Augment.crop_size, which training needs" in message

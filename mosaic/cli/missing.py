@@ -1,0 +1,59 @@
+"""What a command line lacks, asked for all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mosaic.cli.flags import Values
+from mosaic.utils.errors import UserError
+
+_WRITTEN = {"gin_file": "EXPERIMENT", "checkpoint": "PATH", "output_dir": "DIR"}
+
+
+def lacking_model(values: Values, *names: str) -> list[str]:
+    """Returns what is missing of the flags that name a checkpoint; a run's folder has them all.
+
+    Args:
+      values: flags of the command.
+      names: flags that --model_dir makes needless.
+    """
+    needed = {name: _WRITTEN[name] for name in names if not getattr(values, name)}
+    if values.model_dir or not needed:
+        return []
+    told = " ".join(f"--{name}={value}" for name, value in needed.items())
+    is_whole = set(needed) <= {"output_dir"}
+    return [told if is_whole else f"{told} (or --model_dir=DIR)"]
+
+
+def check_complete(
+    values: Values,
+    bindings: Sequence[str],
+    lacking: Sequence[str],
+    unneeded: Sequence[str] = (),
+) -> None:
+    """Checks that a command has its flags; where one lacks, required macros are asked for too.
+
+    Args:
+      values: flags of the command.
+      bindings: bindings of the command line.
+      lacking: the flags that are missing, as one writes them.
+      unneeded: required macros that the command does not need.
+
+    Raises:
+      UserError: a flag is missing; or a file of --gin_file is, which is told first.
+    """
+    from mosaic import config
+
+    named = values.gin_file if "gin_file" in values else ()
+    files = [config.find(name) for name in named]
+    if not lacking:
+        return
+    unset = [name for name in config.missing(files, bindings) if name not in unneeded]
+    if getattr(values, "data_dir", None):
+        unset = [name for name in unset if name != "DATA_DIR"]
+    told = "give " + " and ".join(lacking)
+    if unset:
+        told += f"; and for {named[-1]} {config.as_flags(unset)}"
+        if "DATA_DIR" in unset and "images" in values:
+            told += " (or --images=FOLDER)"
+    raise UserError(told)

@@ -1,0 +1,29 @@
+"""Whether a configuration trains at all: some are only for scores."""
+
+from __future__ import annotations
+
+import gin
+
+from mosaic import config
+from mosaic.utils.errors import UserError
+
+
+def check_trains() -> None:
+    """Checks that the configuration sets all that training needs.
+
+    Raises:
+      UserError: it does not; all that is missing is named.
+    """
+    needed = [
+        f"train.{name}"
+        for name, parameter in config.parameters("train").items()
+        if parameter.default is gin.REQUIRED
+    ]
+    unset = [name for name in needed if config.is_unset(name)]
+    if config.value("Augment.crop_size") in (None, gin.REQUIRED):
+        unset.append("Augment.crop_size")
+    if unset:
+        names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
+        raise UserError(
+            f"the configuration does not set {names}, which training needs; eval.py scores without"
+        )
