@@ -27,7 +27,7 @@ def main(values: cli.Values, bindings: list[str], models: list[str]) -> None:
         if getattr(values, flag) and not values.model_dir:
             raise cli.UserError(f"--{flag} is for the formats of a run; add --model_dir")
     if not (models or values.model_dir):
-        raise cli.UserError("name the models: python benchmark.py MODEL [MODEL ...]")
+        raise cli.UserError("name the models, MODEL [MODEL ...], or give --model_dir=RUN")
     if models and values.model_dir:
         raise cli.UserError(f"{models[0]}: name files, or --model_dir for all formats of a run")
     if values.model_dir and not os.path.isfile(os.path.join(values.model_dir, CONFIG)):

@@ -42,6 +42,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     from mosaic.inference import image_files, model_classes, prediction_files
     from mosaic.tflite.model_file import opened
     from mosaic.utils.class_names import Classes
+    from mosaic.utils.numbers import number_of
 
     sources = image_files.find([*values.images, *more])
     model = opened(path)
@@ -53,7 +54,8 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         predictor, size = as_configured(predictor)
     options = prediction_files.Options(size, tile, values.confidence, values.frames)
     count = prediction_files.predict(predictor, sources, values.output_dir, known, options)
-    print(f"{count} images; see {values.output_dir}/labels and {values.output_dir}/overlays")
+    folder, images = values.output_dir, number_of(count, "image")
+    print(f"{images}; see {folder}/labels and {folder}/overlays")
 
 
 if __name__ == "__main__":

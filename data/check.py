@@ -161,7 +161,9 @@ def table(found: Survey) -> str:
         sizes = found.sizes[split].most_common(3)
         text = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in sizes)
         more = len(found.sizes[split]) - len(sizes)
-        lines.append(f"{split}: {images} images" + (f": {text}" if text else ""))
+        lines.append(
+            f"{split}: {images} image" + "s" * (images != 1) + (f": {text}" if text else "")
+        )
         lines[-1] += f" and {more} more sizes" if more else ""
     if any(counts.any() for counts in found.pixels.values()):
         lines += _classes(found)

@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             reader_is_gone()
         return 0 if name else 2
+    name = name.removesuffix(".py").replace("_", "-")
     if name not in COMMANDS:
-        print(f"mosaic: {name!r} is no command; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        told = f"{given[0]!r} is no command; there are {', '.join(COMMANDS)}"
+        print(f"mosaic: {told}", file=sys.stderr)
         return 2
     path = next(p for p in (folder / COMMANDS[name] for folder in _FOLDERS) if p.is_file())
     sys.argv = [f"mosaic {name}", *rest]

@@ -101,7 +101,7 @@ def benchmark(
       UserError: a model, an image or a score cannot be read, or there is no phone.
     """
     if not paths:
-        raise UserError("name the models: python benchmark.py MODEL [MODEL ...]")
+        raise UserError("name the models: MODEL [MODEL ...]")
     check_numbers(threads, runs, warmup)
     _check(paths)
     for name in delegates:

@@ -107,7 +107,8 @@ def _help(doc: str, values: Values, program: str, takes_gin: bool) -> str:
         # Some only score what was trained elsewhere.
         known = experiments("python train.py" if "train" in program else "")
         text += "\n\nexperiments:\n" + "\n".join(f"  {k}: {v}" for k, v in known.items())
-    return text
+    # The console command's users have no such files.
+    return text if program.endswith(".py") else re.sub(r"python \w+\.py", program, text)
 
 
 def explain(error: BaseException) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,12 +23,28 @@ def tell_other_answers(report: Mapping) -> None:
         )
 
 
+def only_answer(matrix: np.ndarray, names: Sequence[str]) -> str | None:
+    """Says which class is predicted everywhere, though the truth has others; None otherwise.
+
+    Args:
+      matrix: confusion matrix, as for `metrics.iou`.
+      names: names of the classes.
+    """
+    answer = metrics.only_answer(matrix)
+    if answer is None or answer >= len(names):
+        return None
+    counts = np.asarray(matrix).sum(0)
+    if counts[answer] == counts.sum():
+        return f"{names[answer]!r} is predicted everywhere"
+    others = 100 * (1 - counts[answer] / counts.sum())
+    return f"{names[answer]!r} is predicted everywhere but on {others:.2g} % of the pixels"
+
+
 def tell_only_answer(matrix: np.ndarray, dataset: SegmentationDataset) -> None:
     """Warns where every pixel is predicted as one class of the data set."""
-    answer = metrics.only_answer(matrix)
-    if answer is not None and answer < dataset.num_classes:
+    if told := only_answer(matrix, dataset.class_names):
         print(
-            f"warning: {dataset.class_names[answer]!r} is predicted everywhere: the network has "
-            "learnt nothing yet, or gets images in another range than in training",
+            f"warning: {told}: the network has learnt nothing yet, or gets images in another "
+            "range than in training",
             file=sys.stderr,
         )

@@ -10,6 +10,9 @@ import tf_keras
 
 from mosaic.evaluation.image_counts import counted
 
+# Share of what should be other classes below which the answers of these do not count.
+_FEW = 0.01
+
 
 def count_pixels(
     labels: tf.Tensor,
@@ -97,13 +100,19 @@ def _mean(values: np.ndarray) -> float:
 def only_answer(matrix: np.ndarray) -> int | None:
     """The one class that is predicted everywhere, though the truth has others; None otherwise.
 
+    A few other answers do not count: less than a hundredth of what they should be. Where one class
+    has nearly all of the truth, a network that finds the others is no such case.
+
     Args:
       matrix: confusion matrix, as for `iou`.
     """
     matrix = np.asarray(matrix)
-    answers = np.flatnonzero(matrix.sum(0))
-    several = np.count_nonzero(matrix.sum(1)) > 1
-    return int(answers[0]) if several and len(answers) == 1 else None
+    answers, truth, total = matrix.sum(0), matrix.sum(1), matrix.sum()
+    if np.count_nonzero(truth) < 2:
+        return None
+    most = int(np.argmax(answers))
+    others = total - (truth[most] if most < len(truth) else 0)
+    return most if total - answers[most] <= _FEW * others else None
 
 
 def number(value: float) -> float | None:

@@ -27,6 +27,7 @@ from mosaic.tflite.model_file import TFLiteModel, opened
 from mosaic.utils import class_names, gin_text
 from mosaic.utils.errors import UserError
 from mosaic.utils.model_format import format_of
+from mosaic.utils.numbers import number_of
 from mosaic.utils.provenance import command
 from mosaic.utils.segmentation_dataset import SurveyedDataset
 
@@ -175,5 +176,6 @@ def score(
     origin = Origin(path, command(), network, recipe, training, is_garden, run)
     report = evaluate(predictor, dataset, evaluation, origin, output_dir, submission_dir)
     print(table(report))
-    print(f"{report['num_images']} images of {dataset.name} {evaluation.split}; see {output_dir}")
+    images = number_of(report["num_images"], "image")
+    print(f"{images} of {dataset.name} {evaluation.split}; see {output_dir}")
     return report

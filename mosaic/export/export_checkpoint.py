@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,8 @@ def export_checkpoint(
     else:
         found = experiment.load_experiment(source)
     model, dataset, evaluation, loaded = found
+    if "garden_checkpoint" in formats:
+        model_garden.check(model, os.path.join(export_dir, "garden_checkpoint"))
     learnt = quantization_aware.is_quantized(model)
     quantize = quantize or ("int8" if learnt else "none",)
     if "all" in quantize:

@@ -49,14 +49,8 @@ def save(
       RunError: the checkpoint reads differently from what was written; nothing is left under
         `folder`.
     """
+    theirs = check(model, folder)
     values = {variable_name(variable): variable.numpy() for variable in model.variables}
-    theirs = model_garden.names(values)
-    lacking = sorted({name.rpartition("/")[0] for name in values.keys() - theirs.keys()})
-    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *model_garden.unlike(model)]
-    if reasons:
-        raise UserError(
-            f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
-        )
     arrays = {theirs[name]: value for name, value in values.items()}
     if backbone := diagnosis.mobilenet(model):
         arrays.update(model_garden.blank_head(*backbone))
@@ -83,6 +77,30 @@ def save(
         if record:
             write_text(aside / RECORD, record)
     return os.path.join(folder, name)
+
+
+def check(model: tf_keras.Model, folder: str) -> dict[str, str]:
+    """Checks that the Model Garden has a network's form.
+
+    Args:
+      model: network of this project.
+      folder: folder of the checkpoint, for the message.
+
+    Returns:
+      The Garden's name of each variable, by its name here.
+
+    Raises:
+      UserError: the Garden has no such network.
+    """
+    names = [variable_name(variable) for variable in model.variables]
+    theirs = model_garden.names(names)
+    lacking = sorted({name.rpartition("/")[0] for name in set(names) - theirs.keys()})
+    reasons = [*(f"layers such as {name}" for name in lacking[:1]), *model_garden.unlike(model)]
+    if reasons:
+        raise UserError(
+            f"{folder}: the Model Garden has no network like this one ({', '.join(reasons)})"
+        )
+    return theirs
 
 
 def write(arrays: Mapping[str, np.ndarray], prefix: str | os.PathLike) -> None:

@@ -18,6 +18,7 @@ from mosaic.inference import predictors
 from mosaic.inference.letterbox import letterbox
 from mosaic.inference.predictors import Predictor
 from mosaic.utils.errors import RunError, UserError
+from mosaic.utils.numbers import number_of
 from mosaic.utils.segmentation_dataset import SegmentationDataset, SurveyedDataset
 
 
@@ -53,7 +54,7 @@ class Agreement:
         return self.mean_iou[1] / self.mean_iou[0] if self.mean_iou and self.mean_iou[0] else None
 
     def __str__(self) -> str:
-        text = f"{100 * self.equal:.4f} % equal pixels on {self.images} images"
+        text = f"{100 * self.equal:.4f} % equal pixels on {number_of(self.images, 'image')}"
         if self.difference is not None:
             text = (
                 f"logit difference at most {self.difference:.3g}, {self.mean_difference:.3g} on "
@@ -62,9 +63,8 @@ class Agreement:
         if self.mean_iou is not None:
             before, after = (100 * value for value in self.mean_iou)
             kept = "nothing to keep" if self.kept is None else f"{100 * self.kept:.2f} % kept"
-            text += (
-                f", mIoU {before:.2f} before and {after:.2f} after on {self.scored} images ({kept})"
-            )
+            images = number_of(self.scored, "image")
+            text += f", mIoU {before:.2f} before and {after:.2f} after on {images} ({kept})"
         return text
 
     def misses(self, limit: Limit) -> str:
@@ -209,7 +209,7 @@ def warn_of_one_class(path: str | os.PathLike, result: Agreement, names: Sequenc
     if result.only_class is not None:
         print(
             f"warning: {path}: the network predicts {names[result.only_class]!r} everywhere in the "
-            f"{result.images} images of the check, so that equal pixels say little",
+            f"{number_of(result.images, 'image')} of the check, so that equal pixels say little",
             file=sys.stderr,
         )
 

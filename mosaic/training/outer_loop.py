@@ -123,8 +123,9 @@ class OuterLoop:
         self._times.note(self._step)
         best = float(output[f"best_{METRIC}"])
         self._bar.say(f"step {self._step}: validation mIoU {score:.4f}, best {best:.4f}")
-        if answer := self._trainer.task.only_answer():
-            self._bar.say(f"warning: {answer!r} is predicted everywhere: nothing is learnt yet")
+        if told := self._trainer.task.only_answer():
+            # Batch norm's averages follow slowly, so that the loss may already be far lower.
+            self._bar.say(f"warning: {told}: too little is learnt yet")
         self._is_timed = False
         # Pictures of every evaluation of a long run would fill the disk.
         if self._step // eval_interval % max(1, steps // eval_interval // _SHOWN) == 0:

@@ -12,7 +12,7 @@ import tf_keras
 from official.core import base_task
 
 from mosaic.checkpoints import loading, origin
-from mosaic.evaluation import metrics
+from mosaic.evaluation import answer_warnings, metrics
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.inference.letterbox import boxed
 from mosaic.models import feature_rescaling, quantization_aware
@@ -214,9 +214,9 @@ class SegmentationTask(base_task.Task):
         return logs
 
     def only_answer(self) -> str | None:
-        """The class that the last evaluation found predicted everywhere; None where several are."""
-        answer = metrics.only_answer(self.confusion.result().numpy())
-        return None if answer is None else self.dataset.class_names[answer]
+        """Which class the last evaluation found predicted everywhere; None where several are."""
+        names = self.dataset.class_names
+        return answer_warnings.only_answer(self.confusion.result().numpy(), names)
 
 
 def predict(model: tf_keras.Model, images: tf.Tensor, evaluation: Evaluation) -> tf.Tensor:

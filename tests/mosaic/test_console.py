@@ -25,7 +25,19 @@ def test_commands_run(capsys, monkeypatch, name):
     with pytest.raises(SystemExit) as caught:
         console.main([name, "--help"])
     assert caught.value.code == 0
-    assert "  --debug: " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "  --debug: " in out
+    # Files of the repository that are not where it is installed.
+    assert "python" not in out
+    assert f"\nmosaic {name} " in out or f" | mosaic {name} " in out
+
+
+@pytest.mark.parametrize("name", ["check_data", "check_data.py", "train.py"])
+def test_commands_may_be_called_as_their_files(capsys, monkeypatch, name):
+    monkeypatch.setattr("sys.argv", ["mosaic"])
+    with pytest.raises(SystemExit) as caught:
+        console.main([name, "--help"])
+    assert caught.value.code == 0
 
 
 def test_messages_name_the_command(capsys, monkeypatch):

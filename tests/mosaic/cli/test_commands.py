@@ -244,7 +244,7 @@ def test_command_without_a_model():
             "give --output_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE",
         ),
         ("check_data.py", [], "give --gin_file=EXPERIMENT and --output_dir=DIR"),
-        ("benchmark.py", [], "name the models: python benchmark.py MODEL [MODEL ...]"),
+        ("benchmark.py", [], "name the models, MODEL [MODEL ...], or give --model_dir=RUN"),
     ],
 )
 def test_all_that_is_missing_is_asked_for_at_once(command, arguments, told, tmp_path):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from answers import dark, threshold
 from data.class_map import ClassMap
+from mosaic.evaluation import answer_warnings
 from mosaic.evaluation.evaluator import Origin, _settings, evaluate
 from mosaic.evaluation.protocols import Evaluation
 from mosaic.evaluation.report_table import table
@@ -38,6 +39,18 @@ def test_the_report_is_what_was_returned(drawn, tmp_path):
 def test_one_class_everywhere_is_told(drawn, tmp_path, capsys, predictor, told):
     evaluate(predictor, drawn, Evaluation(), Origin("c"), str(tmp_path))
     assert ("warning: 'dark' is predicted everywhere" in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (0, "'a' is predicted everywhere"),
+        (2, "'a' is predicted everywhere but on 0.02 % of the pixels"),
+    ],
+)
+def test_a_few_other_answers_are_counted(others, told):
+    matrix = np.array([[9000, 0], [1000 - others, others]])
+    assert answer_warnings.only_answer(matrix, ["a", "b"]) == told
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])

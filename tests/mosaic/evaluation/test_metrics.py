@@ -130,6 +130,11 @@ def test_uncounted_class():
         ([[0, 0, 0], [0, 3, 0], [0, 0, 0]], None),  # the truth has no other
         ([[0, 0, 5], [0, 0, 3]], 2),  # what no class is
         ([[0, 0], [0, 0]], None),
+        ([[9900, 0], [99, 1]], 0),  # hardly anything of the other is found
+        ([[9900, 0], [97, 3]], None),  # some of it
+        ([[9900, 3], [97, 0]], None),  # nothing is right, but another class is answered
+        ([[9999, 0], [0, 1]], None),  # the truth has no more of it
+        ([[0, 1, 5], [0, 0, 900]], 2),
     ],
 )
 def test_the_only_answer(matrix, answer):

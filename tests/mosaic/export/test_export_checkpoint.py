@@ -41,6 +41,14 @@ def test_scores_before_and_after(tiny_network, drawn, tmp_path, monkeypatch, cap
     assert re.search(r"mIoU (\S+) before and \1 after on 5 images \(100.00 % kept\)", line)
 
 
+def test_nothing_is_written_where_the_garden_has_no_such_network(drawn, tmp_path, monkeypatch):
+    configure(monkeypatch, mosaic(3, bins=(1, 4), half_pixel_centers=False), drawn)
+    formats = ("checkpoint", "saved_model", "garden_checkpoint")
+    with pytest.raises(UserError, match="has no network like this one"):
+        export_checkpoint.export_checkpoint("x", str(tmp_path / "out"), formats)
+    assert not list(tmp_path.rglob("*ckpt*")) and not list(tmp_path.rglob("*.pb"))
+
+
 @pytest.mark.parametrize(("form", "steps"), [("mosaic", 7), ("garden", None)])
 def test_files_tell_how_long_training_took(tiny_network, drawn, tmp_path, monkeypatch, form, steps):
     configure(monkeypatch, tiny_network, drawn, Variables("x", form, 7, {}))

@@ -64,7 +64,7 @@ def test_differences_are_measured(network, drawn):
 def test_labels_have_no_logits(network, drawn):
     result = check(network, labels(network), [drawn.images[0]], ANY, "x")
     assert result == Agreement(None, None, 1.0, 1)
-    assert str(result) == "100.0000 % equal pixels on 1 images"
+    assert str(result) == "100.0000 % equal pixels on 1 image"
 
 
 def test_the_limit_grows_with_the_logits(network, drawn):

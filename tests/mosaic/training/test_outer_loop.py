@@ -105,7 +105,7 @@ def test_a_signal_stops_it_after_a_block(run):
         run(4, 4, stop=stop)
 
 
-@pytest.mark.parametrize("only", [None, "sky"])
+@pytest.mark.parametrize("only", [None, "'sky' is predicted everywhere"])
 def test_one_class_everywhere_is_told(run, capsys, only):
     run(4, 4, only=only)
     told = "warning: 'sky' is predicted everywhere" in capsys.readouterr().err
