@@ -1,9 +1,12 @@
 """What readers of TFLite files take, and what they are not given."""
 
+import pathlib
+import re
+
 import pytest
 
 from mosaic.export.readers import READERS, options
-from mosaic.export.tflite import INPUT_TYPES, OUTPUTS
+from mosaic.export.tflite import INPUT_TYPES, OUTPUTS, TFLiteOptions
 from mosaic.export.tolerances import LIMITS
 from mosaic.utils.errors import UserError
 
@@ -53,3 +56,17 @@ def test_what_is_left_open_is_chosen(name, given, expected):
 def test_what_a_reader_does_not_take_is_refused(name, given, message):
     with pytest.raises(UserError, match=f"--for={name} {message}"):
         options(name, given)
+
+
+def test_the_programs_of_the_phone_page_name_what_exports_have():
+    """Files, signature, input and output."""
+    names = {"images", "labels", "serving_default"}
+    for quantize in LIMITS:
+        for output in OUTPUTS:
+            names.add(f"mosaic_{TFLiteOptions((64, 64), output, quantize).suffix}.tflite")
+    page = pathlib.Path(__file__).parents[3] / "docs" / "phone.md"
+    programs = re.findall(r"```(?:kotlin|cpp)\n(?!android)(.*?)```", page.read_text(), re.DOTALL)
+    assert len(programs) == 3
+    for program in programs:
+        named = re.findall(r'"(.*?)"', re.sub(r"#include.*", "", program))
+        assert named and set(named) <= names

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.interpreter import Interpreter
 
 from mosaic.export import saved_model, tflite, tolerances
@@ -102,6 +103,25 @@ def test_int8_files_compute_in_integers(
     source = interpreter.get_input_details()[0]["quantization"]
     assert source == (1.0, 0 if input_type == "uint8" else -128)
     assert tflite_metadata.read(model).normalization == ([0.0], [1.0])
+
+
+@pytest.mark.parametrize(("quantize", "output"), [("none", "logits"), ("int8", "labels")])
+def test_the_compiled_models_of_litert_give_the_interpreters_answers(
+    trained_network, drawn, tmp_path, quantize, output
+):
+    path, images = str(tmp_path / "x.tflite"), list(drawn.images)
+    options = tflite.TFLiteOptions(SIZE, output, quantize, limit=tolerances.Limit(None, 0.0))
+    tflite.write(trained_network, images[:1], path, options, representative=lambda: images)
+    given = drawn.images[:1].astype(np.float32 if quantize == "none" else np.uint8)
+    (want,) = Interpreter(path).get_signature_runner("serving_default")(images=given).values()
+    model = CompiledModel.from_file(path)
+    source = model.create_input_buffer_by_name("serving_default", "images")
+    target = model.create_output_buffer_by_name("serving_default", output)
+    source.write(given)
+    model.run_by_name("serving_default", {"images": source}, {output: target})
+    got = np.reshape(target.read(want.size, want.dtype.type), want.shape)
+    assert len(np.unique(want)) > 1
+    np.testing.assert_allclose(got, want, atol=1e-4)
 
 
 def test_sizes_that_four_does_not_divide(tiny_network, drawn, tmp_path):
