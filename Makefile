@@ -3,6 +3,7 @@
 # make test_slow:  install and run the slow tests, which make test leaves out.
 # make results:    render docs/RESULTS.md and docs/model_zoo.md from what was measured.
 # make mediapipe:  compare MediaPipe's masks of exported files with predict.py's (needs MOSAIC_SHARED).
+# make tutorial:   run the notebook of docs/ in Jupyter's own kernel.
 # make schemas:    generate the readers and writers of TFLite metadata (with flatc 2.0.8).
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test test_slow results mediapipe schemas clean
+.PHONY: quickstart test test_slow results mediapipe tutorial schemas clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python train.py --gin_file=quickstart --model_dir=$(RUN)
@@ -52,6 +53,19 @@ mediapipe: $(VENV)/.installed $(MEDIAPIPE)/.installed
 $(MEDIAPIPE)/.installed:
 	$(PYTHON) -m venv $(MEDIAPIPE)
 	$(MEDIAPIPE)/bin/pip install --quiet --disable-pip-version-check mediapipe
+	touch $@
+
+# Jupyter has an environment of its own too, which sees the packages of the project's.
+NOTEBOOK := .venv-notebook
+tutorial: $(NOTEBOOK)/.installed
+	$(NOTEBOOK)/bin/python -m pytest tests/test_tutorial.py
+
+FOLDER_OF = -c 'import site; print(site.getsitepackages()[0])'
+$(NOTEBOOK)/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv $(NOTEBOOK)
+	$(NOTEBOOK)/bin/python -m pip install --quiet --disable-pip-version-check nbclient ipykernel
+	echo "import site; site.addsitedir('$$($(BIN)/python $(FOLDER_OF))')" \
+	  >"$$($(NOTEBOOK)/bin/python $(FOLDER_OF))/project.pth"
 	touch $@
 
 schemas: FLATC := flatc --python --gen-object-api --gen-onefile

@@ -32,6 +32,23 @@ def test_its_cells_run(cells, tmp_path, monkeypatch, capsys):
     assert "of the pixels as before" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_it_runs_in_jupyters_kernel(tmp_path):
+    """As readers run it; `make tutorial` has what that needs."""
+    nbclient, nbformat = (pytest.importorskip(name) for name in ("nbclient", "nbformat"))
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    (parameters,) = (
+        cell for cell in book.cells if "parameters" in cell["metadata"].get("tags", ())
+    )
+    parameters["source"] = FEWER
+    done = nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": tmp_path}})
+    done.execute()
+    outputs = [output for cell in done.nb.cells for output in cell.get("outputs", ())]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 5
+    assert "of the pixels as before" in "".join(output.get("text", "") for output in outputs)
+    assert (tmp_path / "exports" / "mosaic_int8_labels.tflite").is_file()
+
+
 def test_its_pictures_are_in_it_and_no_folder_of_whoever_ran_it(cells):
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]

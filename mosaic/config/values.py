@@ -81,11 +81,12 @@ def value(parameter: str) -> Any:
 
 
 def is_unset(parameter: str) -> bool:
-    """Whether a parameter such as `train.steps` has no value: references are not called."""
+    """Whether a parameter such as `train.steps` has no value; references and macros count."""
     try:
-        return gin.query_parameter(parameter) in (None, gin.REQUIRED)
+        found = gin.query_parameter(parameter)
     except ValueError:
-        return _declared(parameter) in (None, gin.REQUIRED)
+        found = _declared(parameter)
+    return found is None or found is gin.REQUIRED
 
 
 def resolve(value: Any) -> Any:

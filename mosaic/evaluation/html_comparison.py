@@ -23,6 +23,8 @@ from mosaic.utils.provenance import command, provenance
 FILE, DATA = "compare.html", "compare.json"
 _REPORTS = ("report.json", os.path.join("eval", "report.json"))
 _COLORS = 6
+# Lines of a run's colour; each run after the colours' last begins them anew with other dashes.
+_DASHES = ("", "9 5", "2 4", "12 4 2 4")
 NOT_RECORDED, NOT_USED = "not recorded", "not used"
 # What compare.json has of each run.
 _SHOWN = ("name", "checkpoint", "mean_iou", "per_class_iou", "verdict", "training")
@@ -137,6 +139,7 @@ def _run(
         "history": history(folder),
         "training": last_configuration(folder) if folder else {},
         "color": index % _COLORS + 1,
+        "dashes": _DASHES[index // _COLORS % len(_DASHES)],
     }
 
 
@@ -215,7 +218,7 @@ def render(
 
     Args:
       runs: runs, each with `name`, `report`, `verdict`, `settings`, `files`, `history`, `training`
-        and `color`, a number from 1.
+        `color`, a number from 1, and `dashes`, as SVG has them, of its line.
       found: experiments that the runs are of.
       pairs: differences between these.
     """

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gin
 
 from mosaic import config
 from mosaic.utils.errors import UserError
 
 
-def check_trains() -> None:
+def check_trains(also: Sequence[str] = ()) -> None:
     """Checks that the configuration sets all that training needs.
+
+    Args:
+      also: further parameters that must have a value, such as `Augment.crop_size`.
 
     Raises:
       UserError: it does not; all that is missing is named.
@@ -19,9 +24,7 @@ def check_trains() -> None:
         for name, parameter in config.parameters("train").items()
         if parameter.default is gin.REQUIRED
     ]
-    unset = [name for name in needed if config.is_unset(name)]
-    if config.value("Augment.crop_size") in (None, gin.REQUIRED):
-        unset.append("Augment.crop_size")
+    unset = [name for name in (*needed, *also) if config.is_unset(name)]
     if unset:
         names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
         raise UserError(

@@ -98,6 +98,28 @@ def test_files_of_a_runs_folder(tmp_path):
     assert [(one["name"], one["milliseconds"]) for one in found] == [("int8.tflite", 3.0)]
 
 
+def test_no_two_of_many_runs_have_the_same_line(tmp_path):
+    """There are fewer colours than runs: the later ones are dashed."""
+    folders = []
+    for index in range(13):
+        folder = tmp_path / f"run{index}"
+        folder.mkdir()
+        (folder / "report.json").write_text(json.dumps(made_report(mean_iou=0.5)))
+        entries = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
+        (folder / "history.jsonl").write_text("\n".join(map(json.dumps, entries)))
+        folders.append(str(folder))
+    compare(folders, str(tmp_path / "out"))
+    page = Page((tmp_path / "out" / "compare.html").read_text())
+    for tag in ("polyline", "path"):  # in the drawing, and in its key
+        lines = [
+            (line["stroke"], line.get("stroke-dasharray"))
+            for line in page.all(tag)
+            if "--run" in line["stroke"]
+        ]
+        assert len(lines) == len(set(lines)) == 13
+    assert sum("stroke-dasharray" in line for line in page.all("polyline")) == 7
+
+
 def test_settings_that_differ_come_first_and_are_marked(runs, tmp_path):
     compare(runs, str(tmp_path))
     page = Page((tmp_path / "compare.html").read_text())
