@@ -25,6 +25,7 @@ from mosaic.inference.predictors import Predictor
 from mosaic.tflite.model_file import opened
 from mosaic.training import train_loop, warm_up
 from mosaic.utils import visualize
+from mosaic.utils.call_arguments import as_paths, as_size, as_text
 from mosaic.utils.class_names import Classes
 from mosaic.utils.errors import UserError
 
@@ -55,7 +56,7 @@ def _configured(
     unneeded: Sequence[str] = (),
 ) -> Iterator[list[str]]:
     """In its block gin is configured as by a command; yields the bindings."""
-    arguments = [f"--gin.{name}={_text(value)}" for name, value in (settings or {}).items()]
+    arguments = [f"--gin.{name}={as_text(value)}" for name, value in (settings or {}).items()]
     _, bindings = cli.split_bindings(arguments)
     gin.clear_config()
     try:
@@ -63,12 +64,6 @@ def _configured(
         yield bindings
     finally:
         gin.clear_config()
-
-
-def _text(value: Any) -> str:
-    """A value as on the command line; text stays text, but for gin's references and macros."""
-    is_text = isinstance(value, str) and not value.startswith(("@", "%"))
-    return repr(value) if is_text else str(value)
 
 
 class Segmenter:
@@ -129,7 +124,7 @@ class Segmenter:
     @_told
     def predict(
         self,
-        images: Sequence[str | os.PathLike],
+        images: str | os.PathLike | Sequence[str | os.PathLike],
         output_dir: str | os.PathLike,
         confidence: bool = False,
         frames: bool = True,
@@ -137,7 +132,7 @@ class Segmenter:
         """Segments files and writes what `predict.py` does.
 
         Args:
-          images: images, folders, videos, patterns and lists, as for `predict.py --images`.
+          images: images, folders, videos, patterns and lists, as for `predict.py --images`; or one.
           output_dir: folder for the files.
           confidence: whether to write confidence maps as well.
           frames: whether to write pictures of each frame of a video.
@@ -149,7 +144,7 @@ class Segmenter:
           UserError: as `prediction_files.predict`.
         """
         options = prediction_files.Options(self._size, self._tile, confidence, frames)
-        sources = image_files.find([*map(os.fspath, images)])
+        sources = image_files.find(as_paths(images))
         return prediction_files.predict(
             self._predictor, sources, os.fspath(output_dir), self._named, options
         )
@@ -164,11 +159,21 @@ class Segmenter:
 
         Returns:
           uint8 RGB [height + legend, 2 * width, 3].
+
+        Raises:
+          UserError: as for a call; or the labels are no class indices of the image's size.
         """
         pixels = image_files.pixels(image)
-        return visualize.overlay(
-            pixels, None, self(pixels) if labels is None else labels, self.classes
-        )
+        if labels is None:
+            labels = self(pixels)
+        labels = np.asarray(labels)
+        if labels.shape != pixels.shape[:2] or labels.dtype.kind not in "iu":
+            height, width = pixels.shape[:2]
+            raise UserError(
+                f"labels of {labels.dtype} {list(labels.shape)}: give whole numbers [{height}, "
+                f"{width}], of the image's size"
+            )
+        return visualize.overlay(pixels, None, labels, self.classes)
 
 
 @_told
@@ -195,8 +200,9 @@ def load(
         where the model sees images at their own size and they have more than 2048x2048 pixels.
 
     Raises:
-      UserError: there is no such model, or it cannot be loaded.
+      UserError: there is no such model, or it cannot be loaded; or a size is none.
     """
+    size, tile = as_size("size", size), as_size("tile", tile)
     path, files = cli.find_model(os.fspath(path), [experiment] if experiment else [], allow_code)
     model = opened(path)
     context = _configured(files, settings, None, cli.NO_DATA) if files else contextlib.nullcontext()
@@ -277,7 +283,7 @@ def export_model(
     experiment: str | None = None,
     data_dir: str | os.PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
-    images: Sequence[str | os.PathLike] = (),
+    images: str | os.PathLike | Sequence[str | os.PathLike] = (),
     **options: Any,
 ) -> None:
     """Exports a checkpoint as `export.py` does; each export is checked before it gets its name.
@@ -288,15 +294,20 @@ def export_model(
       experiment: name or path of the gin file of the network; None for a run's own.
       data_dir: folder of the data set; None for a run's own.
       settings: values of macros and parameters, as `--gin.NAME=VALUE`.
-      images: photographs, or folders of them, in the place of a data set.
+      images: photographs, or folders of them, in the place of a data set; or one.
       **options: `formats`, `quantize`, `size`, `output`, `input_type` and `evaluate` of
         `export_checkpoint.export_checkpoint`.
     """
+    for name in ("formats", "quantize"):
+        if isinstance(options.get(name), str):
+            options[name] = [options[name]]
+    options["size"] = as_size("size", options.get("size"))
     path, files = _with_experiment(path, experiment)
-    unneeded = cli.NO_DATA if images else cli.NOT_TRAINING
+    photographs = as_paths(images)
+    unneeded = cli.NO_DATA if photographs else cli.NOT_TRAINING
     with _configured(files, settings, data_dir, unneeded):
         export_checkpoint.export_checkpoint(
-            path, os.fspath(export_dir), photographs=[*map(os.fspath, images)], **options
+            path, os.fspath(export_dir), photographs=photographs, **options
         )
 
 

@@ -56,4 +56,5 @@ def check_complete(
         told += f"; and for {named[-1]} {config.as_flags(unset)}"
         if "DATA_DIR" in unset and "images" in values:
             told += " (or --images=FOLDER)"
+        told += config.note_of_deduced(files, bindings)
     raise UserError(told)

@@ -25,6 +25,8 @@ _OF_PLACES = (
     *(errno.ENAMETOOLONG, errno.EROFS, errno.EEXIST, errno.EFBIG, errno.EDQUOT, errno.ETXTBSY),
 )
 
+_ENLARGE = "predict.py --size=HEIGHTxWIDTH, eval.py --gin.Evaluation.input_size=VALUE"
+
 
 def run(
     doc: str,
@@ -131,7 +133,7 @@ def explain(error: BaseException) -> tuple[int, str]:
     if told := re.search(r"\bDataError: ([^\n]+)\nTraceback", text):
         return 2, told[1]
     if refused := re.search(rf"\[({TOO_SMALL}[^\]]*)\]", text):
-        return 2, f"{refused[1]}; use larger images"
+        return 2, f"{refused[1]}; use larger images, or enlarge them ({_ENLARGE})"
     if refused := re.search(rf"\[{REFUSED}([^\]]*)\]", text):
         return 2, refused[1]
     if "Required bindings for" in text or "No values supplied by Gin" in text:

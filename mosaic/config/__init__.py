@@ -1,7 +1,7 @@
 """Gin configuration: finding files, checking them, and saving the settings of a run."""
 
 from mosaic.config.files import CONFIGS, find, saved, statements
-from mosaic.config.macros import UNKNOWN, as_flags, check_macros, missing
+from mosaic.config.macros import UNKNOWN, as_flags, check_macros, missing, note_of_deduced
 from mosaic.config.messages import explain
 from mosaic.config.parsing import parse
 from mosaic.config.saved_runs import (
@@ -42,6 +42,7 @@ __all__ = [
     "missing",
     "network",
     "network_changes",
+    "note_of_deduced",
     "operative_parameters",
     "optimizer_changes",
     "parameters",

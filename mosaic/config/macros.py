@@ -39,9 +39,26 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{hint}")
     unset = missing(files, bindings)
     if unset:
-        names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
         what = "a value" if len(unset) == 1 else "values"
-        raise UserError(f"{files[-1]} needs {what} for {names}; give {as_flags(unset)}")
+        raise UserError(
+            f"{files[-1]} needs {what} for {_listed(unset)}; give {as_flags(unset)}"
+            + note_of_deduced(files, bindings)
+        )
+
+
+def note_of_deduced(files: Sequence[str], bindings: Sequence[str]) -> str:
+    """Returns the end of a message about the macros that the data tells; empty without any.
+
+    Whoever is asked for what is missing hears of these at once: data may not tell them.
+    """
+    values = gin_text.macros_set(statements(files))
+    told = sorted({x for x, value in values.items() if _is_deduced(value)} - _given(bindings))
+    come = "come" if len(told) > 1 else "comes"
+    return f"; {_listed(told)} {come} from the data: set what it does not tell" if told else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
 
 
 def as_flags(macros: Sequence[str]) -> str:

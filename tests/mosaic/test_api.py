@@ -107,6 +107,21 @@ def test_a_segmenter_takes_files_and_draws(segmenter, image, tmp_path):
             lambda load, image: mosaic.build("quickstart", {"mosaic.bins": (0,)}),
             r"^(?!.*In call to configurable).*mosaic\.bins",
         ),
+        (
+            lambda load, image: load.overlay(image, np.zeros((3, 3), np.uint8)),
+            r"^labels of uint8 \[3, 3\]: give whole numbers \[64, 128\]",
+        ),
+        (
+            lambda load, image: load.overlay(image, np.zeros((64, 128), np.float32)),
+            r"^labels of float32 \[64, 128\]: give whole numbers",
+        ),
+        (lambda load, image: load.predict("/nowhere.png", "out"), "^/nowhere.png: no such"),
+        (lambda load, image: mosaic.load("/x", size="512x512"), r"^size='512x512': give \(height"),
+        (lambda load, image: mosaic.load("/x", size=512), r"^size=512: give \(height, width\)"),
+        (lambda load, image: mosaic.load("/x", tile=(0, 64)), r"^tile=\(0, 64\): give \(height"),
+        (lambda load, image: mosaic.load("/x", tile=(64, 1.5)), r"^tile=\(64, 1.5\): give \(h"),
+        (lambda load, image: mosaic.load("/x", size=(10**6, 10**6)), "^size=.*: it would"),
+        (lambda load, image: mosaic.export_model("/x", "y", size=(1,)), r"^size=\(1,\): give \("),
         (lambda load, image: mosaic.nothing, "has no attribute 'nothing'"),
     ],
 )
@@ -115,6 +130,14 @@ def test_mistakes_are_one_line(segmenter, image, call, message):
         call(segmenter, image)
     assert "\n" not in str(caught.value)
     assert not gin.config._CONFIG
+
+
+def test_one_of_something_needs_no_list(segmenter, run, image, tmp_path):
+    path = tmp_path / "in.png"
+    cv2.imwrite(str(path), image[..., ::-1])
+    assert segmenter.predict(str(path), tmp_path / "out") == 1
+    mosaic.export_model(run, tmp_path / "exports", images=path, formats="checkpoint")
+    assert [found.name for found in (tmp_path / "exports").iterdir()] == ["checkpoint"]
 
 
 def test_a_network_is_built_with_settings():

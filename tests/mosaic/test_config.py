@@ -249,6 +249,15 @@ def test_all_missing_macros_are_named_at_once():
     )
 
 
+def test_what_the_data_tells_is_named_beside_what_is_missing():
+    files = [config.find("mosaic_folders")]
+    message = _fails(config.check_macros, files, ["DATA_DIR = 'x'", "NUM_CLASSES = 3"])
+    assert message.endswith(
+        "needs a value for LABEL_MAP; give --gin.LABEL_MAP=VALUE; "
+        "CROP_SIZE comes from the data: set what it does not tell"
+    )
+
+
 def test_a_macro_in_small_letters_is_told(small):
     message = _fails(config.check_macros, [small], ["STEPS = 3", "learning_rate = 0.1"])
     assert message.startswith("--gin.learning_rate: no such macro")

@@ -208,7 +208,8 @@ def test_command_without_a_model():
         (
             "train.py",
             ["--gin_file=mosaic_folders"],
-            "give --model_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE",
+            "give --model_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE; "
+            "CROP_SIZE and NUM_CLASSES come from the data: set what it does not tell",
         ),
         (
             "train.py",
@@ -241,7 +242,8 @@ def test_command_without_a_model():
         (
             "check_data.py",
             ["--gin_file=mosaic_folders"],
-            "give --output_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE",
+            "give --output_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE; "
+            "CROP_SIZE and NUM_CLASSES come from the data: set what it does not tell",
         ),
         ("check_data.py", [], "give --gin_file=EXPERIMENT and --output_dir=DIR"),
         ("benchmark.py", [], "name the models, MODEL [MODEL ...], or give --model_dir=RUN"),

@@ -31,8 +31,10 @@ def test_input_too_small_at_run_time():
     dynamic = tf.function(pool, input_signature=[tf.TensorSpec([None, None, None, 2])])
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         dynamic(tf.zeros([1, 3, 8, 2]))
-    line = "the input is too small for 4x4 pooling bins; use larger images"
-    assert cli.explain(caught.value) == (2, line)
+    code, line = cli.explain(caught.value)
+    told = "the input is too small for 4x4 pooling bins; use larger images, or enlarge them ("
+    assert code == 2 and line.startswith(told)
+    assert "predict.py --size=HEIGHTxWIDTH" in line
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
