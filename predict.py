@@ -54,8 +54,8 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         predictor, size = as_configured(predictor)
     options = prediction_files.Options(size, tile, values.confidence, values.frames)
     count = prediction_files.predict(predictor, sources, values.output_dir, known, options)
-    folder, images = values.output_dir, number_of(count, "image")
-    print(f"{images}; see {folder}/labels and {folder}/overlays")
+    folders = " and ".join(prediction_files.folders(values.output_dir))
+    print(f"{number_of(count, 'image')}; see {folders}")
 
 
 if __name__ == "__main__":

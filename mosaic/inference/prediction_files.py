@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -42,6 +43,12 @@ class Options:
     tile: tuple[int, int] | None = None
     confidence: bool = False
     frames: bool = True
+
+
+def folders(output_dir: str) -> list[str]:
+    """Returns the folders that predictions were written to; of videos without frames only one."""
+    places = (os.path.join(output_dir, name) for name in ("labels", "overlays", "confidence"))
+    return [place for place in places if os.path.isdir(place)]
 
 
 def predict(

@@ -115,7 +115,7 @@ def test_a_segmenter_takes_files_and_draws(segmenter, image, tmp_path):
             lambda load, image: load.overlay(image, np.zeros((64, 128), np.float32)),
             r"^labels of float32 \[64, 128\]: give whole numbers",
         ),
-        (lambda load, image: load.predict("/nowhere.png", "out"), "^/nowhere.png: no such"),
+        (lambda load, image: load.predict("/nowhere.png", "out"), "^--images=/nowhere.png: no"),
         (lambda load, image: mosaic.load("/x", size="512x512"), r"^size='512x512': give \(height"),
         (lambda load, image: mosaic.load("/x", size=512), r"^size=512: give \(height, width\)"),
         (lambda load, image: mosaic.load("/x", tile=(0, 64)), r"^tile=\(0, 64\): give \(height"),

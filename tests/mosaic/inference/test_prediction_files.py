@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import threading
 
 import cv2
@@ -11,7 +12,7 @@ import tensorflow as tf
 from pictures import half_red, red_video
 
 from mosaic.inference import image_files
-from mosaic.inference.prediction_files import Options, predict
+from mosaic.inference.prediction_files import Options, folders, predict
 from mosaic.inference.predictors import Predictor
 from mosaic.utils import class_names, png
 from mosaic.utils.errors import UserError
@@ -113,6 +114,7 @@ def test_a_video_of_overlays(tmp_path, capfd):
     red_video(tmp_path / "drive.avi", 3, rate=10)
     sources = image_files.find([str(tmp_path / "drive.avi")])
     assert predict(RED, sources, str(tmp_path), CLASSES, Options(frames=False)) == 3
+    assert folders(str(tmp_path)) == [str(tmp_path / "overlays")]
     video = cv2.VideoCapture(str(tmp_path / "overlays" / "drive.webm"))
     frames = [video.read()[1] for _ in range(3)]
     assert video.get(cv2.CAP_PROP_FPS) == 10
@@ -159,6 +161,8 @@ def test_confidence(tmp_path):
     """Logits of 1 and 0 give 0.731, equal ones 0.5."""
     sources = image_files.find([str(half_red(tmp_path / "a.png"))])
     predict(LOGITS, sources, str(tmp_path), CLASSES, Options(confidence=True))
+    names = [os.path.basename(folder) for folder in folders(str(tmp_path))]
+    assert names == ["labels", "overlays", "confidence"]
     found = cv2.imread(str(tmp_path / "confidence" / "a.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(found, np.repeat([[186, 128]], 15, 1).repeat(20, 0))
     (image,) = json.loads((tmp_path / "class_fractions.json").read_text())["images"]
