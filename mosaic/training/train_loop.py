@@ -42,6 +42,7 @@ from mosaic.training.ending import Ending
 from mosaic.training.history import History, Times, summary
 from mosaic.training.losses import Loss
 from mosaic.training.outer_loop import OuterLoop
+from mosaic.training.settling import tell_slow_averages
 from mosaic.training.task import InitialWeights, SegmentationTask
 from mosaic.training.trainer import (
     BestCheckpoint,
@@ -92,6 +93,7 @@ def run(model_dir: str) -> None:
             file=sys.stderr,
         )
         return
+    tell_slow_averages()
     check_start(model_dir, config.value("train.init_checkpoint"))
     run_record.entries_in(model_dir)  # a damaged one is told before the work
     asked_settings.take_for_run(model_dir)
