@@ -7,7 +7,7 @@ import pathlib
 
 import gin
 
-from data.errors import DataError
+from data.errors import DataError, check_regular
 from data.label_map import LabelMap
 from data.ranges import NAME_OR_JSON
 
@@ -36,6 +36,7 @@ def class_map(name: NAME_OR_JSON) -> ClassMap:
       DataError: there is no such file, it does not have that format, or it names an unknown class.
     """
     path = pathlib.Path(name) if name.endswith(".json") else _FOLDER / f"{name}.json"
+    check_regular(path)
     try:
         table = json.loads(path.read_text())
         source, target = (LabelMap.named(table[key]).names for key in ("source", "target"))

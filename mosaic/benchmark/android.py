@@ -69,13 +69,15 @@ class Phone:
     def __init__(self):
         if shutil.which("adb") is None:
             raise UserError("--adb: no adb on the PATH; install Android's platform tools")
-        lines = self._adb("devices").splitlines()
-        serials = [line.split()[0] for line in lines if line.endswith("\tdevice")]
+        states = _states(self._devices())
+        serials = [serial for serial, state in states.items() if state == "device"]
         # adb itself reads this variable.
         chosen = os.environ.get("ANDROID_SERIAL")
         if not serials or (chosen and chosen not in serials):
             name = f"phone {chosen}" if chosen else "phone"
-            raise UserError(f"--adb: no {name}; connect it and allow USB debugging on it")
+            listed = [f"{serial} is {state}" for serial, state in states.items()]
+            said = f" (adb says: {', '.join(listed)})" if listed else ""
+            raise UserError(f"--adb: no {name}; connect it and allow USB debugging on it{said}")
         if len(serials) > 1 and not chosen:
             raise UserError(
                 f"--adb: several phones ({', '.join(serials)}); choose one by ANDROID_SERIAL"
@@ -85,8 +87,16 @@ class Phone:
         if "yes" not in self._adb("shell", f"test -x {BINARY} && echo yes || echo no"):
             raise UserError(f"--adb: no {BINARY} on the phone; push it and chmod +x ({_HOW})")
 
+    def _devices(self) -> str:
+        try:
+            return self._adb("devices")
+        except RunError as error:
+            raise UserError(f"--adb: {error}; see that `adb devices` lists the phone") from None
+
     def _adb(self, *arguments: str) -> str:
-        result = subprocess.run(["adb", *arguments], capture_output=True, text=True)
+        result = subprocess.run(
+            ["adb", *arguments], capture_output=True, encoding="utf-8", errors="replace"
+        )
         if result.returncode:
             lines = (result.stderr or result.stdout).strip().splitlines()
             reason = lines[-1] if lines else f"exit code {result.returncode}"
@@ -135,6 +145,12 @@ class Phone:
         finally:
             self._adb("shell", f"rm -f {remote}")
         return results
+
+
+def _states(output: str) -> dict[str, str]:
+    """The state of each phone that `adb devices` lists, `device` for ready, by its serial."""
+    lines = [line.partition("\t") for line in output.splitlines() if "\t" in line]
+    return {serial: state.partition(" (")[0].strip() for serial, _, state in lines}
 
 
 def parse(output: str, phone: str, path: str) -> PhoneResult:

@@ -22,7 +22,7 @@ from mosaic.inference.file_predictors import SavedModelPredictor, TFLitePredicto
 from mosaic.inference.predictors import Predictor, fit_image
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils.archives import is_archive
-from mosaic.utils.errors import UserError, nearest
+from mosaic.utils.errors import UserError, check_regular, nearest
 from mosaic.utils.model_format import format_of, other_format
 from mosaic.utils.progress import Progress
 from mosaic.utils.run_layout import CONFIG
@@ -219,6 +219,7 @@ def _score(text: str, paths: Sequence[str], names: Sequence[str]) -> tuple[str, 
     if not matches:
         raise UserError(f"--scores={text}: no model is called {model!r}{nearest(model, names)}")
     if value.endswith(".json"):
+        check_regular(value)
         try:
             value = json.loads(pathlib.Path(value).read_text())["mean_iou"]
         except OSError as error:

@@ -7,6 +7,7 @@ in one place. A variable of the network or of the checkpoint that has no counter
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import sys
@@ -31,7 +32,7 @@ from mosaic.models.variables import Variables
 from mosaic.storage import copies
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import archives
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 from mosaic.utils.model_format import other_format
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -65,6 +66,8 @@ class Damaged(UserError):
 def located(path: str) -> Iterator[str]:
     """Yields the file prefix of a checkpoint given as folder, prefix, index file or archive."""
     with copies.at_hand(path.rstrip("/")) as here, _located(here) as prefix:
+        for file in (f"{prefix}.index", *glob.glob(f"{glob.escape(prefix)}.data-*")):
+            check_regular(file)
         yield prefix
 
 
@@ -107,7 +110,11 @@ def state(folder: str):
     """Returns the content of a folder's state file (TensorFlow's `CheckpointState`).
 
     It is None where the file is missing, empty or damaged.
+
+    Raises:
+      UserError: the file is a pipe or a device.
     """
+    check_regular(os.path.join(folder, "checkpoint"))
     try:
         return tf.train.get_checkpoint_state(folder)
     except ValueError:  # The file names no checkpoint, or is not text.

@@ -14,7 +14,7 @@ import tf_keras
 
 from mosaic.checkpoints import loading, run_record
 from mosaic.utils.atomic_io import replacing, write_text
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 from mosaic.utils.run_layout import BEST_FOLDER, CONFIG, METRIC
 
 # What it has scored, a line for each checkpoint.
@@ -40,6 +40,7 @@ def wait_for_start(model_dir: str, pause: float = 2.0) -> None:
         raise UserError(f"--model_dir={model_dir}: there is no folder {parent}")
     if os.path.exists(model_dir) and not os.path.isdir(model_dir):
         raise UserError(f"--model_dir={model_dir}: a file, and no folder of a run")
+    check_regular(saved)
     if not os.path.isfile(saved):
         print(f"{model_dir}: waiting for a run to begin there; Ctrl-C stops", file=sys.stderr)
     while not os.path.isfile(saved):
@@ -121,6 +122,7 @@ class _News:
 
 def _scores(path: pathlib.Path) -> dict[int, float]:
     """The mIoU of each step that was scored before."""
+    check_regular(path)
     if not path.is_file():
         return {}
     try:

@@ -25,12 +25,13 @@ class Reader:
     quantize: tuple[str, ...] | None = None
 
 
+_KINDS = ("int8", "none", "float16", "dynamic", "all")
 # MediaPipe's ImageSegmenter computes masks from scores, and takes no int8 input. MLPerf Mobile's
 # app gives images of 512x512 to files whose answer is one class index for each pixel.
 READERS = {
     "mediapipe": Reader(("logits", "logits_stride4"), ("uint8",)),
     "litert": Reader(("labels", "logits", "logits_stride4")),
-    "mlperf": Reader(("labels",), size=(512, 512), quantize=("int8", "none", "float16", "dynamic")),
+    "mlperf": Reader(("labels",), size=(512, 512), quantize=_KINDS),
 }
 
 

@@ -8,6 +8,7 @@ from mosaic.tflite import metadata as tflite_metadata
 from mosaic.tflite.model_file import TFLiteModel
 from mosaic.utils import class_names
 from mosaic.utils.class_names import Classes
+from mosaic.utils.errors import check_regular
 
 
 def find(model: str | TFLiteModel) -> Classes | None:
@@ -26,6 +27,7 @@ def find(model: str | TFLiteModel) -> Classes | None:
     parent = os.path.dirname(os.path.abspath(path))
     for folder in (path, os.path.join(path, "assets.extra"), parent, os.path.dirname(parent)):
         file = os.path.join(folder, class_names.FILE)
+        check_regular(file)
         if os.path.isfile(file):
             with open(file, "rb") as text:
                 return class_names.parse(text.read(), file)

@@ -6,6 +6,7 @@ and call Python, and some run while it is loaded.
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 
@@ -14,7 +15,7 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.python.saved_model import loader_impl
 
-from mosaic.utils.errors import UserError
+from mosaic.utils.errors import UserError, check_regular
 
 # Operations of TensorFlow by what their names have in common.
 _REFUSED = re.compile(
@@ -52,9 +53,11 @@ def check(folder: str, path: str) -> None:
       path: path of the model in messages.
 
     Raises:
-      UserError: an operation uses files, connections or Python.
+      UserError: an operation uses files, connections or Python; or a file is a pipe or a device.
       OSError: there is no SavedModel, or it is damaged.
     """
+    for file in (*pathlib.Path(folder).glob("*"), *pathlib.Path(folder).glob("variables/*")):
+        check_regular(file)
     for graph in loader_impl.parse_saved_model(folder).meta_graphs:
         for operation, place in _refused(graph):
             raise UserError(

@@ -16,10 +16,13 @@ from mosaic.training import step_memory
 from mosaic.training.completeness import check_trains
 from mosaic.training.task import SegmentationTask
 from mosaic.utils import bound_settings
+from mosaic.utils.errors import UserError
 from mosaic.utils.settings import as_names
 
 # Number of parts of the schedule at whose ends the learning rate is shown.
 _PARTS = 20
+# TensorFlow counts the pixels of an image in 32 bits.
+_MOST_PIXELS = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +44,16 @@ def show() -> str:
 
     Raises:
       UserError: the configuration is not for training, or the network does not take its crops, or
-        frozen layers are not its.
+        TensorFlow none of this size, or frozen layers are not its.
     """
     # Data sets of others may crop in their own way, but then nothing here knows their size.
     check_trains(["Augment.crop_size"])
     height, width = config.value("Augment.crop_size")
+    if height * width > _MOST_PIXELS:
+        raise UserError(
+            f"{bound_settings.name_of('Augment.crop_size')} = {height, width}: a step has at most "
+            f"{_MOST_PIXELS:,} pixels in an image; take a smaller size"
+        )
     model = config.build("train.model")
     check_size(model, height, width)
     freeze(model, as_names(config.value("train.frozen_prefixes")))

@@ -58,10 +58,10 @@ from mosaic.utils.atomic_io import write_text
 from mosaic.utils.errors import RunError
 from mosaic.utils.progress import Progress
 from mosaic.utils.provenance import command, provenance
-from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, default_checkpoint
+from mosaic.utils.run_layout import BEST_FOLDER, SAVED_MODEL, check_files, default_checkpoint
 from mosaic.utils.segmentation_dataset import SegmentationDataset
 from mosaic.utils.settings import (
-    AT_LEAST_1,
+    BATCH,
     BELOW_1,
     POSITIVE,
     SEED,
@@ -85,6 +85,7 @@ def run(model_dir: str) -> None:
       UserError: the configuration is not for training; or as `train`.
     """
     check_trains()
+    check_files(model_dir)
     steps, finished = config.value("train.steps"), done(model_dir)
     if finished > steps:
         print(
@@ -124,7 +125,7 @@ def train(
     loss: Loss = gin.REQUIRED,
     optimizer: tf_keras.optimizers.legacy.Optimizer = gin.REQUIRED,
     steps: Annotated[int, STEPS] = gin.REQUIRED,
-    batch_size: Annotated[int, AT_LEAST_1] = gin.REQUIRED,
+    batch_size: Annotated[int, BATCH] = gin.REQUIRED,
     seed: Annotated[int, SEED] = 0,
     steps_per_log: Annotated[int, STEPS] = 10,
     eval_interval: Annotated[int, STEPS] = gin.REQUIRED,

@@ -73,6 +73,8 @@ ABOVE_0_TO_1 = Range("above 0 and at most 1", lambda value: 0 < value <= 1)
 THREADS = between(1, 1024)
 # Steps, and intervals between them; beyond, float32 schedules and step counters lose count.
 STEPS = between(1, 10**9)
+# Images in a step, more than any recipe has: TensorFlow counts what it makes of them in 32 bits.
+BATCH = between(1, 65536)
 # Labels have 8 bits.
 CLASSES = between(1, 256)
 # Factors of all numbers of filters.

@@ -66,6 +66,13 @@ def test_a_single_run_on_the_phone():
     assert (result.mean, result.least, result.deviation, result.memory) == (5.0, 5.0, 0.0, None)
 
 
+def test_what_a_phone_prints_need_not_be_text(adb, files, tmp_path):
+    adb()
+    (tmp_path / "output").write_bytes(b"\xff\xfe\n" + OUTPUT.format(quantiles="").encode())
+    (result,) = android.Phone().measure(str(files / "int8.tflite"), 2, 1, 1)
+    assert result.mean == 39.2505
+
+
 def test_a_failed_run_on_the_phone():
     output = "INFO: STARTING!\nERROR: Op builtin_code out of range\nERROR: Benchmarking failed.\n"
     with pytest.raises(RunError, match=r"x.tflite: .*Pixel 4: ERROR: Op builtin_code"):
@@ -85,6 +92,7 @@ def adb(tmp_path, monkeypatch):
             "#!/bin/sh\n"
             f'echo "$@" >> {tmp_path}/calls\n'
             'case "$*" in\n'
+            f"  {broken}) echo 'ERROR: no such delegate' >&2; exit 1 ;;\n"
             f"  devices) printf 'List of devices attached\\n{devices}\\n' ;;\n"
             '  *getprop*) echo "Pixel 4" ;;\n'
             f"  *'test -x'*) echo {binary} ;;\n"
@@ -130,7 +138,9 @@ def test_a_delegate_that_a_phone_lacks_is_told_and_left_out(adb, files, capsys):
     ("settings", "message"),
     [
         ({"devices": ""}, "no phone"),
-        ({"devices": "P4\\tunauthorized\\n"}, "no phone"),
+        ({"devices": "P4\\tunauthorized\\n"}, r"no phone; .* \(adb says: P4 is unauthorized\)"),
+        ({"devices": "P4\\tno permissions (udev)\\n"}, r"\(adb says: P4 is no permissions\)"),
+        ({"broken": "devices"}, "adb devices failed: ERROR: no such delegate; see that `adb dev"),
         ({"devices": "P4\\tdevice\\nP6\\tdevice\\n"}, r"several phones \(P4, P6\)"),
         ({"binary": "no"}, "no /data/local/tmp/benchmark_model on the phone"),
     ],

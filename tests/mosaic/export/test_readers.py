@@ -15,7 +15,7 @@ from mosaic.utils.errors import UserError
 def test_readers_take_what_can_be_written(reader):
     assert set(reader.outputs) <= set(OUTPUTS)
     assert set(reader.input_types) <= set(INPUT_TYPES)
-    assert set(reader.quantize or ()) <= set(LIMITS)
+    assert set(reader.quantize or ()) <= {*LIMITS, "all"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,11 @@ def test_readers_take_what_can_be_written(reader):
                 "size": (512, 512),
                 "quantize": ["int8"],
             },
+        ),
+        (
+            "mlperf",
+            {"quantize": ["all"]},
+            {"output": "labels", "input_type": "uint8", "size": (512, 512), "quantize": ["all"]},
         ),
         (None, {"output": "labels"}, {"output": "labels"}),
     ],

@@ -44,8 +44,8 @@ def test_frozen_layers_are_shown_and_checked(camvid):
 
 
 def _fails(function, name, *bindings):
-    cli.configure([config.find(name)], bindings, None, cli.NO_FILES)
     with pytest.raises(UserError) as error:
+        cli.configure([config.find(name)], bindings, None, cli.NO_FILES)
         function()
     return str(error.value)
 
@@ -64,3 +64,14 @@ LACKS = "train.loss, train.optimizer, train.steps, train.batch_size"
 def test_what_only_scores_is_told_with_all_that_it_lacks(function, lacks):
     message = _fails(function, "ade20k_on_camvid")
     assert f"does not set {lacks}, which training needs; eval.py" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("BATCH_SIZE = 10000000000000", "BATCH_SIZE = 10000000000000: it must be from 1 to 65,536"),
+        ("CROP_SIZE = (50000, 50000)", "CROP_SIZE = (50000, 50000): a step has at most 2,147,"),
+    ],
+)
+def test_steps_that_tensorflow_cannot_count_are_told(setting, message):
+    assert message in _fails(dry_run.show, "mosaic_camvid", setting)

@@ -23,6 +23,7 @@ from mosaic.models.mosaic import mosaic
 from mosaic.training import train_loop
 from mosaic.training.data_check import check_content, check_fit
 from mosaic.training.losses import CrossEntropy
+from mosaic.utils import memory
 from mosaic.utils.errors import UserError
 
 STEPS, EVAL_INTERVAL = 24, 8
@@ -284,10 +285,11 @@ def test_fewer_steps_than_are_done_leave_the_run_as_it_is(root, tmp_path, uninte
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == times
 
 
-def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path):
-    message = r"^train\.batch_size = 999999999 at \d+x\d+: it would need at least .* GiB of memory"
+def test_a_batch_that_no_memory_holds_is_told_before_training(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "total", lambda: 2**30)
+    message = r"^train\.batch_size = 65536 at \d+x\d+: it would need at least .* GiB of memory"
     with pytest.raises(UserError, match=message):
-        train_loop.train(str(tmp_path), **tiny(drawn, batch_size=999999999))
+        train_loop.train(str(tmp_path), **tiny(drawn, batch_size=65536))
     assert not list(tmp_path.iterdir())
 
 
