@@ -6,6 +6,7 @@ Sizes follow the tensors at call time, so one functional model serves every inpu
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -143,6 +144,18 @@ def activation_layer(activation: str | None, name: str) -> tf_keras.layers.Layer
     return tf_keras.layers.Activation(activation, name=name)
 
 
+def _by_row(operation, x: tf.Tensor, numbers: Sequence[float]) -> tf.Tensor:
+    """Combines each pixel of [batch, height, width, channels] with one number for each channel.
+
+    A row of the image is one vector here: TensorFlow takes three times as long to combine three
+    numbers with each of its pixels.
+    """
+    shape = tf.shape(x)
+    rows = tf.reshape(x, [shape[0], shape[1], -1])
+    row = tf.tile(tf.constant(numbers, x.dtype), shape[2:3])
+    return tf.ensure_shape(tf.reshape(operation(rows, row), shape), x.shape)
+
+
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class Normalize(tf_keras.layers.Layer):
     """Normalises RGB in 0..255: (x / 255 - mean / 255) / (std / 255).
@@ -157,10 +170,13 @@ class Normalize(tf_keras.layers.Layer):
         self.mean = tuple(mean)
         self.std = tuple(std)
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = tf.cast(x, self.compute_dtype) * (1.0 / 255)
-        x -= tf.constant([m / 255 for m in self.mean], x.dtype)
-        return x / tf.constant([s / 255 for s in self.std], x.dtype)
+        mean, std = ([number / 255 for number in numbers] for numbers in (self.mean, self.std))
+        if training:
+            return _by_row(tf.divide, _by_row(tf.subtract, x, mean), std)
+        # Exports know the normalisation by this form.
+        return (x - tf.constant(mean, x.dtype)) / tf.constant(std, x.dtype)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "mean": self.mean, "std": self.std}
@@ -168,21 +184,14 @@ class Normalize(tf_keras.layers.Layer):
 
 @tf_keras.utils.register_keras_serializable(PACKAGE)
 class AddByChannel(tf_keras.layers.Layer):
-    """Adds one number to each channel of images [batch, height, width, channels].
-
-    A row of the image is one vector here: TensorFlow takes three times as long to add three numbers
-    to each of its pixels.
-    """
+    """Adds one number to each channel of images [batch, height, width, channels]."""
 
     def __init__(self, numbers, **kwargs):
         super().__init__(**kwargs)
         self.numbers = tuple(numbers)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(x)
-        rows = tf.reshape(x, [shape[0], shape[1], -1])
-        row = tf.tile(tf.constant(self.numbers, x.dtype), shape[2:3])
-        return tf.ensure_shape(tf.reshape(rows + row, shape), x.shape)
+        return _by_row(tf.add, x, self.numbers)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "numbers": self.numbers}

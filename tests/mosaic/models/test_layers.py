@@ -20,6 +20,20 @@ def test_normalization(normalization, expected):
     np.testing.assert_allclose(np.ravel(layer(image)), expected, atol=1e-6)
 
 
+def test_normalization_has_the_same_bits_in_training():
+    layer = layers.Normalize(*inputs.NORMALIZATIONS["imagenet"])
+    image = tf.random.stateless_uniform([2, 5, 7, 3], [1, 2], 0, 256, tf.int32)
+    np.testing.assert_array_equal(layer(image, training=True), layer(image))
+
+
+@pytest.mark.parametrize("shape", [[2, 5, 7, 3], [None, None, None, 3]], ids=["known", "any"])
+def test_normalization_keeps_the_shape_that_is_known(shape):
+    layer = layers.Normalize(*inputs.NORMALIZATIONS["imagenet"])
+    trained = tf.function(lambda images: layer(images, training=True))
+    found = trained.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+    assert found.output_shapes.as_list() == shape
+
+
 @pytest.mark.parametrize("synchronized", [False, True])
 def test_norm_of_several_replicas(synchronized, monkeypatch):
     class Strategy:
