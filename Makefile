@@ -58,12 +58,12 @@ $(MEDIAPIPE)/.installed:
 # Jupyter has an environment of its own too, which sees the packages of the project's.
 NOTEBOOK := .venv-notebook
 tutorial: $(NOTEBOOK)/.installed
-	$(NOTEBOOK)/bin/python -m pytest tests/test_tutorial.py
+	$(NOTEBOOK)/bin/python -m pytest tests/test_tutorial.py -k kernel
 
 FOLDER_OF = -c 'import site; print(site.getsitepackages()[0])'
 $(NOTEBOOK)/.installed: $(VENV)/.installed
 	$(PYTHON) -m venv $(NOTEBOOK)
-	$(NOTEBOOK)/bin/python -m pip install --quiet --disable-pip-version-check nbclient ipykernel
+	$(NOTEBOOK)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nbclient ipykernel
 	echo "import site; site.addsitedir('$$($(BIN)/python $(FOLDER_OF))')" \
 	  >"$$($(NOTEBOOK)/bin/python $(FOLDER_OF))/project.pth"
 	touch $@
