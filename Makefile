@@ -62,7 +62,7 @@ tutorial: $(NOTEBOOK)/.installed
 
 FOLDER_OF = -c 'import site; print(site.getsitepackages()[0])'
 $(NOTEBOOK)/.installed: $(VENV)/.installed
-	$(PYTHON) -m venv $(NOTEBOOK)
+	$(BIN)/python -m venv $(NOTEBOOK)
 	$(NOTEBOOK)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nbclient ipykernel
 	echo "import site; site.addsitedir('$$($(BIN)/python $(FOLDER_OF))')" \
 	  >"$$($(NOTEBOOK)/bin/python $(FOLDER_OF))/project.pth"
@@ -86,4 +86,4 @@ $(VENV)/.installed: setup.cfg setup.py constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs exports *.egg-info
+	rm -rf $(VENV) $(MEDIAPIPE) $(NOTEBOOK) runs exports *.egg-info

@@ -85,7 +85,7 @@ def _exported(values: cli.Values, size: tuple[int, int] | None) -> tuple[list[st
 if __name__ == "__main__":
     FLAGS = cli.common_flags("model_dir", "data_dir", "allow_code")
     flags.DEFINE_string(
-        "export_dir", None, "Folder for a run's exports. Default: exports in it.", flag_values=FLAGS
+        "export_dir", None, "Folder for a run's exports. Default: its exports.", flag_values=FLAGS
     )
     flags.DEFINE_multi_string(
         "images", [], "Images, folders or videos. Default: noise.", flag_values=FLAGS
@@ -102,7 +102,7 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "output_dir",
         None,
-        "Folder for JSON and plot. Default: they are only printed.",
+        "Folder for JSON and plot. Default: the table is only printed.",
         flag_values=FLAGS,
     )
     flags.DEFINE_multi_string(

@@ -98,7 +98,7 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "output_dir",
         None,
-        "Folder for the report. Default: eval in --model_dir, with --watch watch.",
+        "Folder for the report. Default: MODEL_DIR/eval, with --watch MODEL_DIR/watch.",
         flag_values=FLAGS,
     )
     flags.DEFINE_string(

@@ -54,7 +54,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         predictor, size = as_configured(predictor)
     options = prediction_files.Options(size, tile, values.confidence, values.frames)
     count = prediction_files.predict(predictor, sources, values.output_dir, known, options)
-    folders = " and ".join(prediction_files.folders(values.output_dir))
+    folders = " and ".join(prediction_files.folders(sources, values.output_dir, options))
     print(f"{number_of(count, 'image')}; see {folders}")
 
 

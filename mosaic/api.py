@@ -200,7 +200,7 @@ def load(
         where the model sees images at their own size and they have more than 2048x2048 pixels.
 
     Raises:
-      UserError: there is no such model, or it cannot be loaded; or a size is none.
+      UserError: there is no such model, or it cannot be loaded; or a size is not valid.
     """
     size, tile = as_size("size", size), as_size("tile", tile)
     path, files = cli.find_model(os.fspath(path), [experiment] if experiment else [], allow_code)

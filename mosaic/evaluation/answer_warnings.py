@@ -24,7 +24,7 @@ def tell_other_answers(report: Mapping) -> None:
 
 
 def only_answer(matrix: np.ndarray, names: Sequence[str]) -> str | None:
-    """Says which class is predicted everywhere, though the truth has others; None otherwise.
+    """Says which class is predicted nearly everywhere, though the truth has others, or None.
 
     Args:
       matrix: confusion matrix, as for `metrics.iou`.
@@ -36,12 +36,13 @@ def only_answer(matrix: np.ndarray, names: Sequence[str]) -> str | None:
     counts = np.asarray(matrix).sum(0)
     if counts[answer] == counts.sum():
         return f"{names[answer]!r} is predicted everywhere"
-    others = 100 * (1 - counts[answer] / counts.sum())
-    return f"{names[answer]!r} is predicted everywhere but on {others:.2g} % of the pixels"
+    others = 100 * (counts.sum() - counts[answer]) / counts.sum()
+    share = f"{others:.2g}" if others >= 0.01 else "less than 0.01"
+    return f"{names[answer]!r} is predicted everywhere but on {share} % of the pixels"
 
 
 def tell_only_answer(matrix: np.ndarray, dataset: SegmentationDataset) -> None:
-    """Warns where every pixel is predicted as one class of the data set."""
+    """Warns where nearly every pixel is predicted as one class of the data set."""
     if told := only_answer(matrix, dataset.class_names):
         print(
             f"warning: {told}: the network has learnt nothing yet, or gets images in another "

@@ -217,7 +217,7 @@ def render(
     """Returns the page of several runs.
 
     Args:
-      runs: runs, each with `name`, `report`, `verdict`, `settings`, `files`, `history`, `training`
+      runs: runs, each with `name`, `report`, `verdict`, `settings`, `files`, `history`, `training`,
         `color`, a number from 1, and `dashes`, as SVG has them, of its line.
       found: experiments that the runs are of.
       pairs: differences between these.

@@ -10,7 +10,7 @@ import tf_keras
 
 from mosaic.evaluation.image_counts import counted
 
-# Share of what should be other classes below which the answers of these do not count.
+# Share of what should be other classes up to which the answers of these do not count.
 _FEW = 0.01
 
 
@@ -98,9 +98,9 @@ def _mean(values: np.ndarray) -> float:
 
 
 def only_answer(matrix: np.ndarray) -> int | None:
-    """The one class that is predicted everywhere, though the truth has others; None otherwise.
+    """The one class that is predicted nearly everywhere, though the truth has others, or None.
 
-    A few other answers do not count: less than a hundredth of what they should be. Where one class
+    A few other answers do not count: at most a hundredth of what they should be. Where one class
     has nearly all of the truth, a network that finds the others is no such case.
 
     Args:

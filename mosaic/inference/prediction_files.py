@@ -45,10 +45,12 @@ class Options:
     frames: bool = True
 
 
-def folders(output_dir: str) -> list[str]:
-    """Returns the folders that predictions were written to; of videos without frames only one."""
-    places = (os.path.join(output_dir, name) for name in ("labels", "overlays", "confidence"))
-    return [place for place in places if os.path.isdir(place)]
+def folders(sources: Sequence[Source], output_dir: str, options: Options) -> list[str]:
+    """Returns the folders that `predict` writes to; of videos without frames only one."""
+    kinds = {"overlays"}
+    if options.frames or not all(source.is_video for source in sources):
+        kinds |= {"labels", "confidence"} if options.confidence else {"labels"}
+    return [os.path.join(output_dir, kind) for kind in sorted(kinds, reverse=True)]
 
 
 def predict(

@@ -14,6 +14,7 @@ from mosaic.models.freezing import freeze
 from mosaic.models.inputs import check_size
 from mosaic.training import step_memory
 from mosaic.training.completeness import check_trains
+from mosaic.training.settling import tell_slow_averages
 from mosaic.training.task import SegmentationTask
 from mosaic.utils import bound_settings
 from mosaic.utils.errors import UserError
@@ -54,6 +55,7 @@ def show() -> str:
             f"{bound_settings.name_of('Augment.crop_size')} = {height, width}: a step has at most "
             f"{_MOST_PIXELS:,} pixels in an image; take a smaller size"
         )
+    tell_slow_averages()
     model = config.build("train.model")
     check_size(model, height, width)
     freeze(model, as_names(config.value("train.frozen_prefixes")))

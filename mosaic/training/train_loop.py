@@ -94,7 +94,6 @@ def run(model_dir: str) -> None:
             file=sys.stderr,
         )
         return
-    tell_slow_averages()
     check_start(model_dir, config.value("train.init_checkpoint"))
     run_record.entries_in(model_dir)  # a damaged one is told before the work
     asked_settings.take_for_run(model_dir)
@@ -102,6 +101,8 @@ def run(model_dir: str) -> None:
         if workers.count() > 1:
             # Records are written once where the workers share their folder.
             workers.chief_first(lambda: config.build("train.dataset"))
+        if workers.is_chief() and finished < steps:
+            tell_slow_averages()
         with own_folder(model_dir) as folder:
             train(folder)
         if not workers.is_chief():

@@ -46,10 +46,12 @@ def test_one_class_everywhere_is_told(drawn, tmp_path, capsys, predictor, told):
     [
         (0, "'a' is predicted everywhere"),
         (2, "'a' is predicted everywhere but on 0.02 % of the pixels"),
+        (2e-5, "'a' is predicted everywhere but on less than 0.01 % of the pixels"),
     ],
 )
 def test_a_few_other_answers_are_counted(others, told):
     matrix = np.array([[9000, 0], [1000 - others, others]])
+    matrix = np.int64(1e6 * matrix)
     assert answer_warnings.only_answer(matrix, ["a", "b"]) == told
 
 
