@@ -30,11 +30,12 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     from mosaic import config
     from mosaic.training.data_check import check_fit
     from mosaic.utils import contact_sheet
+    from mosaic.utils.numbers import number_of
 
     found, root = _survey()
     if found.problems:
         lines = "\n".join(f"  {line}" for line in found.problems)
-        count = f"{len(found.problems)} problem" + "s" * (len(found.problems) > 1)
+        count = number_of(len(found.problems), "problem")
         print(f"{count}:\n{lines}")
         raise cli.UserError(f"{root}: {count}, listed above")
     dataset = config.build("train.dataset")
@@ -96,4 +97,5 @@ if __name__ == "__main__":
         "File to write: a draft of a label map, with what the masks in --data_dir hold.",
         flag_values=FLAGS,
     )
-    sys.exit(cli.run(__doc__, FLAGS, main))
+    unused = (*cli.OF_TRAINING, "Evaluation", "Evaluation.input_size", "runtime")
+    sys.exit(cli.run(__doc__, FLAGS, main, unused=unused))

@@ -134,4 +134,5 @@ if __name__ == "__main__":
         "Report to put beside others: report.json, its folder or a run's; repeatable.",
         flag_values=FLAGS,
     )
-    sys.exit(cli.run(__doc__, FLAGS, main))
+    unused = (*cli.OF_TRAINING, "CROP_SIZE", "Augment")
+    sys.exit(cli.run(__doc__, FLAGS, main, unused=unused))

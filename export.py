@@ -69,10 +69,10 @@ def _check_data(values: cli.Values, files: list[str], bindings: list[str]) -> No
     from mosaic import config
 
     if not (values.images or values.data_dir) and "DATA_DIR" in config.missing(files, bindings):
-        raise cli.UserError(
-            f"{files[-1]} needs images: give --data_dir=DIR, its data set, or --images=FOLDER, "
-            "photographs for the checks"
-        )
+        told = f"{files[-1]} needs images: give --data_dir=DIR, its data set"
+        if cli.takes_photographs(values):
+            told += ", or --images=FOLDER, photographs for the checks"
+        raise cli.UserError(told)
 
 
 def _check_images(values: cli.Values) -> None:
@@ -146,4 +146,4 @@ if __name__ == "__main__":
         "With --images: a name in data/labels or a file. Default: the checkpoint's own names.",
         flag_values=FLAGS,
     )
-    sys.exit(cli.run(__doc__, FLAGS, main))
+    sys.exit(cli.run(__doc__, FLAGS, main, unused=cli.OF_TRAINING))

@@ -94,4 +94,6 @@ if __name__ == "__main__":
         "where the network takes images of their own size, or else whole images.",
         flag_values=FLAGS,
     )
-    sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True))
+    of_data = ("DATA_DIR", "train.dataset", "NUM_CLASSES", "CROP_SIZE", "Augment")
+    unused = (*cli.OF_TRAINING, *of_data, "Evaluation")
+    sys.exit(cli.run(__doc__, FLAGS, main, takes_more=True, unused=unused))

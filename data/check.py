@@ -161,18 +161,20 @@ def table(found: Survey) -> str:
         sizes = found.sizes[split].most_common(3)
         text = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in sizes)
         more = len(found.sizes[split]) - len(sizes)
-        lines.append(
-            f"{split}: {images} image" + "s" * (images != 1) + (f": {text}" if text else "")
-        )
-        lines[-1] += f" and {more} more sizes" if more else ""
+        lines.append(f"{split}: {_number_of(images, 'image')}" + (f": {text}" if text else ""))
+        lines[-1] += f" and {_number_of(more, 'more size')}" if more else ""
     if any(counts.any() for counts in found.pixels.values()):
         lines += _classes(found)
     for line in found.remarks:
         lines += ["", f"warning: {line}"]
     if found.strays:
-        lines += ["", f"{len(found.strays)} masks without an image:"]
+        lines += ["", f"{_number_of(len(found.strays), 'mask')} without an image:"]
         lines += [f"  {line}" for line in found.strays]
     return "\n".join(lines)
+
+
+def _number_of(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def _classes(found: Survey) -> list[str]:

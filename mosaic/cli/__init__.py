@@ -12,8 +12,9 @@ from mosaic.cli.configuration import (
     experiment_files,
 )
 from mosaic.cli.devices import inference_devices
+from mosaic.cli.experiments import OF_TRAINING
 from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
-from mosaic.cli.missing import check_complete, lacking_model
+from mosaic.cli.missing import check_complete, lacking_model, takes_photographs
 from mosaic.cli.models import (
     check_normalization,
     checkpoint_and_output,
@@ -29,6 +30,7 @@ __all__ = [
     "NOT_TRAINING",
     "NO_DATA",
     "NO_FILES",
+    "OF_TRAINING",
     "PATH_FLAGS",
     "UserError",
     "Values",
@@ -49,4 +51,5 @@ __all__ = [
     "parse_size",
     "run",
     "split_bindings",
+    "takes_photographs",
 ]

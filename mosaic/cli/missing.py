@@ -25,6 +25,11 @@ def lacking_model(values: Values, *names: str) -> list[str]:
     return [told if is_whole else f"{told} (or --model_dir=DIR)"]
 
 
+def takes_photographs(values: Values) -> bool:
+    """Returns whether photographs serve a command as well as its data set: not where it scores."""
+    return "images" in values and not getattr(values, "evaluate", False)
+
+
 def check_complete(
     values: Values,
     bindings: Sequence[str],
@@ -54,7 +59,7 @@ def check_complete(
     told = "give " + " and ".join(lacking)
     if unset:
         told += f"; and for {named[-1]} {config.as_flags(unset)}"
-        if "DATA_DIR" in unset and "images" in values:
+        if "DATA_DIR" in unset and takes_photographs(values):
             told += " (or --images=FOLDER)"
         told += config.note_of_deduced(files, bindings)
     raise UserError(told)

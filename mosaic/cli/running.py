@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from absl import flags
 
@@ -35,6 +35,7 @@ def run(
     arguments: Sequence[str] | None = None,
     takes_more: bool = False,
     takes_gin: bool = True,
+    unused: Collection[str] = (),
 ) -> int:
     """Runs a command.
 
@@ -45,6 +46,8 @@ def run(
       arguments: arguments of the command line, without the program's name; `sys.argv`'s if None.
       takes_more: whether `main` also gets the arguments that belong to no flag.
       takes_gin: whether the command reads a configuration; without, bindings are refused.
+      unused: macros, parameters and configurables that do nothing in this command, so that no
+        message names them.
 
     Returns:
       The exit code: 0 done, 1 failed while running, 2 an error that the user can fix.
@@ -60,7 +63,7 @@ def run(
             extra = [at_home(text, text) for text in values([program, *rest])[1:]]
         except flags.UnrecognizedFlagError as error:
             # absl names the nearest of the command's own flags by itself.
-            meant = suggested(error.flagname, rest, values, takes_gin)
+            meant = suggested(error.flagname, rest, values, takes_gin, takes_more, unused)
             raise UserError(f"{meant or error} (see {program} --help)") from None
         except flags.Error as error:
             told = re.sub(r"invalid literal for int\(\).*", "it must be a whole number", str(error))

@@ -11,7 +11,7 @@ from mosaic.config.saved_runs import (
     optimizer_changes,
     save,
 )
-from mosaic.config.settable import settings_called
+from mosaic.config.settable import settings_called, settings_meant
 from mosaic.config.values import (
     arguments,
     build,
@@ -51,6 +51,7 @@ __all__ = [
     "save",
     "saved",
     "settings_called",
+    "settings_meant",
     "statements",
     "value",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mosaic.config.files import statements
-from mosaic.config.settable import settings_called
+from mosaic.config.settable import settings_called, settings_meant
 from mosaic.utils import gin_text
 from mosaic.utils.errors import UserError, nearest
-from mosaic.utils.habits import meant_settings, remark
+from mosaic.utils.habits import remark
+from mosaic.utils.numbers import listed
 
 # Value of INIT_CHECKPOINT where an experiment requires one and a command does not need it: None
 # would mean that training started from scratch.
@@ -30,18 +31,17 @@ def check_macros(files: Sequence[str], bindings: Sequence[str]) -> None:
     own = {name for name in gin_text.bound(found) if name.isidentifier()}
     for name in sorted(_given(bindings) - known - own):
         hint = nearest(name if name.isupper() else name.upper(), known)
-        # Names of other programs for macros that this configuration has, or for settings.
-        meant = [x for x in meant_settings(name.lower()) if x in known or not x.isupper()]
-        settings = [f"--gin.{setting}=VALUE" for setting in meant or settings_called(name)]
+        settings = settings_meant(name, known)
         if settings and name.upper() not in known:
-            hint = f"; it is {'called otherwise' if meant else 'a setting'}: write "
-            hint += " or ".join(settings) + remark(name.lower())
+            is_own = set(settings) <= set(settings_called(name))
+            hint = f"; it is {'a setting' if is_own else 'called otherwise'}: write "
+            hint += " or ".join(f"--gin.{setting}=VALUE" for setting in settings) + remark(name)
         raise UserError(f"--gin.{name}: no such macro in {', '.join(files)}{hint}")
     unset = missing(files, bindings)
     if unset:
         what = "a value" if len(unset) == 1 else "values"
         raise UserError(
-            f"{files[-1]} needs {what} for {_listed(unset)}; give {as_flags(unset)}"
+            f"{files[-1]} needs {what} for {listed(unset)}; give {as_flags(unset)}"
             + note_of_deduced(files, bindings)
         )
 
@@ -54,11 +54,7 @@ def note_of_deduced(files: Sequence[str], bindings: Sequence[str]) -> str:
     values = gin_text.macros_set(statements(files))
     told = sorted({x for x, value in values.items() if _is_deduced(value)} - _given(bindings))
     come = "come" if len(told) > 1 else "comes"
-    return f"; {_listed(told)} {come} from the data: set what it does not tell" if told else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
+    return f"; {listed(told)} {come} from the data: set what it does not tell" if told else ""
 
 
 def as_flags(macros: Sequence[str]) -> str:

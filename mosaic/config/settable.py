@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import ast
 import pathlib
+from collections.abc import Collection
+
+from mosaic.utils.habits import meant_settings
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Parameters that gin refuses to set.
+_NO_SETTINGS = ("train.model_dir",)
+# Configurables of any experiment. What another's parameter is called, such as ade20k's `classes`,
+# may well be meant otherwise.
+_COMMON = ("train", "runtime", "Evaluation", "Augment")
 
 
 def settings_called(name: str) -> list[str]:
@@ -20,6 +28,22 @@ def settings_called(name: str) -> list[str]:
         for configurable, parameters in _declared().items()
         if parameter in parameters and owner in ("", configurable)
     ]
+
+
+def settings_meant(name: str, macros: Collection[str] | None = None) -> list[str]:
+    """Returns the settings that a name may stand for: those called so, or so by other programs.
+
+    Args:
+      name: name of a parameter, as for `settings_called`, or of another program's flag.
+      macros: macros that there are; None where any may be named.
+    """
+    called = [setting for setting in settings_called(name) if setting not in _NO_SETTINGS]
+    if len(called) == 1 and called[0].partition(".")[0] in _COMMON:
+        return called
+    meant = meant_settings(name.lower())
+    if macros is not None:
+        meant = [setting for setting in meant if setting in macros or not setting.isupper()]
+    return meant or called
 
 
 def _declared() -> dict[str, set[str]]:

@@ -8,6 +8,7 @@ import gin
 
 from mosaic import config
 from mosaic.utils.errors import UserError
+from mosaic.utils.numbers import listed
 
 
 def check_trains(also: Sequence[str] = ()) -> None:
@@ -26,7 +27,7 @@ def check_trains(also: Sequence[str] = ()) -> None:
     ]
     unset = [name for name in (*needed, *also) if config.is_unset(name)]
     if unset:
-        names = ", ".join(unset[:-1]) + " and " * (len(unset) > 1) + unset[-1]
         raise UserError(
-            f"the configuration does not set {names}, which training needs; eval.py scores without"
+            f"the configuration does not set {listed(unset)}, which training needs; "
+            "eval.py scores without"
         )

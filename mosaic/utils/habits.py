@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 # By the names that other programs give to a flag: those that it may be meant as here, flags or
 # settings. The first flag that the command has is named, or where it has none, all the settings.
+# FILE is an argument without a flag.
 _MEANT = {
     "lr lr0 base_lr init_lr eta": "gin.LEARNING_RATE",
     "max_iters num_iters iters iterations": "runs gin.TRAIN_STEPS",
@@ -18,15 +19,20 @@ _MEANT = {
     "source input inputs image img imgs files": "images data_dir",
     "video videos": "images",
     "images masks annotations labels_dir": "data_dir",
-    "resume": "model_dir",
+    "resume resume_from": "model_dir",
     "nc n_classes classes": "gin.NUM_CLASSES",
     "labels names class_names palette": "label_map gin.LABEL_MAP",
-    "model net network arch": "checkpoint gin_file",
-    "weights ckpt ckpt_path checkpoint checkpoint_path pretrained load_from resume_from": (
+    "model": "checkpoint FILE gin_file",
+    "graph model_file model_path": "model checkpoint FILE",
+    "net network arch": "gin_file",
+    "weights": "model checkpoint FILE gin.INIT_CHECKPOINT",
+    "ckpt ckpt_path checkpoint checkpoint_path pretrained load_from": (
         "model checkpoint gin.INIT_CHECKPOINT"
     ),
     "model_dir run run_dir": "model model_dir",
-    "out output outdir out_dir save_dir save_path results": "output_dir export_dir model_dir",
+    "out output output_dir outdir out_dir save_dir save_path results": (
+        "output_dir export_dir model_dir"
+    ),
     "workdir work_dir logdir log_dir project": "model_dir output_dir export_dir",
     "config cfg config_file experiment exp recipe yaml": "gin_file",
     "device devices gpu gpus gpu_id gpu_ids num_gpus": "gin.runtime.devices",
@@ -39,17 +45,18 @@ _MEANT = {
     "ema ema_decay": "gin.train.average_decay",
     "early_stopping": "gin.train.patience",
     "max_time time_limit": "gin.train.hours",
-    "num_threads n_threads cpus workers num_workers": "threads gin.runtime.threads",
+    "num_threads n_threads cpus": "threads gin.runtime.threads",
     "num_runs repeat": "runs",
     "dry_run print_config summary": "show_config",
     "subset": "split",
     "show_dir visualize plots": "all_overlays",
-    "conf prob probability": "confidence",
     "tiles slide sliding_window": "tile gin.Evaluation.window",
     "tta multi_scale multiscale": "gin.Evaluation.scales gin.Evaluation.flip",
     "mean std normalize": "normalization",
     "delegate use_gpu use_nnapi": "delegates",
     "cfg_options options set override overrides params_override": "gin.NAME",
+    # A threshold for detections, and processes that load data: flags that sound alike are others.
+    "conf prob probability workers num_workers": "",
 }
 _BY_NAME = {name: meant.split() for names, meant in _MEANT.items() for name in names.split()}
 
@@ -70,6 +77,16 @@ def meant_settings(name: str) -> list[str]:
     return [meant.removeprefix("gin.") for meant in found if meant.startswith("gin.")]
 
 
+def means_file(name: str) -> bool:
+    """Returns whether another program's flag names a model's file."""
+    return "FILE" in _BY_NAME.get(name, ())
+
+
+def is_known(name: str) -> bool:
+    """Returns whether other programs have a flag of this name, also where there is none here."""
+    return name in _BY_NAME
+
+
 def remark(name: str) -> str:
     """Returns what is counted otherwise here than under another program's name; mostly nothing."""
-    return ", in steps of BATCH_SIZE images" if "epoch" in name else ""
+    return ", in steps of BATCH_SIZE images" if "epoch" in name.lower() else ""

@@ -86,6 +86,20 @@ def test_an_image_of_two_splits_is_told(folder, tmp_path, monkeypatch):
     assert line in camvid(str(folder)).check_labels("val")
 
 
+@pytest.mark.parametrize(
+    "count, told",
+    [
+        (1, ["1 image: 1", "and 1 more size\n", "1 mask without an image:"]),
+        (2, ["2 images: 1", "and 2 more sizes\n", "2 masks without an image:"]),
+    ],
+)
+def test_one_of_a_kind_is_told_as_one(count, told):
+    found = check.Survey(("road",), images={"val": count}, strays=["stray"] * count)
+    found.sizes["val"] = collections.Counter((8, side) for side in range(3 + count))
+    for text in told:
+        assert text in check.table(found)
+
+
 def test_a_table_of_nothing_is_left_out(folder):
     for file in folder.glob("*annot/*.png"):
         write_file(file, np.full((40, 60), 200, np.uint8))

@@ -270,6 +270,7 @@ def test_a_macro_in_small_letters_is_told(small):
         ("LR", "--gin.LEARNING_RATE=VALUE"),
         ("epochs", "--gin.TRAIN_STEPS=VALUE, in steps of BATCH_SIZE images"),
         ("freeze", "--gin.train.frozen_prefixes=VALUE"),
+        ("Epochs", "--gin.TRAIN_STEPS=VALUE, in steps of BATCH_SIZE images"),
     ],
 )
 def test_a_macro_of_another_program_is_told_as_it_is_called_here(name, told):
@@ -288,6 +289,15 @@ def test_brackets_without_end_are_told(small, tmp_path):
 def test_a_parameter_without_its_configurable_is_told(small):
     message = _fails(config.check_macros, [small], ["patience = 3"])
     assert message.endswith("it is a setting: write --gin.train.patience=VALUE")
+
+
+def test_a_parameters_own_name_goes_before_another_programs(small):
+    message = _fails(config.check_macros, [small], ["input_size = 3"])
+    assert message.endswith("it is a setting: write --gin.Evaluation.input_size=VALUE")
+    assert config.settings_meant("input_size") == ["Evaluation.input_size"]
+    assert config.settings_meant("classes") == ["NUM_CLASSES"]  # not ade20k's
+    assert config.settings_meant("classes", ["STEPS"]) == ["ade20k.classes"]
+    assert config.settings_meant("model_dir") == []
 
 
 def test_every_parameter_that_gin_configures_is_found_in_the_source():

@@ -1,46 +1,21 @@
 """Commands in processes of their own: mistakes are told at once, and no foreign code runs."""
 
 import os
-import pathlib
-import re
 import subprocess
 import sys
 
 import pytest
 
-import mosaic
+import commands
+from commands import ROOT
 from mosaic import cli
-from mosaic.utils import gin_text
-
-ROOT = pathlib.Path(mosaic.__file__).resolve().parent.parent
-
-
-def _command(*arguments, cwd):
-    """Runs a command as a user does; its error output also lists every imported module."""
-    return subprocess.run(
-        [sys.executable, "-X", "importtime", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def _errors(completed):
-    """The error output without the list of imports, which must hold nothing heavy."""
-    lines = completed.stderr.splitlines()
-    imports = [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
-    assert "absl.flags" in imports
-    heavy = {"tensorflow", "tf_keras", "keras", "official", "tensorflow_datasets", "matplotlib"}
-    assert not heavy & {name.split(".")[0] for name in imports}
-    return [line for line in lines if not line.startswith("import time:")]
 
 
 @pytest.mark.parametrize("command", ["train.py", "eval.py", "export.py"])
 def test_help_answers_at_once(command, tmp_path):
-    completed = _command(ROOT / command, "--help", cwd=tmp_path)
+    completed = commands.command(ROOT / command, "--help", cwd=tmp_path)
     assert completed.returncode == 0
-    assert _errors(completed) == []
+    assert commands.errors(completed) == []
     assert "  --gin_file:" in completed.stdout
     assert "  --model_dir:" in completed.stdout
 
@@ -163,8 +138,8 @@ def test_help_answers_at_once(command, tmp_path):
     ],
 )
 def test_mistakes_answer_at_once(command, arguments, parts, tmp_path):
-    completed = _command(ROOT / command, *arguments, cwd=tmp_path)
-    errors = _errors(completed)
+    completed = commands.command(ROOT / command, *arguments, cwd=tmp_path)
+    errors = commands.errors(completed)
     assert completed.returncode == 2
     assert completed.stdout == ""
     assert len(errors) == 1
@@ -199,124 +174,6 @@ def test_command_without_a_model():
     )
     assert result.returncode == 2
     assert result.stderr == "predict.py: give --model=MODEL\n"
-
-
-@pytest.mark.parametrize(
-    "command, arguments, told",
-    [
-        ("train.py", [], "give --gin_file=EXPERIMENT and --model_dir=DIR"),
-        (
-            "train.py",
-            ["--gin_file=mosaic_folders"],
-            "give --model_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE; "
-            "CROP_SIZE and NUM_CLASSES come from the data: set what it does not tell",
-        ),
-        (
-            "train.py",
-            ["--gin_file=mosaic_camvid_qat", "--data_dir=x"],
-            "give --model_dir=DIR; and for mosaic_camvid_qat --gin.INIT_CHECKPOINT=VALUE",
-        ),
-        ("train.py", ["--show_config"], "give --gin_file=EXPERIMENT"),
-        (
-            "eval.py",
-            [],
-            "give --gin_file=EXPERIMENT --checkpoint=PATH --output_dir=DIR (or --model_dir=DIR)",
-        ),
-        (
-            "eval.py",
-            ["--gin_file=mosaic_camvid_qat", "--checkpoint=x"],
-            "give --output_dir=DIR; and for mosaic_camvid_qat --data_dir=DIR",
-        ),
-        (
-            "export.py",
-            ["--gin_file=mosaic_camvid"],
-            "give --export_dir=DIR and --checkpoint=PATH (or --model_dir=DIR); and for "
-            "mosaic_camvid --data_dir=DIR (or --images=FOLDER)",
-        ),
-        (
-            "export.py",
-            ["--gin_file=mosaic_folders", "--images=x"],
-            "give --export_dir=DIR and --checkpoint=PATH (or --model_dir=DIR)",
-        ),
-        ("predict.py", [], "give --model=MODEL and --images=PATH and --output_dir=DIR"),
-        (
-            "check_data.py",
-            ["--gin_file=mosaic_folders"],
-            "give --output_dir=DIR; and for mosaic_folders --data_dir=DIR --gin.LABEL_MAP=VALUE; "
-            "CROP_SIZE and NUM_CLASSES come from the data: set what it does not tell",
-        ),
-        ("check_data.py", [], "give --gin_file=EXPERIMENT and --output_dir=DIR"),
-        ("benchmark.py", [], "name the models, MODEL [MODEL ...], or give --model_dir=RUN"),
-    ],
-)
-def test_all_that_is_missing_is_asked_for_at_once(command, arguments, told, tmp_path):
-    completed = _command(ROOT / command, *arguments, cwd=tmp_path)
-    assert completed.returncode == 2
-    assert _errors(completed) == [f"{command}: {told}"]
-
-
-def test_an_experiment_that_is_not_there_is_told_before_what_else_is_missing(tmp_path):
-    completed = _command(ROOT / "train.py", "--gin_file=mosaic_folder", cwd=tmp_path)
-    assert "did you mean 'mosaic_folders'?" in completed.stderr
-    assert "--model_dir" not in completed.stderr
-
-
-@pytest.mark.parametrize(
-    "command, flag, told",
-    [
-        ("train.py", "--lr=1", "it is a setting: write --gin.LEARNING_RATE=VALUE"),
-        (
-            "train.py",
-            "--epochs=1",
-            "it is a setting: write --gin.TRAIN_STEPS=VALUE, in steps of BATCH_SIZE images",
-        ),
-        ("train.py", "--data=x", "write --data_dir=VALUE"),
-        ("train.py", "--model=x", "write --gin_file=VALUE"),
-        ("train.py", "--weights=x", "it is a setting: write --gin.INIT_CHECKPOINT=VALUE"),
-        ("train.py", "--work-dir=x", "write --model_dir=VALUE"),
-        ("train.py", "--dry-run", "write --show_config"),
-        ("train.py", "--device=0", "it is a setting: write --gin.runtime.devices=VALUE"),
-        ("train.py", "--lerning_rate=1", "if it is a macro, write --gin.LEARNING_RATE=VALUE"),
-        ("eval.py", "--model=x", "write --checkpoint=VALUE"),
-        ("eval.py", "--images=x", "write --data_dir=VALUE"),
-        ("export.py", "--weights=x", "write --checkpoint=VALUE"),
-        ("export.py", "--imgsz=5", "write --size=VALUE"),
-        ("export.py", "--int8", "write --quantize=VALUE"),
-        ("predict.py", "--model_dir=x", "write --model=VALUE"),
-        ("predict.py", "--source=x", "write --images=VALUE"),
-        ("predict.py", "--conf=0.5", "write --confidence"),
-        ("benchmark.py", "--num_threads=2", "write --threads=VALUE"),
-        ("benchmark.py", "--num_runs=2", "write --runs=VALUE"),
-        ("check_data.py", "--masks=x", "write --data_dir=VALUE"),
-    ],
-)
-def test_flags_of_other_programs_are_told_as_they_are_called_here(command, flag, told, tmp_path):
-    completed = _command(ROOT / command, flag, cwd=tmp_path)
-    assert completed.returncode == 2
-    name = flag.partition("=")[0]
-    line = f"{command}: {name}: no such flag; {told} (see {command} --help)"
-    assert _errors(completed) == [line]
-
-
-def test_names_of_other_programs_stand_for_flags_and_settings_that_are_there():
-    from mosaic import config
-    from mosaic.utils import habits
-
-    flags = set()
-    for door in ("train", "eval", "export", "predict", "benchmark", "check_data"):
-        completed = _command(ROOT / f"{door}.py", "--help", cwd=ROOT)
-        flags |= set(re.findall(r"^  --([a-z_]+):", completed.stdout, re.MULTILINE))
-    macros = config.statements([config.find("mosaic_cityscapes")])
-    known = set(gin_text.macros_set(macros))
-    for name, meant in habits._BY_NAME.items():
-        for given in meant:
-            setting = given.removeprefix("gin.")
-            if setting == given:
-                assert given in flags, name
-            elif setting.isupper():
-                assert setting in {*known, "LABEL_MAP", "NAME"}, name
-            else:
-                assert config.settings_called(setting) == [setting], name
 
 
 def _foreign(folder, text="import intruder\n"):
