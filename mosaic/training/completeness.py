@@ -27,7 +27,8 @@ def check_trains(also: Sequence[str] = ()) -> None:
     ]
     unset = [name for name in (*needed, *also) if config.is_unset(name)]
     if unset:
+        scores = not {"train.model", "train.dataset", "train.evaluation"}.intersection(unset)
+        hint = "eval.py scores without" if scores else "set them, or include an experiment"
         raise UserError(
-            f"the configuration does not set {listed(unset)}, which training needs; "
-            "eval.py scores without"
+            f"the configuration does not set {listed(unset)}, which training needs; {hint}"
         )

@@ -66,6 +66,13 @@ def test_what_only_scores_is_told_with_all_that_it_lacks(function, lacks):
     assert f"does not set {lacks}, which training needs; eval.py" in message
 
 
+def test_what_does_not_even_score_is_told_otherwise(tmp_path):
+    (tmp_path / "part.gin").write_text("train.steps = 3\n")
+    message = _fails(lambda: run("nowhere"), str(tmp_path / "part.gin"))
+    assert "does not set train.model, train.dataset, train.loss" in message
+    assert message.endswith("which training needs; set them, or include an experiment")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
