@@ -13,8 +13,8 @@ from mosaic.models.inputs import NORMALIZATIONS
 from mosaic.utils import bound_settings
 from mosaic.utils.settings import (
     AT_LEAST_0,
+    AT_LEAST_1,
     AT_LEAST_MINUS_1,
-    BATCH,
     BELOW_1,
     CLASS_MAP,
     COLOR,
@@ -70,7 +70,7 @@ class Evaluation:
     """
 
     split: str = "val"
-    batch_size: Annotated[int, BATCH] = 4
+    batch_size: Annotated[int, AT_LEAST_1] = 4
     protocol: Annotated[str, one_of(PROTOCOLS)] = "plain"
     published: str | None = None
     num_pictures: Annotated[int, AT_LEAST_0] = 6
