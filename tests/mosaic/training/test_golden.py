@@ -86,7 +86,11 @@ def test_weight_decay(golden):
     np.testing.assert_allclose(tf.add_n(golden.model.losses), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("recompute", [False, True], ids=["whole", "recompute"])
+@pytest.mark.parametrize(
+    "recompute",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["whole", "recompute"],
+)
 def test_training(golden, exact_graph, recompute, record_property):
     """Every loss of the Garden's trainer, and the network that its steps lead to."""
     model, arrays = golden.model, golden.arrays

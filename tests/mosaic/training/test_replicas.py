@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # six processes, one after the other and at once
+
 # Each in a process: TensorFlow mixes up strategies of several sizes.
 DEVICES = (("CPU:0,CPU:1,CPU:2,CPU:3", "CPU:0"), ("CPU:0,CPU:1",))
 MULTIPLE = ("CPU0,CPU1,CPU2,CPU3", "CPU0,CPU1")
