@@ -20,9 +20,8 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     if values.draft_label_map:
         _draft(values, bindings)
         return
-    needed = {"gin_file": "EXPERIMENT", "output_dir": "DIR"}
-    lacking = [f"--{x}={value}" for x, value in needed.items() if not getattr(values, x)]
-    cli.check_complete(values, bindings, lacking, cli.NOT_TRAINING)
+    needed = cli.lacking(values, "gin_file", "output_dir")
+    cli.check_complete(values, bindings, needed, cli.NOT_TRAINING)
     cli.check_writable(values.output_dir)
     cli.configure(
         cli.experiment_files(values, saved=False), bindings, values.data_dir, cli.NOT_TRAINING

@@ -28,8 +28,8 @@ def main(values: cli.Values, bindings: list[str]) -> None:
         return
     if values.watch:
         _check_watch(values)
-    lacking = cli.lacking_model(values, "gin_file", "checkpoint", "output_dir")
-    cli.check_complete(values, bindings, lacking, cli.NOT_TRAINING)
+    needed = cli.lacking_model(values, "gin_file", "checkpoint", "output_dir")
+    cli.check_complete(values, bindings, needed, cli.NOT_TRAINING)
     if values.watch:
         from mosaic.evaluation.watch import wait_for_start
 

@@ -40,9 +40,9 @@ def main(values: cli.Values, bindings: list[str]) -> None:
     options = readers.options(getattr(values, "for"), given)
     # CROP_SIZE may be the size of the photographs.
     unneeded = cli.NO_DATA if values.images else cli.NOT_TRAINING
-    lacking = [] if values.export_dir else ["--export_dir=DIR"]
-    lacking += cli.lacking_model(values, "gin_file", "checkpoint")
-    cli.check_complete(values, bindings, lacking, unneeded)
+    needed = cli.lacking(values, "export_dir")
+    needed += cli.lacking_model(values, "gin_file", "checkpoint")
+    cli.check_complete(values, bindings, needed, unneeded)
     files, checkpoint, _ = cli.checkpoint_and_output(values)
     _check_data(values, files, bindings)
     cli.configure(files, bindings, values.data_dir, unneeded)

@@ -22,10 +22,9 @@ _IMAGES = (
 
 def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     """Predicts."""
-    needed = {"model": "MODEL", "images": "PATH", "output_dir": "DIR"}
-    lacking = [f"--{x}={value}" for x, value in needed.items() if not getattr(values, x)]
+    needed = cli.lacking(values, "model", "images", "output_dir")
     # What a network's data set needs is not for this command.
-    cli.check_complete(values, bindings, lacking, cli.NO_DATA)
+    cli.check_complete(values, bindings, needed, cli.NO_DATA)
     cli.check_writable(values.output_dir)
     size, tile = cli.parse_size(values.size), cli.parse_size(values.tile, "tile")
     path, files = cli.model_and_files(values)
@@ -42,7 +41,7 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
     from mosaic.inference import image_files, model_classes, prediction_files
     from mosaic.tflite.model_file import opened
     from mosaic.utils.class_names import Classes
-    from mosaic.utils.numbers import number_of
+    from mosaic.utils.numbers import listed, number_of
 
     sources = image_files.find([*values.images, *more])
     model = opened(path)
@@ -54,8 +53,8 @@ def main(values: cli.Values, bindings: list[str], more: list[str]) -> None:
         predictor, size = as_configured(predictor)
     options = prediction_files.Options(size, tile, values.confidence, values.frames)
     count = prediction_files.predict(predictor, sources, values.output_dir, known, options)
-    folders = " and ".join(prediction_files.folders(sources, values.output_dir, options))
-    print(f"{number_of(count, 'image')}; see {folders}")
+    folders = prediction_files.folders(sources, values.output_dir, options)
+    print(f"{number_of(count, 'image')}; see {listed(folders)}")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ from mosaic import cli
 def main(values: cli.Values, bindings: list[str]) -> None:
     """Trains."""
     unneeded = cli.NO_FILES if values.show_config else ()
-    lacking = [] if values.gin_file or values.model_dir else ["--gin_file=EXPERIMENT"]
-    if not values.model_dir and not values.show_config:
-        lacking.append("--model_dir=DIR")
-    cli.check_complete(values, bindings, lacking, unneeded)
+    needed = [] if values.model_dir else cli.lacking(values, "gin_file")
+    needed += [] if values.show_config else cli.lacking(values, "model_dir")
+    cli.check_complete(values, bindings, needed, unneeded)
     if not values.show_config:
         cli.check_writable(values.model_dir)
     files = cli.experiment_files(values)

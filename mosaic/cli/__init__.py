@@ -14,7 +14,7 @@ from mosaic.cli.configuration import (
 from mosaic.cli.devices import inference_devices
 from mosaic.cli.experiments import OF_TRAINING
 from mosaic.cli.flags import PATH_FLAGS, Values, allows_code, common_flags
-from mosaic.cli.missing import check_complete, lacking_model, takes_photographs
+from mosaic.cli.missing import check_complete, lacking, lacking_model, takes_photographs
 from mosaic.cli.models import (
     check_normalization,
     checkpoint_and_output,
@@ -45,6 +45,7 @@ __all__ = [
     "explain",
     "find_model",
     "inference_devices",
+    "lacking",
     "lacking_model",
     "model_and_files",
     "original",

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from mosaic.cli.flags import Values
 from mosaic.utils.errors import UserError
 
-_WRITTEN = {"gin_file": "EXPERIMENT", "checkpoint": "PATH", "output_dir": "DIR"}
+# What stands for a flag's value.
+_WRITTEN = {
+    **{"gin_file": "EXPERIMENT", "model": "MODEL", "checkpoint": "PATH", "images": "PATH"},
+    **{"model_dir": "DIR", "output_dir": "DIR", "export_dir": "DIR"},
+}
+
+
+def lacking(values: Values, *names: str) -> list[str]:
+    """Returns those of a command's flags that have no value, as one writes them."""
+    return [f"--{name}={_WRITTEN[name]}" for name in names if not getattr(values, name)]
 
 
 def lacking_model(values: Values, *names: str) -> list[str]:
@@ -17,11 +26,11 @@ def lacking_model(values: Values, *names: str) -> list[str]:
       values: flags of the command.
       names: flags that --model_dir makes needless.
     """
-    needed = {name: _WRITTEN[name] for name in names if not getattr(values, name)}
+    needed = lacking(values, *names)
     if values.model_dir or not needed:
         return []
-    told = " ".join(f"--{name}={value}" for name, value in needed.items())
-    is_whole = set(needed) <= {"output_dir"}
+    told = " ".join(needed)
+    is_whole = needed == [f"--output_dir={_WRITTEN['output_dir']}"]
     return [told if is_whole else f"{told} (or --model_dir=DIR)"]
 
 
@@ -33,7 +42,7 @@ def takes_photographs(values: Values) -> bool:
 def check_complete(
     values: Values,
     bindings: Sequence[str],
-    lacking: Sequence[str],
+    needed: Sequence[str],
     unneeded: Sequence[str] = (),
 ) -> None:
     """Checks that a command has its flags; where one lacks, required macros are asked for too.
@@ -41,7 +50,7 @@ def check_complete(
     Args:
       values: flags of the command.
       bindings: bindings of the command line.
-      lacking: the flags that are missing, as one writes them.
+      needed: the flags that are missing, as `lacking` returns them.
       unneeded: required macros that the command does not need.
 
     Raises:
@@ -51,12 +60,12 @@ def check_complete(
 
     named = values.gin_file if "gin_file" in values else ()
     files = [config.find(name) for name in named]
-    if not lacking:
+    if not needed:
         return
     unset = [name for name in config.missing(files, bindings) if name not in unneeded]
     if getattr(values, "data_dir", None):
         unset = [name for name in unset if name != "DATA_DIR"]
-    told = "give " + " and ".join(lacking)
+    told = "give " + " and ".join(needed)
     if unset:
         told += f"; and for {named[-1]} {config.as_flags(unset)}"
         if "DATA_DIR" in unset and takes_photographs(values):

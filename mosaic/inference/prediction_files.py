@@ -47,10 +47,9 @@ class Options:
 
 def folders(sources: Sequence[Source], output_dir: str, options: Options) -> list[str]:
     """Returns the folders that `predict` writes to; of videos without frames only one."""
-    kinds = {"overlays"}
-    if options.frames or not all(source.is_video for source in sources):
-        kinds |= {"labels", "confidence"} if options.confidence else {"labels"}
-    return [os.path.join(output_dir, kind) for kind in sorted(kinds, reverse=True)]
+    pictures = options.frames or not all(source.is_video for source in sources)
+    kinds = {"labels": pictures, "overlays": True, "confidence": pictures and options.confidence}
+    return [os.path.join(output_dir, kind) for kind, is_written in kinds.items() if is_written]
 
 
 def predict(

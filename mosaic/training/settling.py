@@ -7,7 +7,7 @@ import sys
 import gin
 
 from mosaic import config
-from mosaic.utils.numbers import number_of
+from mosaic.utils.numbers import listed, number_of
 
 # Share of an average's first value, which no image has told, that hardly changes a prediction.
 _LITTLE = 0.05
@@ -27,7 +27,7 @@ def tell_slow_averages() -> None:
     slow = {name: value for name, value in _momenta().items() if value**steps > _LITTLE}
     if not slow:
         return
-    names = " and ".join(f"{name} = {value:g}" for name, value in slow.items())
+    names = listed([f"{name} = {value:g}" for name, value in slow.items()])
     instead = " ".join(f"--gin.{name}={_settling(steps):.2g}" for name in slow)
     print(
         f"warning: after {number_of(steps, 'step')} batch norm's averages still hold "

@@ -229,11 +229,11 @@ def test_a_photograph_that_is_cut_into_tiles_is_told_once(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("names", "options", "kinds"),
     [
-        (["a.png"], Options(), "overlays labels"),
-        (["a.png"], Options(confidence=True), "overlays labels confidence"),
-        (["a.png"], Options(frames=False), "overlays labels"),
+        (["a.png"], Options(), "labels overlays"),
+        (["a.png"], Options(confidence=True), "labels overlays confidence"),
+        (["a.png"], Options(frames=False), "labels overlays"),
         (["a.avi"], Options(frames=False, confidence=True), "overlays"),
-        (["a.avi", "b.png"], Options(frames=False), "overlays labels"),
+        (["a.avi", "b.png"], Options(frames=False), "labels overlays"),
     ],
 )
 def test_folders_are_those_that_are_written(tmp_path, names, options, kinds):

@@ -76,7 +76,7 @@ def _configure(*given, experiment="mosaic_folders"):
         ("SCALE=1.0", "SCALE = 1.0: it must be (smallest, largest)"),
         ("SCALE=(0,0)", "SCALE = (0, 0): it must be (smallest, largest)"),
         ("SCALE=(2,1)", "SCALE = (2, 1): it must be (smallest, largest)"),
-        ("BATCH_SIZE='2'", "BATCH_SIZE = '2': it must be a whole number, from 1"),
+        ("BATCH_SIZE='2'", "BATCH_SIZE = '2': it must be a whole number, from 1 to 65,536"),
         ("NUM_CLASSES=three", "NUM_CLASSES = 'three': it must be a whole number"),
         ("NUM_CLASSES=0", "NUM_CLASSES = 0: it must be from 1 to 256 (mosaic.num_classes)"),
         ("NUM_CLASSES=100000", "NUM_CLASSES = 100000: it must be from 1 to 256"),
